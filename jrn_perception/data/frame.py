@@ -1,0 +1,29 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""What every source of pictures yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Frame:
+    """
+    One picture and what is known about it.
+
+    ``rgb`` is uint8 (H, W, 3). Ground truth, where a source has it: ``depth`` is float32 (H, W),
+    metres along the optical axis, NaN = unknown; ``labels`` is uint8 (H, W), class ids of the
+    source's label set, 255 = unlabelled. ``camera_matrix`` is the 3x3 pinhole matrix in pixels of
+    ``rgb``. ``stamp_ns`` counts nanoseconds on the source's own clock.
+    """
+
+    rgb: np.ndarray
+    name: str = ''
+    stamp_ns: int = 0
+    depth: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    camera_matrix: np.ndarray | None = None

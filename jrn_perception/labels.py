@@ -1,0 +1,120 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Label sets: names, ids, colours, and the maps between them.
+
+Ids count from 0; 255 is "unlabelled" everywhere (vision_msgs/LabelInfo fixes that value).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+UNLABELLED = 255
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Class names of a data set, index = id, and a colour (R, G, B) for each."""
+
+    name: str
+    names: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+
+    def __post_init__(self):
+        if len(self.names) != len(self.colours):
+            raise ValueError(f'{self.name}: {len(self.names)} names, {len(self.colours)} colours')
+        if not 0 < len(self.names) < UNLABELLED:
+            raise ValueError(f'{self.name}: between 1 and 254 classes fit in mono8')
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def palette(self) -> np.ndarray:
+        """Return the uint8 (256, 3) look-up table; ids without a class are black."""
+        table = np.zeros((256, 3), np.uint8)
+        table[:len(self)] = self.colours
+        return table
+
+    def colourise(self, labels: np.ndarray) -> np.ndarray:
+        """Return the RGB picture, uint8 (H, W, 3), of uint8 (H, W) class ids."""
+        return self.palette()[labels]
+
+
+def voc_colours(count: int, first: int = 0) -> tuple[tuple[int, int, int], ...]:
+    """Return ``count`` colours of the PASCAL VOC palette, whose bits are the id's, interleaved."""
+    colours = []
+    for index in range(first, first + count):
+        rgb = [0, 0, 0]
+        for bit in range(8):
+            for channel in range(3):
+                rgb[channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
+        colours.append(tuple(rgb))
+    return tuple(colours)
+
+
+# Gupta et al., CVPR 2013; the spelling of the data set is kept. The palette is the one of the
+# published HydraNet pictures: VOC colour of id + 1, black stays "unlabelled".
+NYU40 = LabelSet(
+    'nyu40',
+    ('wall', 'floor', 'cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window', 'bookshelf',
+     'picture', 'counter', 'blinds', 'desk', 'shelves', 'curtain', 'dresser', 'pillow', 'mirror',
+     'floor mat', 'clothes', 'ceiling', 'books', 'refridgerator', 'television', 'paper', 'towel',
+     'shower curtain', 'box', 'whiteboard', 'person', 'night stand', 'toilet', 'sink', 'lamp',
+     'bathtub', 'bag', 'otherstructure', 'otherfurniture', 'otherprop'),
+    voc_colours(40, first=1))
+
+# The JRN paper's five geometric categories (after Wang et al., CVPR 2015).
+NYU5 = LabelSet(
+    'nyu5',
+    ('ground', 'vertical', 'ceiling', 'furniture', 'object'),
+    ((128, 64, 128), (70, 130, 180), (230, 230, 160), (220, 120, 50), (200, 40, 60)))
+
+# KITTI-6 of Nekrasov et al.; names by the CamVid palette of the published colour map.
+KITTI6 = LabelSet(
+    'kitti6',
+    ('sky', 'building', 'road', 'sidewalk', 'vegetation', 'car'),
+    ((128, 128, 128), (128, 0, 0), (128, 64, 128), (0, 0, 192), (128, 128, 0), (64, 0, 128)))
+
+# The joint 46-channel network: channels 0-39 are NYU40's, 40-45 KITTI6's.
+NYU40_KITTI6 = LabelSet(
+    'nyu40_kitti6', NYU40.names + KITTI6.names, NYU40.colours + KITTI6.colours)
+
+LABEL_SETS = {labels.name: labels for labels in (NYU40, NYU5, KITTI6, NYU40_KITTI6)}
+
+# NYU40 id -> NYU5 id. NYU's own super-classes (mapToNYUSuperClass of classMapping40.mat: ground,
+# structure, furniture, prop) with "ceiling" taken out of structure. The JRN paper published none.
+NYU40_TO_NYU5 = np.array(
+    (1, 0, 3, 3, 3, 3, 3, 1, 1, 3, 4, 1, 1, 3, 3, 1, 3, 4, 4, 4,
+     4, 2, 4, 3, 4, 4, 4, 1, 4, 1, 4, 3, 3, 4, 4, 3, 4, 1, 3, 4), np.uint8)
+
+
+# (from, to) -> id table, for networks that predict the finer set where the coarser one is wanted.
+FOLDS = {('nyu40', 'nyu5'): NYU40_TO_NYU5}
+
+
+def fold_matrix(source: LabelSet, target: LabelSet) -> np.ndarray:
+    """
+    Return the 0/1 matrix (len(target), len(source)) that sums probabilities of the finer set.
+
+    The identity where both sets are one. Raises ValueError where no map between them is known.
+    """
+    if source == target:
+        return np.eye(len(source), dtype=np.float32)
+    if (source.name, target.name) not in FOLDS:
+        raise ValueError(f'no map from label set {source.name} to {target.name}')
+    return np.eye(len(target), dtype=np.float32)[FOLDS[source.name, target.name]].T
+
+
+def map_labels(labels: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """
+    Return uint8 labels translated by ``table`` (index = old id, value = new id).
+
+    Ids beyond the table, 255 among them, become 255.
+    """
+    lookup = np.full(256, UNLABELLED, np.uint8)
+    lookup[:len(table)] = table
+    return lookup[labels]

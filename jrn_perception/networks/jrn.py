@@ -1,0 +1,243 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The joint refinement network (JRN) and the modular pipeline around it.
+
+"Analyzing Modular CNN Architectures for Joint Depth Prediction and Semantic Segmentation", ICRA
+2017 (arXiv:1702.08009). Fig. 2: three scale branches at 1/8, 1/4 and 1/2 of the image, joined by
+concatenation; Fig. 3: the branch. The paper fixes the inputs (absolute depth in metres, class
+probabilities), the 20 channels per modality, the fusion, the C channels of the branch, ReLU after
+each convolution and direct prediction. What it leaves open is a field of ``JRNOptions``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from jrn_perception.networks.layers import resize
+from jrn_perception.networks.maps import Maps
+import torch
+from torch import nn, Tensor
+from torch.nn import functional
+
+MUTE = ('none', 'depth', 'semantics')
+MUTE_VALUES = ('zero', 'mean', 'noise')
+MODALITY_CHANNELS = 20
+SCALES = (8, 4, 2)
+
+
+def _choice(*choices: Any) -> Any:
+    """Return a dataclass field whose default is the first of its ``choices``."""
+    return field(default=choices[0], metadata={'choices': choices})
+
+
+@dataclass(frozen=True)
+class JRNOptions:
+    """
+    What the paper does not say; each default is the reading closest to its text.
+
+    ``downsampling`` of the two inputs: ``area`` or ``bilinear`` (antialiased). ``output_stride``:
+    where the branches meet, 1/2 of the image (the finest branch) or 1/4, where the finest branch
+    works at 1/4 as well. ``upsampling`` of the coarser branches. ``head_kernel`` of the two output
+    convolutions. ``depth_activation`` of the depth output. ``squeeze``: C channels in the whole
+    branch, or only after the fusion (``fusion``) with 60 behind it. ``residual``: predict the
+    correction of the inputs (metres; log probabilities) instead of the outputs.
+    ``semantics_input``: class probabilities or one-hot decisions. ``depth_input``: metres or their
+    natural logarithm.
+    """
+
+    downsampling: str = _choice('area', 'bilinear')
+    output_stride: int = _choice(2, 4)
+    upsampling: str = _choice('bilinear', 'nearest')
+    head_kernel: int = _choice(3, 1)
+    depth_activation: str = _choice('none', 'relu')
+    squeeze: str = _choice('branch', 'fusion')
+    residual: bool = _choice(False, True)
+    semantics_input: str = _choice('probabilities', 'one_hot')
+    depth_input: str = _choice('metres', 'log')
+
+    def __post_init__(self):
+        for option in fields(self):
+            value, choices = getattr(self, option.name), option.metadata['choices']
+            if value not in choices:
+                raise ValueError(f'JRN option {option.name}={value!r}: choose from '
+                                 f'{", ".join(map(str, choices))}')
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    nn.init.kaiming_normal_(conv.weight, nonlinearity='relu')
+    nn.init.zeros_(conv.bias)
+    return conv
+
+
+class Branch(nn.Module):
+    """One scale (Fig. 3): 20 channels per modality, fusion ``op``, three convolutions."""
+
+    def __init__(self, fusion: str, channels: int, outputs: int, num_classes: int):
+        super().__init__()
+        self.fusion = fusion
+        self.depth = _conv(1, MODALITY_CHANNELS)
+        self.semantics = _conv(num_classes, MODALITY_CHANNELS)
+        fused = MODALITY_CHANNELS * (2 if fusion == 'cat' else 1)
+        self.convolutions = nn.ModuleList(
+            (_conv(fused, channels), _conv(channels, outputs), _conv(outputs, outputs)))
+
+    def forward(self, depth: Tensor, semantics: Tensor) -> Tensor:
+        depth = functional.relu(self.depth(depth))
+        semantics = functional.relu(self.semantics(semantics))
+        x = torch.cat((depth, semantics), 1) if self.fusion == 'cat' else depth + semantics
+        for convolution in self.convolutions:
+            x = functional.relu(convolution(x))
+        return x
+
+
+class JointRefinementNetwork(nn.Module):
+    """
+    Refine a depth map and a semantic map by each other.
+
+    ``fusion`` is ``cat`` or ``sum``, ``channels`` the C of the variant's name (Cat60, Sum60,
+    Cat10, Cat5, Cat1). The statistics that a muted input takes with ``mean`` and ``noise`` are
+    buffers, set by training: depth's mean and standard deviation and the mean probability of
+    each class.
+    """
+
+    def __init__(self, fusion: str, channels: int, num_classes: int = 5,
+                 options: JRNOptions | None = None):
+        super().__init__()
+        if fusion not in ('cat', 'sum'):
+            raise ValueError(f'fusion {fusion!r}: choose from cat, sum')
+        self.options = options = options or JRNOptions()
+        outputs = 60 if options.squeeze == 'fusion' else channels
+        self.branches = nn.ModuleList(
+            Branch(fusion, channels, outputs, num_classes) for _ in SCALES)
+        joined = outputs * len(SCALES)
+        self.fuse = _conv(joined, joined)
+        self.predict_depth = _conv(joined, 1, options.head_kernel)
+        self.predict_semantics = _conv(joined, num_classes, options.head_kernel)
+        if options.residual:
+            # Zero corrections at first: refinement starts at the accuracy of its inputs.
+            nn.init.zeros_(self.predict_depth.weight)
+            nn.init.zeros_(self.predict_semantics.weight)
+        self.register_buffer('depth_mean', torch.tensor(2.7))
+        self.register_buffer('depth_std', torch.tensor(1.3))
+        self.register_buffer('class_mean', torch.full((num_classes,), 1 / num_classes))
+
+    def forward(self, depth: Tensor, probabilities: Tensor, size: tuple[int, int],
+                mute: str = 'none', mute_value: str = 'zero') -> Maps:
+        """
+        Return refined depth (metres) and logits at 1/``output_stride`` of the image.
+
+        ``depth`` (B, 1, h, w) in metres and ``probabilities`` (B, K, h, w) come at any resolution;
+        ``size`` is the (height, width) of the image whose 1/8, 1/4 and 1/2 the branches work at.
+        ``mute`` replaces one input before anything else sees it (Sec. III-C, the influence test):
+        by ``zero``, by its ``mean`` over the training set, or by seeded ``noise``.
+        """
+        depth, probabilities = self._mute(depth, probabilities, mute, mute_value)
+        stride = self.options.output_stride
+        target = _scaled(size, stride)
+        seen_depth = depth.clamp(min=0.1).log() if self.options.depth_input == 'log' else depth
+        seen_semantics = probabilities
+        if self.options.semantics_input == 'one_hot':
+            seen_semantics = functional.one_hot(
+                probabilities.argmax(1), probabilities.shape[1]).movedim(-1, 1).to(depth.dtype)
+        features = []
+        for scale, branch in zip(SCALES, self.branches):
+            local = _scaled(size, max(scale, stride))
+            x = branch(self._shrink(seen_depth, local), self._shrink(seen_semantics, local))
+            features.append(self._grow(x, target))
+        x = functional.relu(self.fuse(torch.cat(features, 1)))
+        # Metres and log probabilities need more than the 8 bits of a bfloat16 mantissa.
+        new_depth, logits = self.predict_depth(x).float(), self.predict_semantics(x).float()
+        if self.options.residual:
+            new_depth = new_depth + self._shrink(depth, target)
+            logits = logits + self._shrink(probabilities, target).clamp(min=1e-4).log()
+        if self.options.depth_activation == 'relu':
+            new_depth = functional.relu(new_depth)
+        return Maps(new_depth, logits)
+
+    def _mute(self, depth: Tensor, probabilities: Tensor, mute: str,
+              value: str) -> tuple[Tensor, Tensor]:
+        if mute not in MUTE:
+            raise ValueError(f'mute {mute!r}: choose from {", ".join(MUTE)}')
+        if value not in MUTE_VALUES:
+            raise ValueError(f'mute_value {value!r}: choose from {", ".join(MUTE_VALUES)}')
+        if mute == 'depth':
+            depth = {'zero': torch.zeros_like, 'mean': self._mean_depth,
+                     'noise': self._noisy_depth}[value](depth)
+        elif mute == 'semantics':
+            probabilities = {'zero': torch.zeros_like, 'mean': self._mean_semantics,
+                             'noise': self._noisy_semantics}[value](probabilities)
+        return depth, probabilities
+
+    def _mean_depth(self, depth: Tensor) -> Tensor:
+        return self.depth_mean.to(depth.dtype).expand_as(depth)
+
+    def _mean_semantics(self, probabilities: Tensor) -> Tensor:
+        mean = self.class_mean.to(probabilities.dtype)
+        return mean.view(1, -1, 1, 1).expand_as(probabilities)
+
+    def _noisy_depth(self, depth: Tensor) -> Tensor:
+        """Independent pixels with the training set's mean and spread, never behind the camera."""
+        return (self.depth_mean + self.depth_std * _noise(depth)).clamp(min=0).to(depth.dtype)
+
+    def _noisy_semantics(self, probabilities: Tensor) -> Tensor:
+        """Independent pixels, each a distribution over the classes: softmax of normal logits."""
+        return _noise(probabilities).softmax(1).to(probabilities.dtype)
+
+    def _shrink(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        if size[0] >= x.shape[-2] or self.options.downsampling == 'bilinear':
+            if tuple(x.shape[-2:]) == size:
+                return x
+            return functional.interpolate(x, size=size, mode='bilinear', align_corners=False,
+                                          antialias=size[0] < x.shape[-2])
+        return functional.adaptive_avg_pool2d(x, size)
+
+    def _grow(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        if self.options.upsampling == 'nearest':
+            return functional.interpolate(x, size=size, mode='nearest-exact')
+        return resize(x, size)
+
+
+def _scaled(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    return -(-size[0] // stride), -(-size[1] // stride)
+
+
+def _noise(like: Tensor) -> Tensor:
+    """Return the same normal noise for the same shape each time: a muted run can be repeated."""
+    generator = torch.Generator(like.device).manual_seed(0)
+    return torch.randn(like.shape, generator=generator, device=like.device)
+
+
+class ModularNetwork(nn.Module):
+    """
+    Two single-task networks and the JRN that refines what they predict.
+
+    ``fold`` (K, n) sums the n classes of the semantic network into the JRN's K, a 0/1 matrix.
+    ``forward`` takes RGB (B, 3, H, W) normalised with the ImageNet mean and standard deviation
+    and returns the refined ``Maps``; their ``inputs`` are the unrefined ones, folded, as logits.
+    """
+
+    def __init__(self, depth: nn.Module, semantics: nn.Module, refine: JointRefinementNetwork,
+                 fold: Tensor):
+        super().__init__()
+        self.depth, self.semantics, self.refine = depth, semantics, refine
+        self.register_buffer('fold', fold.float(), persistent=False)
+
+    @property
+    def output_stride(self) -> int:
+        return self.refine.options.output_stride
+
+    def predict_inputs(self, image: Tensor) -> Maps:
+        """Return the single-task networks' depth and folded log probabilities."""
+        probabilities = self.semantics(image).semantics.float().softmax(1)
+        folded = functional.conv2d(probabilities, self.fold[:, :, None, None])
+        return Maps(self.depth(image).depth, folded.clamp(min=1e-8).log())
+
+    def forward(self, image: Tensor, mute: str = 'none', mute_value: str = 'zero') -> Maps:
+        inputs = self.predict_inputs(image)
+        refined = self.refine(inputs.depth, inputs.semantics.exp(), tuple(image.shape[-2:]), mute,
+                              mute_value)
+        return refined._replace(inputs=inputs)

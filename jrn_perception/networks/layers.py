@@ -1,0 +1,66 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Building blocks that more than one network uses."""
+
+from __future__ import annotations
+
+from torch import nn, Tensor
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return (B, C, H, W) brought to ``size`` bilinearly, pixel centres aligned (no corners)."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return functional.interpolate(x, size=size, mode='bilinear', align_corners=False)
+
+
+def max_pool_5x5(x: Tensor) -> Tensor:
+    """
+    Return the 5x5, stride 1 maximum.
+
+    Two 1-D maxima give the same values in a quarter of the time on a CPU; their backward pass, in
+    turn, is slower than that of the square window.
+    """
+    if x.requires_grad:
+        return functional.max_pool2d(x, 5, stride=1, padding=2)
+    x = functional.max_pool2d(x, (1, 5), stride=1, padding=(0, 2))
+    return functional.max_pool2d(x, (5, 1), stride=1, padding=(2, 0))
+
+
+class ChainedResidualPooling(nn.Module):
+    """
+    Chained residual pooling of light-weight RefineNet (Nekrasov et al., BMVC 2018, Fig. 2).
+
+    Each stage pools (5x5, stride 1), projects (1x1, no bias) and adds; ``groups=channels`` is the
+    per-channel scale that the ICRA 2019 network has at its finest level.
+    """
+
+    def __init__(self, channels: int, stages: int = 4, groups: int = 1):
+        super().__init__()
+        self.projections = nn.ModuleList(
+            nn.Conv2d(channels, channels, 1, groups=groups, bias=False) for _ in range(stages))
+
+    def forward(self, x: Tensor) -> Tensor:
+        top = x
+        for projection in self.projections:
+            top = projection(max_pool_5x5(top))
+            x = x + top
+        return x
+
+
+def fold_batch_norms(module: nn.Module) -> nn.Module:
+    """
+    Fold each ``conv``, ``bn`` pair of the module's Sequentials into the convolution, in place.
+
+    For inference only: the module must be in eval mode. Returns the module.
+    """
+    for child in module.children():
+        fold_batch_norms(child)
+    if isinstance(module, nn.Sequential) and isinstance(getattr(module, 'bn', None),
+                                                        nn.BatchNorm2d):
+        module.conv = fuse_conv_bn_eval(module.conv, module.bn)
+        del module.bn
+    return module

@@ -1,0 +1,22 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The two networks in front of the JRN: the HydraNet design with one head each.
+
+The paper's own pair is in ``fcn.py`` and ``multiscale.py``; this one runs in real time on a CPU.
+"""
+
+from __future__ import annotations
+
+from jrn_perception.networks.hydranet import HydraNet
+
+
+def depth_network() -> HydraNet:
+    """Return a network whose ``Maps`` hold only ``depth``."""
+    return HydraNet({'depth': 1})
+
+
+def semantics_network(num_classes: int) -> HydraNet:
+    """Return a network whose ``Maps`` hold only ``semantics``, logits over ``num_classes``."""
+    return HydraNet({'semantics': num_classes})

@@ -1,0 +1,234 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Depth and semantics of a picture in one call, without ROS."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import cached_property
+import math
+
+import cv2
+from jrn_perception import weights
+from jrn_perception.labels import LabelSet, UNLABELLED
+from jrn_perception.networks.layers import fold_batch_norms, resize
+from jrn_perception.networks.maps import Maps
+import numpy as np
+import torch
+from torch import nn, Tensor
+
+# ImageNet statistics of RGB in 0..1: what every network of this package is fed with.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+# Inference sizes are multiples of the coarsest feature map's stride: no row or column is padding.
+STRIDE = 32
+# Logits are enlarged by this before the class is decided, then decisions are copied to the pixels
+# of the picture: see benchmarks/upsampling.py for what full resolution would change and cost.
+LOGIT_UPSAMPLING = 2
+
+PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16')
+_DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
+
+
+class Prediction:
+    """
+    What a network says about one picture, at the picture's size.
+
+    Each property is computed when it is first read, so that nobody pays for what nobody wants.
+    ``depth``: float32 (H, W), metres along the optical axis. ``labels``: uint8 (H, W), ids of
+    ``label_set``. ``confidence``: float32 (H, W), 0..1, the probability of that class. ``inputs``:
+    the unrefined prediction that a JRN started from. What the network does not predict is None.
+    """
+
+    def __init__(self, maps: Maps, size: tuple[int, int], label_set: LabelSet | None):
+        self._maps, self._size, self.label_set = maps, size, label_set
+
+    @cached_property
+    def depth(self) -> np.ndarray | None:
+        if self._maps.depth is None:
+            return None
+        return _enlarge(self._maps.depth[0, 0].float().cpu().numpy(), self._size, smooth=True)
+
+    @cached_property
+    def labels(self) -> np.ndarray | None:
+        if self._maps.semantics is None:
+            return None
+        labels = self._logits.argmax(1)[0].to(torch.uint8).cpu().numpy()
+        return _enlarge(labels, self._size, smooth=False)
+
+    @cached_property
+    def confidence(self) -> np.ndarray | None:
+        if self._maps.semantics is None:
+            return None
+        # The softmax of the largest logit, without the other K - 1 quotients.
+        largest = (self._logits.amax(1) - self._logits.logsumexp(1)).exp()[0]
+        return _enlarge(largest.float().cpu().numpy(), self._size, smooth=False)
+
+    @cached_property
+    def inputs(self) -> Prediction | None:
+        if self._maps.inputs is None:
+            return None
+        return Prediction(self._maps.inputs, self._size, self.label_set)
+
+    @cached_property
+    def _logits(self) -> Tensor:
+        logits = self._maps.semantics.float()
+        height, width = logits.shape[-2:]
+        size = min(LOGIT_UPSAMPLING * height, self._size[0]), min(LOGIT_UPSAMPLING * width,
+                                                                  self._size[1])
+        return resize(logits, size)
+
+
+def limit_depth(depth: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return a copy of ``depth`` with NaN, "invalid" (REP 118), outside ``low``..``high``."""
+    return np.where((depth >= low) & (depth <= high), depth, np.float32(math.nan))
+
+
+def limit_labels(prediction: Prediction, threshold: float) -> np.ndarray:
+    """Return the labels with 255 where the confidence is below ``threshold``."""
+    if threshold <= 0:
+        return prediction.labels
+    return np.where(prediction.confidence >= threshold, prediction.labels, np.uint8(UNLABELLED))
+
+
+class Perception:
+    """
+    A network that is ready for pictures: ``perception(rgb) -> Prediction``.
+
+    ``Perception.load('jrn', 'sum60')`` takes the weights that come with the package. ``card``
+    tells what is loaded, ``label_set`` what the labels mean.
+    """
+
+    def __init__(self, loaded: weights.Loaded, device: str = 'auto', precision: str = 'auto',
+                 height: int = 0, width: int = 0):
+        self.card, self.source = loaded.card, loaded.source
+        self.label_set = loaded.card.label_set
+        self.device = select_device(device)
+        self.precision = select_precision(precision, self.device)
+        if height < 0 or width < 0:
+            raise ValueError(f'inference size {height}x{width}: 0 (the trained size) or positive')
+        self._requested = height, width
+        network = fold_batch_norms(loaded.network)
+        self._network: nn.Module = network.to(self.device, memory_format=torch.channels_last)
+        self._mutable = bool(loaded.card.spec.inputs)
+        self._mean = torch.tensor(MEAN, device=self.device).view(3, 1, 1) * 255
+        self._std = torch.tensor(STD, device=self.device).view(3, 1, 1) * 255
+
+    @classmethod
+    def load(cls, architecture: str = 'jrn', variant: str = '', *, weights_file: str = '',
+             device: str = 'auto', precision: str = 'auto', height: int = 0,
+             width: int = 0) -> Perception:
+        """
+        Return a ``Perception`` with the shipped weights or those of ``weights_file``.
+
+        ``device``: auto, cpu, cuda or cuda:N; ``precision``: auto, fp32, fp16 or bf16; ``height``
+        and ``width`` of the network's input: 0 for the size of training, keeping the picture's
+        aspect. Raises ValueError, WeightsError among them, that says what to do.
+        """
+        return cls(weights.load(architecture, variant, weights_file), device, precision, height,
+                   width)
+
+    def __call__(self, rgb: np.ndarray, mute: str = 'none',
+                 mute_value: str = 'zero') -> Prediction:
+        """
+        Return the prediction for uint8 RGB (H, W, 3) of any size.
+
+        ``mute`` replaces one input of a JRN: none, depth, semantics; ``mute_value`` by what: zero,
+        mean, noise. Raises ValueError for another array, or to mute what has no such input.
+        """
+        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
+            raise ValueError(f'a picture is uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}')
+        return self.postprocess(self.infer(self.preprocess(rgb), mute, mute_value), rgb.shape[:2])
+
+    def preprocess(self, rgb: np.ndarray) -> Tensor:
+        """Return the network's input (1, 3, h, w) on its device."""
+        height, width = self.inference_size(*rgb.shape[:2])
+        shrinks = height * width < rgb.shape[0] * rgb.shape[1]
+        small = cv2.resize(rgb, (width, height),
+                           interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        # (h, w, 3) seen as (1, 3, h, w) is what channels_last means: nothing is moved.
+        image = torch.from_numpy(small).to(self.device).permute(2, 0, 1)[None]
+        return (image - self._mean) / self._std
+
+    @torch.inference_mode()
+    def infer(self, image: Tensor, mute: str = 'none', mute_value: str = 'zero') -> Maps:
+        """Return the network's maps for a preprocessed picture; waits for a GPU to finish."""
+        arguments = {}
+        if self._mutable:
+            arguments = {'mute': mute, 'mute_value': mute_value}
+        elif mute != 'none':
+            raise ValueError(f'mute {mute!r}: {self.card.architecture} has no such input; only a '
+                             'jrn has')
+        with self._autocast():
+            maps = self._network(image, **arguments)
+        if self.device.type == 'cuda':
+            torch.cuda.synchronize(self.device)
+        return maps
+
+    def postprocess(self, maps: Maps, size: tuple[int, int]) -> Prediction:
+        """Return the prediction for a picture of ``size`` (height, width)."""
+        return Prediction(maps, tuple(size), self.label_set)
+
+    def inference_size(self, height: int, width: int) -> tuple[int, int]:
+        """
+        Return the (height, width) that a picture of this size is resized to.
+
+        By default as many pixels as in training, in the picture's aspect: constant cost.
+        """
+        wanted_height, wanted_width = self._requested
+        if wanted_height and wanted_width:
+            return wanted_height, wanted_width
+        if wanted_height:
+            return wanted_height, _multiple(wanted_height * width / height)
+        if wanted_width:
+            return _multiple(wanted_width * height / width), wanted_width
+        trained = self.card.input_size
+        scale = math.sqrt(trained[0] * trained[1] / (height * width))
+        return _multiple(scale * height), _multiple(scale * width)
+
+    def _autocast(self):
+        if self.precision == 'fp32':
+            return nullcontext()
+        return torch.autocast(self.device.type, _DTYPES[self.precision])
+
+
+def select_device(name: str) -> torch.device:
+    """
+    Return the device for ``auto`` (CUDA if there is one, else the CPU), cpu, cuda or cuda:N.
+
+    Raises ValueError for a device that is not there: an explicit wish is never replaced.
+    """
+    if name == 'auto':
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ('cpu', 'cuda'):
+        raise ValueError(f'device {name!r}: choose from auto, cpu, cuda, cuda:N')
+    count = torch.cuda.device_count()
+    if device.type == 'cuda' and (device.index or 0) >= count:
+        raise ValueError(f'device {name!r} is not there: torch {torch.__version__} sees {count} '
+                         'CUDA devices; use device:=auto or cpu, or install a CUDA build of torch')
+    return device
+
+
+def select_precision(name: str, device: torch.device) -> str:
+    """Return fp32, fp16 or bf16; ``auto`` is fp16 on CUDA and fp32 on a CPU. ValueError."""
+    if name not in PRECISIONS:
+        raise ValueError(f'precision {name!r}: choose from {", ".join(PRECISIONS)}')
+    if name == 'auto':
+        return 'fp16' if device.type == 'cuda' else 'fp32'
+    if name == 'fp16' and device.type == 'cpu':
+        raise ValueError("precision 'fp16' needs a CUDA device; on a CPU choose fp32 or bf16")
+    return name
+
+
+def _multiple(length: float) -> int:
+    return max(STRIDE, STRIDE * round(length / STRIDE))
+
+
+def _enlarge(array: np.ndarray, size: tuple[int, int], smooth: bool) -> np.ndarray:
+    interpolation = cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST_EXACT
+    return cv2.resize(array, size[::-1], interpolation=interpolation)

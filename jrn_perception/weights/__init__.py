@@ -1,0 +1,248 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Weights as typed objects: ``NAME.safetensors`` beside ``NAME.json``, its card.
+
+The card says what the file is: network, label set, input, where it comes from and how good it is.
+``load`` believes nothing: sha256, architecture, variant, label set, and each tensor's name and
+shape are checked against the code before a value is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from jrn_perception import labels, networks
+from jrn_perception.networks.jrn import ModularNetwork
+from safetensors import SafetensorError
+from safetensors.torch import load_file as load_tensors
+from safetensors.torch import save_file
+import torch
+from torch import nn
+
+SHIPPED = Path(__file__).parent
+RANDOM = 'random'
+FORMAT = 1
+
+
+class WeightsError(ValueError):
+    """A weights file that is missing, damaged or another network's; one line, what to do."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """
+    What belongs to a weights file.
+
+    ``options`` are keyword arguments of the network's ``build``. ``input_size`` (height, width) is
+    what pictures are resized to, ``focal_length`` (x, y) the training camera's at that size, in
+    pixels. ``depth_range`` in metres is what the network was trained on. ``inputs`` of a network
+    that refines others' predictions: for each task the file name, in this file's folder, and its
+    sha256.
+    """
+
+    architecture: str
+    variant: str
+    labels: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    input_size: tuple[int, int] = (288, 384)
+    focal_length: tuple[float, float] | None = None
+    depth_range: tuple[float, float] = (0.1, 10.0)
+    inputs: dict[str, tuple[str, str]] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    licence: str = 'Apache-2.0'
+    sha256: str = ''
+    format: int = FORMAT
+
+    @property
+    def spec(self) -> networks.Spec:
+        return networks.find(self.architecture, self.variant)
+
+    @property
+    def label_set(self) -> labels.LabelSet | None:
+        return labels.LABEL_SETS[self.labels] if self.labels else None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network ready to run, in eval mode on the CPU, and its card."""
+
+    network: nn.Module
+    card: Card
+    source: str
+
+
+def shipped() -> dict[str, Path]:
+    """Return the weights files of this package, by ``architecture_variant``."""
+    return {path.stem: path for path in sorted(SHIPPED.glob('*.safetensors'))}
+
+
+def resolve(weights: str, architecture: str, variant: str = '') -> Path | None:
+    """
+    Return the file that ``weights`` means: '' the shipped one, ``random`` None, else a path.
+
+    Raises WeightsError if there is no such file, ValueError if there is no such network.
+    """
+    spec = networks.find(architecture, variant)
+    if weights == RANDOM:
+        return None
+    path = Path(weights).expanduser() if weights else SHIPPED / f'{spec.name}.safetensors'
+    if path.is_file():
+        return path
+    if weights:
+        raise WeightsError(f'{path}: no such weights file')
+    raise WeightsError(
+        f'no weights for {spec.architecture} {spec.variant} are shipped (shipped: '
+        f'{", ".join(shipped()) or "none"}): set weights to a file made by jrn_train or '
+        f'jrn_convert, or to {RANDOM!r} for a test')
+
+
+def read_card(path: Path) -> Card:
+    """Return the card beside a weights file; WeightsError if it is missing or no card."""
+    file = path.with_suffix('.json')
+    try:
+        content = json.loads(file.read_text())
+        if content.get('format') != FORMAT:
+            raise WeightsError(f'{file}: card format {content.get("format")!r}, this version '
+                               f'reads {FORMAT}')
+        known = {entry.name for entry in fields(Card)}
+        if set(content) - known:
+            raise WeightsError(f'{file}: unknown entries {sorted(set(content) - known)}')
+        for name in ('input_size', 'depth_range', 'focal_length'):
+            if content.get(name) is not None:
+                content[name] = tuple(content[name])
+        return Card(**content)
+    except FileNotFoundError:
+        raise WeightsError(f'{file}: missing; a weights file needs its card beside it') from None
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise WeightsError(f'{file}: not a card: {error}') from error
+
+
+def check(path: Path, architecture: str = '', variant: str = '') -> Card:
+    """
+    Return the card of the weights file at ``path`` if it is whole and the network's.
+
+    Raises WeightsError that names the file, what was found and what was expected.
+    """
+    card = read_card(path)
+    for name, found, expected in (('architecture', card.architecture, architecture),
+                                  ('variant', card.variant, variant)):
+        if expected and found != expected:
+            raise WeightsError(f'{path}: holds {name} {found!r}, expected {expected!r}')
+    try:
+        expected_labels = card.spec.labels
+    except ValueError as error:
+        raise WeightsError(f'{path}: {error}') from error
+    if card.labels != (expected_labels.name if expected_labels else None):
+        raise WeightsError(f'{path}: label set {card.labels!r}, expected '
+                           f'{expected_labels.name if expected_labels else None!r}')
+    digest = sha256(path)
+    if digest != card.sha256:
+        raise WeightsError(f'{path}: sha256 is {digest[:12]}…, its card says {card.sha256[:12]}…: '
+                           'damaged or not the file of this card')
+    return card
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load(architecture: str, variant: str = '', weights: str = '', seed: int = 0) -> Loaded:
+    """
+    Return the network with the weights that ``weights`` names (see ``resolve``).
+
+    ``random`` gives the same values for the same ``seed``. Raises ValueError for an unknown
+    network, WeightsError for a file that cannot be used.
+    """
+    spec = networks.find(architecture, variant)
+    path = resolve(weights, architecture, variant)
+    if path is None:
+        card = Card(spec.architecture, spec.variant, spec.labels.name if spec.labels else None,
+                    sha256=f'{RANDOM}-{seed}')
+        return Loaded(_random(spec, seed).eval(), card, RANDOM)
+    network, card = load_file(path, spec.architecture, spec.variant)
+    if spec.inputs:
+        network = _refinement(network, card, path)
+    return Loaded(network.eval(), card, str(path))
+
+
+def _refinement(network: nn.Module, card: Card, path: Path) -> ModularNetwork:
+    """Return the refinement network behind the single-task networks that its card names."""
+    inputs = {}
+    for task in ('depth', 'semantics'):
+        if task not in card.inputs:
+            raise WeightsError(f'{path}: its card names no {task} network as input')
+        name, digest = card.inputs[task]
+        inputs[task], other = load_file(path.parent / name, architecture=task)
+        if other.sha256 != digest:
+            raise WeightsError(f'{path.parent / name}: is not the file that {path.name} was '
+                               f'trained on (sha256 {digest[:12]}…)')
+    # ``other`` is the semantic network's card: its label set is what has to be folded.
+    return ModularNetwork(inputs['depth'], inputs['semantics'], network,
+                          _fold(other.label_set, card.label_set))
+
+
+def _fold(source: labels.LabelSet, target: labels.LabelSet) -> torch.Tensor:
+    return torch.from_numpy(labels.fold_matrix(source, target))
+
+
+def _random(spec: networks.Spec, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = spec.build()
+        if not spec.inputs:
+            return network
+        depth, semantics = (networks.find(*other) for other in spec.inputs)
+        return ModularNetwork(depth.build(), semantics.build(), network,
+                              _fold(semantics.labels, spec.labels))
+
+
+def load_file(path: Path, architecture: str = '', variant: str = '') -> tuple[nn.Module, Card]:
+    """Return the one network in the file at ``path``, checked, and its card; WeightsError."""
+    if not path.is_file():
+        raise WeightsError(f'{path}: missing')
+    card = check(path, architecture, variant)
+    try:
+        network = card.spec.build(**card.options)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f'{path}: options of its card: {error}') from error
+    try:
+        state = load_tensors(path)
+    except SafetensorError as error:
+        raise WeightsError(f'{path}: not a safetensors file: {error}') from error
+    expected = network.state_dict()
+    wrong = [f'lacks {name}' for name in expected if name not in state]
+    wrong += [f'has an unknown {name}' for name in state if name not in expected]
+    wrong += [f'{name} is {tuple(value.shape)}, expected {tuple(expected[name].shape)}'
+              for name, value in state.items()
+              if name in expected and value.shape != expected[name].shape]
+    if wrong:
+        more = f' and {len(wrong) - 1} more' if len(wrong) > 1 else ''
+        raise WeightsError(f'{path}: is no {card.spec.name}: {wrong[0]}{more}')
+    network.load_state_dict(state)
+    return network, card
+
+
+def save(network: nn.Module, card: Card, path: Path) -> Card:
+    """
+    Write ``path`` (fp16 safetensors) and its card; return the card with the file's sha256.
+
+    The network must be the card's: a file that ``load`` would refuse is not written (ValueError).
+    """
+    expected = card.spec.build(**card.options).state_dict()
+    state = network.state_dict()
+    if {k: v.shape for k, v in expected.items()} != {k: v.shape for k, v in state.items()}:
+        raise ValueError(f'the network is no {card.spec.name} with options {card.options}')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+               for name, value in state.items()}, path)
+    card = replace(card, sha256=sha256(path))
+    path.with_suffix('.json').write_text(json.dumps(asdict(card), indent=2) + '\n')
+    return card
+
