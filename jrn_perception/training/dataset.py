@@ -1,0 +1,95 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""From frames to training samples: random views whose depth stays metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import math
+
+import cv2
+from jrn_perception.data.frame import Frame
+from jrn_perception.labels import UNLABELLED
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+
+class Views(Dataset):
+    """
+    Samples of a data set at the scale of the network's input.
+
+    A sample is a dict of ``image`` (3, h, w) uint8 RGB, ``depth`` (h, w) float32 metres with NaN =
+    not annotated, ``labels`` (h, w) int64 with 255 = not annotated: what a frame does not have is
+    not annotated as a whole, which is how frames with depth only, labels only and both mix.
+
+    ``size`` is the input (height, width) that the network sees at inference, where the whole frame
+    is resized to it. Without ``crop`` that is the sample. With ``crop`` the sample is a random
+    window of that size cut from the frame after a random zoom of ``zoom`` relative to ``size``,
+    flipped every other time. Seen at zoom z, things stand z times nearer: depth is divided by it
+    (Nekrasov's and Eigen's convention). ``region`` (rows, columns) is the part of a frame whose
+    depth can be trusted.
+    """
+
+    def __init__(self, frames: Sequence[Frame], size: tuple[int, int],
+                 crop: tuple[int, int] | None = None, zoom: tuple[float, float] = (0.8, 1.6),
+                 region: tuple[slice, slice] = (slice(None), slice(None)), cache: bool = True):
+        self.frames, self.size, self.crop, self.zoom = frames, size, crop, zoom
+        self.region = region
+        self._cache: dict[int, Frame] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        frame = self._frame(index)
+        height, width = frame.rgb.shape[:2]
+        scale = np.array((self.size[1] / width, self.size[0] / height))
+        if self.crop is None:
+            return self._sample(frame, np.diag((*scale, 1.))[:2], self.size, 1., flip=False)
+        # torch's generator, because Lightning seeds it per worker and epoch.
+        draw = torch.rand(5).tolist()
+        low, high = (math.log(z) for z in self.zoom)
+        zoom = math.exp(low + draw[0] * (high - low))
+        aspect = math.exp((draw[4] - 0.5) * 0.2)
+        scale = scale * zoom * np.array((aspect ** 0.5, aspect ** -0.5))
+        # Where the zoomed frame is smaller than the window it lies anywhere inside it, else the
+        # window lies anywhere inside the frame.
+        slack = np.array(self.crop[::-1]) - scale * (width, height)
+        offset = slack * draw[1:3]
+        matrix = np.column_stack((np.diag(scale), offset))
+        return self._sample(frame, matrix, self.crop, zoom, flip=draw[3] < 0.5)
+
+    def _frame(self, index: int) -> Frame:
+        if self._cache is None:
+            return self.frames[index]
+        if index not in self._cache:
+            self._cache[index] = self.frames[index]
+        return self._cache[index]
+
+    def _sample(self, frame: Frame, matrix: np.ndarray, size: tuple[int, int], zoom: float,
+                flip: bool) -> dict[str, torch.Tensor]:
+        # Scale about pixel corners, as cv2.resize does, not about pixel centres.
+        matrix = matrix.copy()
+        matrix[:, 2] += 0.5 * (np.diag(matrix[:, :2]) - 1)
+
+        def warp(array, interpolation, border):
+            return cv2.warpAffine(array, matrix, size[::-1], flags=interpolation,
+                                  borderMode=cv2.BORDER_CONSTANT, borderValue=border)
+
+        # Averages what a pixel covers where the picture shrinks; warpAffine alone would alias.
+        blur = max(0., 0.5 / matrix[0, 0] - 0.5)
+        rgb = cv2.GaussianBlur(frame.rgb, (0, 0), blur) if blur > 0.2 else frame.rgb
+        image = warp(rgb, cv2.INTER_LINEAR, (124, 116, 104))
+        depth = np.full(size, np.nan, np.float32)
+        if frame.depth is not None:
+            trusted = np.full(frame.depth.shape, np.nan, np.float32)
+            trusted[self.region] = frame.depth[self.region]
+            depth = warp(trusted, cv2.INTER_NEAREST, math.nan) / zoom
+        labels = np.full(size, UNLABELLED, np.uint8)
+        if frame.labels is not None:
+            labels = warp(frame.labels, cv2.INTER_NEAREST, UNLABELLED)
+        arrays = [array[:, ::-1] if flip else array for array in (image, depth, labels)]
+        image, depth, labels = (torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
+        return {'image': image.permute(2, 0, 1), 'depth': depth.float(), 'labels': labels.long()}

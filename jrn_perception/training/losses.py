@@ -1,0 +1,52 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Losses over the annotated pixels of a batch.
+
+Ground truth: ``depth`` (B, H, W) metres, NaN = not annotated; ``labels`` (B, H, W) int64 class
+ids, 255 = not annotated. A batch without a single annotated pixel gives 0 with a gradient of 0.
+"""
+
+from __future__ import annotations
+
+from jrn_perception.labels import UNLABELLED
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of (B, K, H, W) logits over the labelled pixels."""
+    total = functional.cross_entropy(
+        logits.float(), labels, ignore_index=UNLABELLED, reduction='sum')
+    return total / (labels != UNLABELLED).sum().clamp(min=1)
+
+
+def inverse_huber(depth: Tensor, target: Tensor, threshold: float = 0.2) -> Tensor:
+    """
+    Return the inverse Huber ("berHu") loss of (B, 1, H, W) metres (Laina et al., 3DV 2016, Eq. 2).
+
+    |e| up to c, (e^2 + c^2) / 2c beyond, with c = ``threshold`` times the largest error. Unlike
+    the code that is often copied: c is taken per image, so that a frame's loss does not depend on
+    its batch; c is a constant to the gradient and bounded from below, so that a perfect frame does
+    not divide by zero; the mean runs over the annotated pixels only.
+    """
+    valid = target.isfinite()
+    error = torch.where(valid, depth[:, 0].float() - target, 0.).abs()
+    c = (threshold * error.detach().amax(dim=(1, 2), keepdim=True)).clamp(min=1e-3)
+    loss = torch.where(error <= c, error, (error.square() + c.square()) / (2 * c))
+    return torch.where(valid, loss, 0.).sum() / valid.sum().clamp(min=1)
+
+
+def jrn_loss(depth: Tensor, logits: Tensor, target: Tensor, labels: Tensor) -> Tensor:
+    """
+    Return the JRN paper's Eq. 1: relative squared depth error plus cross-entropy.
+
+    Both terms are means over the n pixels that have a depth *and* a label.
+    """
+    both = target.isfinite() & (labels != UNLABELLED)
+    safe = torch.where(both, target, 1.)
+    squared = torch.where(both, (depth[:, 0].float() - safe).square() / safe, 0.)
+    semantics = cross_entropy(logits, torch.where(both, labels, UNLABELLED))
+    return squared.sum() / both.sum().clamp(min=1) + semantics

@@ -1,0 +1,92 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The Lightning module that trains a network on both tasks or on one of them."""
+
+from __future__ import annotations
+
+from jrn_perception.labels import UNLABELLED
+from jrn_perception.networks.layers import resize
+from jrn_perception.networks.maps import Maps
+from jrn_perception.perception import MEAN, STD
+from jrn_perception.training.losses import cross_entropy, inverse_huber
+from jrn_perception.training.recipes import Recipe
+import kornia.augmentation as augmentation
+from lightning.pytorch import LightningModule
+import torch
+from torch import nn, Tensor
+from torch.nn import functional
+from torchmetrics import MeanSquaredError
+from torchmetrics.classification import MulticlassJaccardIndex
+
+
+class DenseModule(LightningModule):
+    """
+    One network under one recipe.
+
+    Batches are those of ``training.dataset.Views``; each task's loss runs over the pixels that
+    are annotated for it, so frames with one annotation and with both may share a batch.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe, num_classes: int):
+        super().__init__()
+        self.network, self.recipe = network, recipe
+        self.register_buffer('mean', torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(STD).view(3, 1, 1), persistent=False)
+        jitter = recipe.colour_jitter
+        self.colour = augmentation.ColorJiggle(jitter, jitter, jitter, p=0.8)
+        self.mean_iou = MulticlassJaccardIndex(num_classes, ignore_index=UNLABELLED)
+        self.rms = MeanSquaredError(squared=False)
+
+    def forward(self, image: Tensor) -> Maps:
+        """Return the maps of (B, 3, H, W) RGB in 0..1."""
+        normalised = (image - self.mean) / self.std
+        return self.network(normalised.contiguous(memory_format=torch.channels_last))
+
+    def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
+        maps = self(self.colour(batch['image'].float() / 255))
+        depth, labels = _strided(batch, self.recipe.loss_stride)
+        losses = {}
+        if maps.depth is not None:
+            losses['depth'] = self.recipe.depth_weight * inverse_huber(
+                resize(maps.depth, depth.shape[-2:]), depth)
+        if maps.semantics is not None:
+            losses['semantics'] = self.recipe.semantics_weight * cross_entropy(
+                resize(maps.semantics, labels.shape[-2:]), labels)
+        self.log_dict({f'loss/{task}': loss for task, loss in losses.items()}, prog_bar=True)
+        return sum(losses.values())
+
+    def validation_step(self, batch: dict[str, Tensor], _index: int) -> None:
+        maps = self(batch['image'].float() / 255)
+        depth, labels = _strided(batch, self.recipe.loss_stride)
+        if maps.depth is not None:
+            valid = depth.isfinite()
+            predicted = resize(maps.depth, depth.shape[-2:])[:, 0].float()
+            self.rms(predicted[valid], depth[valid])
+            self.log('val/rms', self.rms, prog_bar=True)
+        if maps.semantics is not None:
+            self.mean_iou(resize(maps.semantics, labels.shape[-2:]).argmax(1), labels)
+            self.log('val/mean_iou', self.mean_iou, prog_bar=True)
+
+    def configure_optimizers(self) -> dict:
+        recipe = self.recipe
+        encoder = list(self.network.encoder.parameters())
+        known = {id(parameter) for parameter in encoder}
+        rest = [p for p in self.network.parameters() if id(p) not in known]
+        rates = (recipe.encoder_rate, recipe.decoder_rate)
+        optimiser = torch.optim.AdamW(
+            [{'params': encoder, 'lr': rates[0]}, {'params': rest, 'lr': rates[1]}],
+            weight_decay=recipe.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, rates, total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=0.05, cycle_momentum=False)
+        return {'optimizer': optimiser, 'lr_scheduler': {'scheduler': schedule,
+                                                         'interval': 'step'}}
+
+
+def _strided(batch: dict[str, Tensor], stride: int) -> tuple[Tensor, Tensor]:
+    """Return depth and labels at 1/stride, nearest: neither may be averaged across an edge."""
+    def shrink(x: Tensor) -> Tensor:
+        return functional.interpolate(x[:, None].float(), scale_factor=1 / stride,
+                                      mode='nearest-exact')[:, 0]
+    return shrink(batch['depth']), shrink(batch['labels']).long()
