@@ -1,0 +1,161 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Start the node; on request the coloured point cloud and a view as well.
+
+An argument that is not given leaves the value of the parameter file alone, so that the file (and
+by default the code, which it is tested against) is the one source of defaults.
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch_ros.actions import ComposableNodeContainer, Node
+from launch_ros.descriptions import ComposableNode
+from launch_ros.parameter_descriptions import ParameterValue
+
+PACKAGE = 'jrn_perception'
+
+# The tables in code, repeated; a test holds the two equal. To import them is to import torch,
+# which costs a second before anything of the robot starts and 200 MB in the launch process for as
+# long as the robot runs.
+CHOICES = {
+    'architecture': ('jrn', 'hydranet', 'depth', 'semantics'),
+    'variant': (
+        'sum60', 'cat60', 'cat10', 'cat5', 'cat1', 'nyu40', 'nyu40_normals', 'kitti6',
+        'nyu40_kitti6', 'mobilenetv2', 'multiscale', 'fcn16s'),
+    'mute': ('none', 'depth', 'semantics'),
+    'use_sim_time': ('true', 'false', 'True', 'False'),
+    'log_level': ('debug', 'info', 'warn', 'error', 'fatal'),
+}
+BOOLEANS = CHOICES['use_sim_time']
+
+# What is passed on as a parameter of the same name.
+PARAMETERS = ('architecture', 'variant', 'mute', 'weights', 'device')
+
+DESCRIPTIONS = {
+    'image': "the camera's topic (not given: image); image/compressed follows it",
+    'camera_info': "the camera's calibration (not given: image_camera_info)",
+    'namespace': 'of all that is started (not given: none)',
+    'architecture': 'the network (not given: as in params_file, like the next five)',
+    'variant': 'of the architecture',
+    'mute': 'the input of the JRN that is muted',
+    'weights': "a weights file, or 'random' for tests",
+    'device': 'auto, cuda, cuda:N or cpu',
+    'use_sim_time': 'take the time from /clock',
+    'log_level': 'of the node (not given: info)',
+}
+
+
+def generate_launch_description():
+    """Return the arguments and what starts when they are known."""
+    share = Path(get_package_share_directory(PACKAGE))
+    optional = [
+        DeclareLaunchArgument(
+            name, default_value='', description=text,
+            **({'choices': ('', *CHOICES[name])} if name in CHOICES else {}))
+        for name, text in DESCRIPTIONS.items()]
+    return LaunchDescription([
+        *optional,
+        DeclareLaunchArgument(
+            'params_file', default_value=str(share / 'config' / 'jrn.yaml'),
+            description='the parameters of the node'),
+        DeclareLaunchArgument(
+            'point_cloud', default_value='false', choices=BOOLEANS,
+            description="depth_image_proc's coloured cloud on `points`; it reads the raw image"),
+        DeclareLaunchArgument(
+            'rviz', default_value='false', choices=BOOLEANS,
+            description='pictures and cloud in rviz2'),
+        OpaqueFunction(function=start, args=[share]),
+    ])
+
+
+def start(context, share):
+    """Return what the arguments ask for."""
+    given = {name: text for name, text in context.launch_configurations.items() if text}
+    if not Path(given['params_file']).is_file():
+        # launch_ros warns and starts the node without it.
+        raise FileNotFoundError(f"params_file: there is no file {given['params_file']}")
+    clock = {'use_sim_time': is_true(given['use_sim_time'])} if 'use_sim_time' in given else {}
+    common = {
+        'namespace': given.get('namespace', ''),
+        'output': 'screen',
+        'additional_env': transport(context.environment, share / 'config' / 'fastdds.xml'),
+    }
+    actions = [node(given, clock, common)]
+    if is_true(given['point_cloud']):
+        actions.append(point_cloud(given, clock, common))
+    if is_true(given['rviz']):
+        actions.append(rviz(share, clock, common))
+    return actions
+
+
+def node(given, clock, common):
+    """Return the node, with those parameters and remaps that are given."""
+    # Text stays text: launch_ros would read weights:=7 as a number.
+    overrides = {
+        name: ParameterValue(given[name], value_type=str) for name in PARAMETERS if name in given}
+    overrides.update(clock)
+    remappings = []
+    if 'image' in given:
+        remappings += [
+            ('image', given['image']), ('image/compressed', f"{given['image']}/compressed")]
+    if 'camera_info' in given:
+        remappings.append(('image_camera_info', given['camera_info']))
+    return Node(
+        package=PACKAGE, executable='jrn_node', name=PACKAGE,
+        parameters=[given['params_file'], *([overrides] if overrides else [])],
+        remappings=remappings,
+        ros_arguments=['--log-level', given['log_level']] if 'log_level' in given else [],
+        **common)
+
+
+def point_cloud(given, clock, common):
+    """Return the component that colours the depth, in a process of its own."""
+    image = given.get('image', 'image')
+    # Ours has the header of `depth` to the nanosecond. Humble's component reads the first name;
+    # since Jazzy it looks for the sibling of the image.
+    sibling = '/'.join([*image.split('/')[:-1], 'camera_info'])
+    remappings = [
+        ('rgb/image_rect_color', image),
+        ('depth_registered/image_rect', 'depth'),
+        ('rgb/camera_info', 'camera_info'),
+    ]
+    if sibling != 'camera_info':
+        remappings.append((sibling, 'camera_info'))
+    return ComposableNodeContainer(
+        package='rclcpp_components', executable='component_container',
+        name='jrn_point_cloud_container',
+        composable_node_descriptions=[ComposableNode(
+            package='depth_image_proc', plugin='depth_image_proc::PointCloudXyzrgbNode',
+            name='jrn_point_cloud', namespace=common['namespace'],
+            parameters=[clock] if clock else [], remappings=remappings)],
+        **common)
+
+
+def rviz(share, clock, common):
+    """Return the view; its topics follow the namespace."""
+    topics = ('depth_color', 'semantics_color', 'overlay', 'points')
+    return Node(
+        package='rviz2', executable='rviz2', name='jrn_rviz',
+        arguments=['-d', str(share / 'config' / 'jrn.rviz')],
+        parameters=[clock] if clock else [],
+        remappings=[(f'/{topic}', topic) for topic in topics],
+        **common)
+
+
+def transport(environment, profile):
+    """Return the variable that makes Fast DDS use our profile, or none if the user has one."""
+    old, new = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
+    if old in environment or new in environment:
+        return {}
+    # Never both: Kilted would load the file twice and complain about every name in it.
+    return {old if environment.get('ROS_DISTRO') in ('humble', 'jazzy') else new: str(profile)}
+
+
+def is_true(text):
+    """Return whether a boolean argument says yes."""
+    return text.lower() == 'true'
