@@ -1,0 +1,91 @@
+# Every command of the repository. Nothing has to be installed before but make, git and a Python
+# from 3.10 to 3.13 with venv.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The interpreter to build the environment with: PYTHON=..., else the first that works.
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.12 python3.11 python3.10 python3.13)
+USABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 14))
+
+REACHABLE := import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=5)
+
+VENV ?= .venv
+# What is tested. TORCH=... and PIP_EXTRA=... (options for pip) choose another build. Without an
+# NVIDIA driver the CPU build is looked for first, which spares gigabytes of CUDA libraries.
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PIP_EXTRA ?=
+# A folder of pictures for the demo, options for pytest.
+IMAGES ?=
+PYTEST ?=
+
+# Absolute, so that recipes may change the folder; activated, so that children find it as well.
+ENV := $(abspath $(VENV))
+RUN := source $(ENV)/bin/activate &&
+READY := $(VENV)/.ready
+
+.PHONY: help
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: venv
+venv: $(READY)  ## Make .venv with all that the other commands need
+
+# The commands of the package run from the checkout (editable), so only a change of what is
+# installed beside it makes this run again.
+$(READY): setup.py setup.cfg
+	@for python in $(CANDIDATES); do \
+	  if "$$python" -c '$(USABLE)' 2>/dev/null; then \
+	    echo "$(VENV): $$("$$python" --version) ($$python)"; \
+	    exec "$$python" -m venv --clear $(VENV); \
+	  fi; \
+	done; \
+	echo 'no Python 3.10 to 3.13 with venv among: $(CANDIDATES)' >&2; \
+	echo 'install one (Debian, Ubuntu: apt install python3-venv) or name it: make PYTHON=...' >&2; \
+	exit 1
+	$(RUN) python -m pip install --quiet --upgrade 'pip>=23.1' 'setuptools>=68,<80' wheel
+	$(RUN) index=; \
+	if ! command -v nvidia-smi >/dev/null && python -c '$(REACHABLE)' '$(TORCH_INDEX)' 2>/dev/null; \
+	then index='--extra-index-url $(TORCH_INDEX)'; fi; \
+	python -m pip install --quiet $$index $(PIP_EXTRA) '$(TORCH)'
+	$(RUN) python -m pip install --quiet $(PIP_EXTRA) '$(TORCH)' \
+	  --editable '.[ros,predict,play,evaluate,train,test]'
+	@touch $@
+
+.PHONY: demo
+demo: $(READY)  ## Camera, node and DDS on this machine: demo/output.png (IMAGES=folder)
+	$(RUN) python demo/demo.py $(if $(IMAGES),--images '$(IMAGES)')
+
+.PHONY: test
+test: $(READY)  ## Run the tests (PYTEST='-k name -x')
+	$(RUN) python -m pytest $(PYTEST)
+
+.PHONY: test-slow
+test-slow: $(READY)  ## Run the tests that take minutes
+	$(RUN) python -m pytest -m slow $(PYTEST)
+
+.PHONY: lint
+lint: $(READY)  ## Check style and docstrings: ruff, ament_flake8, ament_pep257
+	$(RUN) ruff check .
+	$(RUN) python -m pytest -q -m linter
+
+.PHONY: build
+build: $(READY)  ## Build with colcon in .colcon/
+	mkdir -p .colcon
+	$(RUN) colcon --log-base .colcon/log build --paths . \
+	  --build-base .colcon/build --install-base .colcon/install
+	test -x .colcon/install/jrn_perception/lib/jrn_perception/jrn_node
+	test -f .colcon/install/jrn_perception/share/jrn_perception/launch/jrn.launch.py
+
+.PHONY: benchmark
+benchmark: $(READY)  ## Print the ratios of benchmarks/
+	$(RUN) for script in benchmarks/*.py; do echo "== $$script"; python "$$script" || exit 1; done
+
+.PHONY: evaluate
+evaluate: $(READY)  ## Measure the shipped weights on the NYU frames (JRN_DATA=folder)
+	$(RUN) jrn_evaluate dataset "$${JRN_DATA:-../shared/data}/nyuv2"
+
+.PHONY: clean
+clean:  ## Remove all that the other commands made
+	rm -rf $(VENV) .colcon build install log *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
