@@ -1,0 +1,162 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Fixtures for tests that need real frames, real DDS or a child process."""
+
+import fcntl
+import importlib.metadata
+import importlib.util
+import itertools
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PROFILE = REPOSITORY / 'config' / 'fastdds.xml'
+_TURN = itertools.count()
+
+
+@pytest.fixture(scope='session')
+def data_dir():
+    """Return the folder that holds `nyuv2/` (JRN_DATA, or ../shared/data beside the checkout)."""
+    folder = Path(os.environ.get('JRN_DATA', REPOSITORY.parent / 'shared' / 'data'))
+    if not (folder / 'nyuv2' / 'rgb').is_dir():
+        pytest.skip(f'no NYU frames in {folder} (set JRN_DATA)')
+    return folder
+
+
+@pytest.fixture
+def ros_domain(monkeypatch):
+    """
+    Return a ROS_DOMAIN_ID that no other test of this machine uses, and see to loopback only.
+
+    A lock on a file holds the number as long as the test runs, also if it is killed.
+    """
+    if importlib.util.find_spec('rclpy') is None:
+        pytest.skip("rclpy is missing: source a ROS 2 installation or pip install '.[ros]'")
+    with _lock_domain() as lock:
+        domain = int(lock.name.rsplit('-', 1)[-1])
+        monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+        major = int(importlib.metadata.version('rclpy').split('.')[0])
+        if major < 4:  # Humble knows this name only; the others call it deprecated.
+            monkeypatch.setenv('ROS_LOCALHOST_ONLY', '1')
+        else:
+            monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
+            monkeypatch.delenv(name, raising=False)
+        # Never both: Kilted would load the file twice and complain about it.
+        new = 'FASTDDS' if major >= 8 else 'FASTRTPS'
+        monkeypatch.setenv(f'{new}_DEFAULT_PROFILES_FILE', str(PROFILE))
+        yield domain
+
+
+def _lock_domain():
+    """Return the open, locked file of a free domain; its name ends in the number, 1 to 100."""
+    # Above 101 the ports of DDS reach into those that Linux gives to outgoing connections.
+    # Never the one of the test before: what it left behind in the network has no reader.
+    for _ in range(100):
+        domain = (os.getpid() + next(_TURN)) % 100 + 1
+        path = Path(tempfile.gettempdir()) / f'jrn_perception-ros-domain-{domain}'
+        try:
+            lock = path.open('a')
+        except PermissionError:  # Of another user.
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            return lock
+    raise RuntimeError('100 tests hold a ROS domain each: a run that does not end?')
+
+
+class Child:
+    """A running executable of the package, its output line by line."""
+
+    def __init__(self, name, arguments):
+        self.name = name
+        self.process = subprocess.Popen(
+            [sys.executable, '-u', '-m', f'jrn_perception.cli.{name}', *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
+        self._lines = []
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self._changed:
+                self._lines.append(line)
+                self._changed.notify_all()
+
+    @property
+    def output(self):
+        """Return what it has printed so far, both streams in one."""
+        with self._changed:
+            return ''.join(self._lines)
+
+    def wait_for(self, text, timeout=60.0):
+        """Return when `text` has been printed; fail if it ends before or takes too long."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while text not in ''.join(self._lines):
+                if not self._reader.is_alive() or time.monotonic() > deadline:
+                    state = 'ended' if self.process.poll() is not None else 'runs'
+                    pytest.fail(
+                        f'{self.name} ({state}) never printed {text!r}:\n{"".join(self._lines)}')
+                self._changed.wait(0.1)
+
+    def wait(self, timeout=60.0):
+        """Return the exit code when it has ended by itself."""
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f'{self.name} still runs after {timeout} s:\n{self.output}')
+        self._reader.join(timeout=5)
+        return code
+
+    def stop(self, timeout=20.0):
+        """Press Ctrl-C, and return the exit code; fail if it has to be killed."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            self._reader.join(timeout=5)
+            pytest.fail(f'{self.name} ignored Ctrl-C for {timeout} s:\n{self.output}')
+        self._reader.join(timeout=5)
+        return code
+
+
+@pytest.fixture
+def spawn():
+    """
+    Return a function that starts `python -m jrn_perception.cli.NAME ARGUMENTS...` as a `Child`.
+
+    Whatever still runs at the end of the test gets Ctrl-C; one that has to be killed is a failure.
+    Ask for `ros_domain` first where ROS is involved: a child inherits the environment.
+    """
+    children = []
+
+    def start(name, *arguments):
+        children.append(Child(name, arguments))
+        return children[-1]
+
+    yield start
+    failures = []
+    for child in reversed(children):
+        try:
+            child.stop()
+        except pytest.fail.Exception as failure:
+            failures.append(str(failure))
+    if failures:
+        pytest.fail('\n'.join(failures))

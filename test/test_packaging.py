@@ -1,0 +1,199 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is written down twice agrees, and what the house forbids is absent."""
+
+import ast
+import os
+from pathlib import Path
+import re
+import shutil
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import jrn_perception
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGE = REPOSITORY / 'jrn_perception'
+MODULES = sorted(PACKAGE.rglob('*.py'))
+MANIFEST = ElementTree.parse(REPOSITORY / 'package.xml').getroot()
+
+# Room -> the rooms it may import. Single files are rooms as well; cli/ may import all.
+ROOMS = {
+    '__init__': set(),
+    'labels': set(),
+    'networks': {'labels'},
+    'weights': {'labels', 'networks'},
+    'data': {'labels'},
+    'perception': {'labels', 'networks', 'weights'},
+    'drawing': {'labels'},
+    'ros': {'labels', 'networks', 'weights', 'perception', 'drawing'},
+    'evaluation': {'labels', 'networks', 'weights', 'perception', 'data', 'drawing'},
+    'training': {'labels', 'networks', 'weights', 'perception', 'data'},
+}
+ROOMS['cli'] = set(ROOMS)
+ROS = {
+    'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'diagnostic_updater', 'geometry_msgs',
+    'rcl_interfaces', 'rclpy', 'rosbag2_py', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs',
+    'std_srvs', 'vision_msgs'}
+TRAINING = {'h5py', 'kornia', 'lightning', 'torchmetrics'}
+# Those that a module of evaluation/ may need as a whole.
+EXTRAS = {'matplotlib', 'rich', 'rosbags'}
+# Where the name of what is imported is not the name of what is installed.
+DISTRIBUTIONS = {
+    'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'pytorch_lightning': 'lightning'}
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
+
+
+def imports(path):
+    """Return the full names that a file imports, wherever in the file."""
+    names = set()
+    for statement in ast.walk(ast.parse(path.read_text())):
+        if isinstance(statement, ast.Import):
+            names |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, f'{path}: relative import'
+            names |= {f'{statement.module}.{alias.name}' for alias in statement.names}
+    return names
+
+
+def roots(path):
+    return {name.split('.')[0] for name in imports(path)}
+
+
+def assigned(path, name):
+    """Return the literal that a file assigns to a name."""
+    for statement in ast.parse(path.read_text()).body:
+        if isinstance(statement, ast.Assign) and statement.targets[0].id == name:
+            return ast.literal_eval(statement.value)
+    raise AssertionError(f'{path.name} assigns nothing to {name}')
+
+
+def test_versions_agree():
+    version = MANIFEST.findtext('version')
+    in_setup = re.findall(r"^ +version='(.+)',$", (REPOSITORY / 'setup.py').read_text(), re.M)
+    assert in_setup == [version]
+    assert jrn_perception.__version__ == version
+
+
+@pytest.mark.parametrize('name', assigned(REPOSITORY / 'setup.py', 'SCRIPTS'))
+def test_console_script_has_a_main(name):
+    module = ast.parse((PACKAGE / 'cli' / f'{name}.py').read_text())
+    assert 'main' in {
+        statement.name for statement in module.body if isinstance(statement, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize('path', MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    room = room_of(path)
+    own = {name.split('.')[1] for name in imports(path) if name.startswith('jrn_perception.')}
+    assert own - {room} <= ROOMS[room]
+    foreign = roots(path)
+    if room == 'networks':
+        assert foreign - set(sys.stdlib_module_names) <= {'torch', 'jrn_perception'}
+    if room not in ('ros', 'cli'):
+        assert not foreign & ROS
+    if room not in ('training', 'cli'):
+        assert not foreign & {'kornia', 'lightning'}
+
+
+def test_all_but_ros_and_training_imports_without_their_packages():
+    modules = [
+        '.'.join(path.relative_to(REPOSITORY).with_suffix('').parts).removesuffix('.__init__')
+        for path in MODULES if room_of(path) not in ('ros', 'training')]
+    program = f"""
+import importlib, sys
+sys.modules.update(dict.fromkeys({sorted(ROS | TRAINING)!r}))  # None: cannot be imported
+for name in {modules!r}:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in {sorted(EXTRAS)!r}:
+            raise
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', program], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_import_is_declared():
+    requirements = assigned(REPOSITORY / 'setup.py', 'REQUIRES')
+    for extra in assigned(REPOSITORY / 'setup.py', 'EXTRAS').values():
+        requirements += extra
+    declared = {re.match(r'[\w-]+', requirement)[0] for requirement in requirements}
+    declared |= {depend.text for depend in MANIFEST.findall('exec_depend')}
+    # diagnostic_updater and rosbag2_py are never needed, only used where they are installed.
+    declared |= {'jrn_perception', 'diagnostic_updater', 'rosbag2_py'}
+    used = {
+        (name, str(path.relative_to(REPOSITORY)))
+        for path in [*MODULES, *(REPOSITORY / 'launch').glob('*.py')] for name in roots(path)
+        if name not in sys.stdlib_module_names}
+    undeclared = {(n, p) for n, p in used if DISTRIBUTIONS.get(n, n) not in declared}
+    assert not undeclared
+
+
+def run_setup(*arguments):
+    pytest.importorskip('setuptools', reason='setuptools is not installed')
+    done = subprocess.run(
+        [sys.executable, 'setup.py', '-q', *map(str, arguments)], cwd=REPOSITORY,
+        capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def files(folder, pattern='*'):
+    return {
+        str(path.relative_to(folder)) for path in folder.rglob(pattern)
+        if path.is_file() and '__pycache__' not in path.parts}
+
+
+def test_share_is_installed(tmp_path):
+    run_setup('egg_info', '--egg-base', tmp_path, 'install_data', '-d', tmp_path / 'prefix')
+    assert files(tmp_path / 'prefix' / 'share') == {
+        'ament_index/resource_index/packages/jrn_perception',
+        'jrn_perception/package.xml',
+        *(f'jrn_perception/launch/{path.name}' for path in (REPOSITORY / 'launch').glob('*.py')),
+        *(f'jrn_perception/config/{path.name}' for path in (REPOSITORY / 'config').iterdir()),
+    }
+
+
+def test_package_is_whole(tmp_path):
+    run_setup('egg_info', '--egg-base', tmp_path, 'build_py', '-d', tmp_path / 'lib')
+    built = tmp_path / 'lib' / 'jrn_perception'
+    assert files(built, '*.py') == files(PACKAGE, '*.py')
+    for pattern in ('*.safetensors', '*.json'):
+        assert files(built, pattern) == files(PACKAGE, pattern)
+
+
+def test_make_help_lists_every_target():
+    if shutil.which('make') is None:
+        pytest.skip('make is not installed')
+    targets = re.findall(r'^\.PHONY: (.+)$', (REPOSITORY / 'Makefile').read_text(), re.M)
+    listed = subprocess.run(
+        ['make', '--no-print-directory'], cwd=REPOSITORY, check=True, capture_output=True,
+        text=True, env={key: text for key, text in os.environ.items() if key != 'MAKEFLAGS'})
+    assert re.findall(r'^  make (\S+) +\S', listed.stdout, re.M) == targets
+    assert {'help', 'demo', 'test', 'lint', 'build', 'clean'} <= set(targets)
+
+
+def test_launch_choices_are_the_tables_of_the_code():
+    from jrn_perception.networks import ARCHITECTURES
+    from jrn_perception.networks.jrn import MUTE
+    choices = assigned(REPOSITORY / 'launch' / 'jrn.launch.py', 'CHOICES')
+    assert choices['architecture'] == tuple(ARCHITECTURES)
+    assert choices['variant'] == tuple(
+        dict.fromkeys(name for variants in ARCHITECTURES.values() for name in variants))
+    assert choices['mute'] == tuple(MUTE)
+
+
+def test_fast_dds_takes_the_profile_without_complaint(ros_domain):
+    program = (
+        'import rclpy; rclpy.init(); rclpy.create_node("probe").destroy_node(); '
+        'rclpy.try_shutdown()')
+    done = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
