@@ -4,140 +4,41 @@
 """
 Conversions between ROS image messages and arrays.
 
-NumPy and OpenCV do every encoding that sensor_msgs/image_encodings.hpp counts as colour, mono or
-Bayer, with the results of cv_bridge (its C++ code is the reference), and honour any ``step``,
-where cv_bridge's Python side skews rows whose padding is not a multiple of the channels. What is
-not in that table is offered to cv_bridge.
+Pictures are made by ``data.encodings``; what is not in its table is offered to cv_bridge.
 """
 
 from __future__ import annotations
 
-import re
 import sys
-from typing import NamedTuple
 
 import cv2
+from jrn_perception.data import encodings
+from jrn_perception.data.encodings import BadImage, compressed_to_rgb, ENCODINGS
 from jrn_perception.ros.cv_bridge_probe import cv_bridge_fault
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+__all__ = ('BadImage', 'compressed_to_rgb', 'depth_message', 'ENCODINGS', 'image_message',
+           'to_rgb')
 
-class BadImage(ValueError):
-    """A message that cannot be turned into a picture; its text says why, in one line."""
-
-
-class _Packed(NamedTuple):
-    """An encoding with all of a pixel's bytes side by side, and OpenCV's code to RGB."""
-
-    bits: int
-    channels: int
-    code: int | None
-
-
-_COLOURS = {
-    'rgb': (3, None),
-    'bgr': (3, cv2.COLOR_BGR2RGB),
-    'rgba': (4, cv2.COLOR_RGBA2RGB),
-    'bgra': (4, cv2.COLOR_BGRA2RGB),
-    'mono': (1, cv2.COLOR_GRAY2RGB),
-    # ROS names a mosaic by its first row, OpenCV by the second row from the second column.
-    'bayer_rggb': (1, cv2.COLOR_BayerBG2RGB),
-    'bayer_bggr': (1, cv2.COLOR_BayerRG2RGB),
-    'bayer_gbrg': (1, cv2.COLOR_BayerGR2RGB),
-    'bayer_grbg': (1, cv2.COLOR_BayerGB2RGB),
-}
-_DEMOSAICING = {code for name, (_, code) in _COLOURS.items() if name.startswith('bayer_')}
-_PACKED = {
-    **{f'{name}{bits}': _Packed(bits, *layout)
-       for bits in (8, 16) for name, layout in _COLOURS.items()},
-    # OpenCV's own types name no colours; its order is BGR, as cv_bridge's display code assumes.
-    '8UC1': _Packed(8, 1, cv2.COLOR_GRAY2RGB),
-    '8UC3': _Packed(8, 3, cv2.COLOR_BGR2RGB),
-    '8UC4': _Packed(8, 4, cv2.COLOR_BGRA2RGB),
-    'uyvy': _Packed(8, 2, cv2.COLOR_YUV2RGB_UYVY),
-    'yuv422': _Packed(8, 2, cv2.COLOR_YUV2RGB_UYVY),
-    'yuyv': _Packed(8, 2, cv2.COLOR_YUV2RGB_YUY2),
-    'yuv422_yuy2': _Packed(8, 2, cv2.COLOR_YUV2RGB_YUY2),
-}
-# A luma plane, then a plane of interleaved chroma: bytes in all, as a share of the luma plane.
-_PLANAR = {'nv12': 1.5, 'nv21': 1.5, 'nv24': 3}
 _OUTPUTS = {
     'mono8': (np.uint8, ()), 'rgb8': (np.uint8, (3,)),
     '16UC1': (np.uint16, ()), '32FC1': (np.float32, ()),
 }
-
-ENCODINGS = (*_PACKED, *_PLANAR)
-"""What ``to_rgb`` converts without cv_bridge."""
 
 
 def to_rgb(msg: Image) -> np.ndarray:
     """
     Return the picture of a message as contiguous RGB, uint8 (H, W, 3).
 
-    For ``rgb8`` without padding the array is a writable view of ``msg.data``: copy it before
-    drawing on it. 16 bits become 8 as in cv_bridge, ``round(value * 255 / 65535)``; YUV is
-    BT.601 with limited range. Encodings that are not in ``ENCODINGS`` are converted by cv_bridge
-    where it works. Raises ``BadImage`` for an empty picture, a ``step`` shorter than a row, data
-    shorter than the step and the height ask for, an encoding that nobody converts, and an odd
-    size of subsampled YUV.
+    As ``encodings.to_rgb``; for ``rgb8`` without padding a writable view of ``msg.data``: copy it
+    before drawing on it. Encodings that are not in ``ENCODINGS`` are converted by cv_bridge where
+    it works. Raises ``BadImage``.
     """
-    if not msg.height or not msg.width:
-        raise BadImage(f'the size is {msg.width}x{msg.height}, a picture needs at least 1x1')
-    if msg.encoding in _PLANAR:
-        return _planar_to_rgb(msg)
-    if msg.encoding not in _PACKED:
-        return _cv_bridge_to_rgb(msg)
-    bits, channels, code = _PACKED[msg.encoding]
-    if channels == 2 and msg.width % 2:
-        raise BadImage(f'{msg.encoding} needs an even width, this one is {msg.width}')
-    rows = _rows(msg, msg.width * channels * bits // 8)
-    if bits == 16:
-        order = '>' if msg.is_bigendian else '<'
-        rows = np.ascontiguousarray(rows).view(f'{order}u2').astype(np.uint16, copy=False)
-    shape = (msg.height, msg.width, channels) if channels > 1 else (msg.height, msg.width)
-    return _finish(rows.reshape(shape), code)
-
-
-def compressed_to_rgb(msg: CompressedImage) -> np.ndarray:
-    """
-    Return the picture of a compressed message as contiguous RGB, uint8 (H, W, 3).
-
-    Reads what ``cv2.imdecode`` reads (JPEG, PNG, TIFF, ...) with 8 or 16 bits; alpha is dropped.
-    The order of the channels follows image_transport's ``format`` ('rgb8; jpeg compressed bgr8',
-    or just 'jpeg'), and a Bayer mosaic in a PNG is demosaiced. An EXIF orientation is ignored:
-    the camera_info describes the picture as it was taken. Raises ``BadImage`` for depth images
-    and for data that is cut off or cannot be decoded.
-    """
-    source, _, packing = (part.strip() for part in msg.format.partition(';'))
-    if 'compresseddepth' in msg.format.lower() or source in ('16UC1', '32FC1'):
-        raise BadImage(f'format {msg.format!r} is a depth image, not a picture')
-    data = bytes(msg.data)
-    if not data:
-        raise BadImage(f'the data is empty (format {msg.format!r})')
-    if _is_cut_off(data):
-        raise BadImage(f'the data is cut off after {len(data)} bytes (format {msg.format!r})')
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise BadImage(f'OpenCV cannot decode the {len(data)} bytes of format {msg.format!r}')
-    channels = 1 if picture.ndim == 2 else picture.shape[2]
-    if picture.dtype not in (np.uint8, np.uint16) or channels not in (1, 3, 4):
-        raise BadImage(f'format {msg.format!r} holds {channels} channels of {picture.dtype}, '
-                       'a picture has 1, 3 or 4 of 8 or 16 bits')
-    colours = 'mono'
-    if channels == 1 and source.startswith('bayer_') and 'mono' not in packing:
-        colours = source.rstrip('0123456789')
-    elif channels > 1:
-        # Without a named order (TIFF) the bytes were written in the order of the source.
-        named = re.search('compressed (bgr|rgb)', packing)
-        order = named[1] if named else source[:3] if packing else 'bgr'
-        colours = ('rgb' if order == 'rgb' else 'bgr') + 'a' * (channels == 4)
-    if colours not in _COLOURS:
-        raise BadImage(f'format {msg.format!r} has an unknown Bayer pattern')
-    return _finish(picture, _COLOURS[colours][1])
+    if msg.encoding in ENCODINGS or not msg.height or not msg.width:
+        return encodings.to_rgb(msg)
+    return _cv_bridge_to_rgb(msg)
 
 
 def depth_message(depth: np.ndarray, header: Header, encoding: str) -> Image:
@@ -188,50 +89,6 @@ def image_message(array: np.ndarray, header: Header, encoding: str) -> Image:
     return msg
 
 
-def _rows(msg: Image, row_bytes: int, planes: float = 1) -> np.ndarray:
-    """Return the bytes of the rows without their padding, a view; more planes follow as rows."""
-    if msg.step < row_bytes:
-        raise BadImage(f'step {msg.step} is shorter than a row of {msg.width} {msg.encoding} '
-                       f'pixels, {row_bytes} bytes')
-    count = int(msg.height * planes)
-    if len(msg.data) < msg.step * count:
-        raise BadImage(f'the data has {len(msg.data)} bytes; {msg.encoding} with step {msg.step} '
-                       f'and height {msg.height} has {msg.step * count}')
-    data = np.frombuffer(msg.data, np.uint8, msg.step * count)
-    return data.reshape(count, msg.step)[:, :row_bytes]
-
-
-def _finish(picture: np.ndarray, code: int | None) -> np.ndarray:
-    """Return 8-bit contiguous RGB of a picture of 8 or 16 bits in another order of colours."""
-    if code in _DEMOSAICING and min(picture.shape) < 3:
-        # Below that OpenCV returns black without a word.
-        raise BadImage(f'a Bayer mosaic of {picture.shape[1]}x{picture.shape[0]} is too small')
-    if code is not None:
-        picture = cv2.cvtColor(picture, code)
-    if picture.dtype == np.uint16:
-        picture = cv2.convertScaleAbs(picture, alpha=255 / 65535)
-    return np.ascontiguousarray(picture)
-
-
-def _planar_to_rgb(msg: Image) -> np.ndarray:
-    """Return RGB of NV12, NV21 and NV24, whose chroma has the luma's bytes per line, or twice."""
-    width, height = msg.width, msg.height
-    if msg.encoding != 'nv24':
-        if width % 2 or height % 2:
-            raise BadImage(f'{msg.encoding} needs an even width and height, this one is '
-                           f'{width}x{height}')
-        code = cv2.COLOR_YUV2RGB_NV12 if msg.encoding == 'nv12' else cv2.COLOR_YUV2RGB_NV21
-        rows = _rows(msg, width, _PLANAR[msg.encoding])
-        return cv2.cvtColor(np.ascontiguousarray(rows), code)
-    luma = _rows(msg, width, _PLANAR['nv24'])[:height]
-    chroma = np.frombuffer(msg.data, np.uint8, 2 * msg.step * height, msg.step * height)
-    chroma = chroma.reshape(height, 2 * msg.step)[:, :2 * width].reshape(height, width, 2)
-    # OpenCV has no code for NV24: as UYVY with every pixel twice it has the same coefficients.
-    doubled = np.stack([chroma[..., 0], luma, chroma[..., 1], luma], axis=-1)
-    rgb = cv2.cvtColor(doubled.reshape(height, 2 * width, 2), cv2.COLOR_YUV2RGB_UYVY)
-    return np.ascontiguousarray(rgb[:, ::2])
-
-
 def _cv_bridge_to_rgb(msg: Image) -> np.ndarray:
     """Return RGB of an encoding that is not ours, from cv_bridge."""
     known = f'supported without cv_bridge: {", ".join(ENCODINGS)}'
@@ -249,7 +106,7 @@ def _cv_bridge_to_rgb(msg: Image) -> np.ndarray:
         row_bytes = msg.width * channels * np.dtype(dtype).itemsize
     except errors as error:
         raise _refused(msg.encoding, error, known) from error
-    rows = np.ascontiguousarray(_rows(msg, row_bytes))
+    rows = np.ascontiguousarray(encodings.rows_of(msg, row_bytes))
     packed = Image(height=msg.height, width=msg.width, encoding=msg.encoding,
                    is_bigendian=msg.is_bigendian, step=row_bytes)
     packed.data.frombytes(rows.reshape(-1))
@@ -266,23 +123,3 @@ def _refused(encoding: str, error: Exception, known: str) -> BadImage:
     """Return the error for an encoding that cv_bridge does not convert."""
     reason = ' '.join(f'{type(error).__name__}: {error}'.split())
     return BadImage(f'cv_bridge cannot convert encoding {encoding!r} ({reason}); {known}')
-
-
-# A marker of JPEG is ff and a code; in entropy-coded data ff is followed by 00 or a restart.
-_JPEG_MARKER = re.compile(rb'\xff([^\x00\xff\xd0-\xd7])', re.DOTALL)
-_PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
-
-
-def _is_cut_off(data: bytes) -> bool:
-    """Return whether a JPEG or PNG lacks its end, which OpenCV may paint over in grey."""
-    if data.startswith(b'\x89PNG\r\n\x1a\n'):
-        return _PNG_END not in data
-    if not data.startswith(b'\xff\xd8'):
-        return False
-    position = 2
-    # From segment to segment: a thumbnail inside one has an end marker of its own.
-    while marker := _JPEG_MARKER.search(data, position):
-        if marker[1] in (b'\xd9', b'\xd8'):
-            return marker[1] == b'\xd8'
-        position = marker.end() + int.from_bytes(data[marker.end():marker.end() + 2], 'big')
-    return True
