@@ -67,7 +67,7 @@ test-slow: $(READY)  ## Run the tests that take minutes
 .PHONY: lint
 lint: $(READY)  ## Check style and docstrings: ruff, ament_flake8, ament_pep257
 	$(RUN) ruff check .
-	$(RUN) python -m pytest -q -m linter
+	$(RUN) python -m pytest -q --show-capture=no test/test_flake8.py test/test_pep257.py
 
 .PHONY: build
 build: $(READY)  ## Build with colcon in .colcon/
