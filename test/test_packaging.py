@@ -190,10 +190,20 @@ def test_launch_choices_are_the_tables_of_the_code():
     assert choices['mute'] == tuple(MUTE)
 
 
-def test_fast_dds_takes_the_profile_without_complaint(ros_domain):
-    program = (
-        'import rclpy; rclpy.init(); rclpy.create_node("probe").destroy_node(); '
-        'rclpy.try_shutdown()')
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_fast_dds_takes_the_profile(ros_domain):
+    program = """
+import rclpy
+rclpy.init()
+node = rclpy.create_node('probe')
+print([line for line in open('/proc/self/maps') if '/dev/shm/fast' in line])
+node.destroy_node()
+rclpy.try_shutdown()
+"""
     done = subprocess.run(
         [sys.executable, '-c', program], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+    assert (done.returncode, done.stderr) == (0, '')  # Not a word about names or values.
+    sizes = [
+        int(end, 16) - int(begin, 16)
+        for begin, end in re.findall(r"'([0-9a-f]+)-([0-9a-f]+) ", done.stdout)]
+    assert max(sizes) > 32 * 2**20
