@@ -170,6 +170,16 @@ class Perception:
         """Return the prediction for a picture of ``size`` (height, width)."""
         return Prediction(maps, tuple(size), self.label_set)
 
+    def warm_up(self) -> None:
+        """Run one picture: later ones do not wait for allocations, and a misfit shows here."""
+        self(np.zeros((*self.card.input_size, 3), np.uint8))
+
+    def gpu_memory_mb(self) -> float:
+        """Return the megabytes that tensors hold on the GPU; 0 on a CPU."""
+        if self.device.type != 'cuda':
+            return 0.0
+        return torch.cuda.memory_allocated(self.device) / 2 ** 20
+
     def inference_size(self, height: int, width: int) -> tuple[int, int]:
         """
         Return the (height, width) that a picture of this size is resized to.

@@ -1,25 +1,29 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""How each shipped network was trained: one table, every number in it."""
+"""How each shipped network is trained: one table, every number in it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Recipe:
     """
-    One training run.
+    One training run of a network that sees pictures.
 
-    ``input_size`` is the (height, width) to which the network's input is resized at inference;
-    ``crop`` the window that training cuts after a random ``zoom`` of it. Learning rates are the
-    peaks of a one-cycle cosine (AdamW); ``ema_decay`` is the decay, per step, of the average of
-    weights that is kept. Losses are taken at 1/``loss_stride`` of the crop.
+    ``start`` is where the weights come from: ``imagenet`` (the encoder's), or another recipe's
+    name, whose result is taken as far as the networks agree. ``input_size`` is the (height, width)
+    to which the network's input is resized at inference; ``crop`` the window that training cuts
+    after a random ``zoom`` of it. Learning rates are the peaks of a one-cycle cosine (AdamW);
+    ``ema_decay`` is the decay, per step, of the average of weights that is kept. Losses are taken
+    at 1/``loss_stride`` of the crop.
     """
 
     epochs: int
+    start: str = 'imagenet'
     batch_size: int = 8
     encoder_rate: float = 4e-4
     decoder_rate: float = 2e-3
@@ -35,9 +39,33 @@ class Recipe:
     seed: int = 0
 
 
-# Recipes of the networks that see pictures; those of the JRN are in ``training/refine.py``.
+@dataclass(frozen=True)
+class RefineRecipe:
+    """
+    One training run of a JRN on what frozen single-task networks predict.
+
+    Those networks have seen the same pictures with their annotations, so what they say of them is
+    better than it will ever be again. ``views`` random views of each frame (``zoom``, strong
+    ``colour_jitter``) make their predictions err more like they do on new pictures. They are
+    predicted once and kept. ``options`` are those of the network (``JRNOptions``).
+    """
+
+    epochs: int = 8
+    views: int = 4
+    batch_size: int = 16
+    rate: float = 1e-3
+    weight_decay: float = 1e-4
+    ema_decay: float = 0.995
+    input_size: tuple[int, int] = (288, 384)
+    zoom: tuple[float, float] = (0.8, 1.25)
+    colour_jitter: float = 0.5
+    options: dict[str, Any] = field(default_factory=lambda: {'output_stride': 4, 'residual': True})
+    seed: int = 0
+
+
 RECIPES = {
-    'depth': Recipe(epochs=30),
+    'depth': Recipe(epochs=25),
     'semantics': Recipe(epochs=35),
-    'hydranet': Recipe(epochs=40),
+    'hydranet': Recipe(epochs=20, start='semantics'),
+    'jrn': RefineRecipe(),
 }

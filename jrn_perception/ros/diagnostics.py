@@ -1,0 +1,194 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""What operators see on /diagnostics: counters, timings and a verdict with a reason."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+import threading
+from time import monotonic
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from jrn_perception.ros.parameters import Settings
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import qos_check_compatible, QoSCompatibility
+from rclpy.subscription import Subscription
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+WINDOW_S = 5.0
+STAGES = ('preprocess_ms', 'inference_ms', 'postprocess_ms', 'publish_ms')
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds that one frame took in each stage, and from its stamp to its publication."""
+
+    preprocess_ms: float
+    inference_ms: float
+    postprocess_ms: float
+    publish_ms: float
+    latency_ms: float
+
+    @property
+    def processing_ms(self) -> float:
+        return sum(getattr(self, stage) for stage in STAGES)
+
+
+@dataclass
+class Statistics:
+    """
+    Counters since the start, and what happened in the last ``WINDOW_S`` seconds.
+
+    The executor's thread counts arrivals, the worker's thread results.
+    """
+
+    processed: int = 0
+    dropped: int = 0
+    rejected: int = 0
+    failed: int = 0
+    last_rejection: str = ''
+    last_failure: str = ''
+    camera_info_fault: str = ''
+    last_arrival: float = field(default_factory=monotonic)
+    _arrivals: deque = field(default_factory=lambda: deque(maxlen=1000))
+    _drops: deque = field(default_factory=lambda: deque(maxlen=1000))
+    _rejections: deque = field(default_factory=lambda: deque(maxlen=1000))
+    _timings: deque = field(default_factory=lambda: deque(maxlen=1000))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def arrive(self) -> None:
+        with self._lock:
+            self.last_arrival = monotonic()
+            self._arrivals.append(self.last_arrival)
+
+    def drop(self) -> None:
+        with self._lock:
+            self.dropped += 1
+            self._drops.append(monotonic())
+
+    def reject(self, reason: str) -> None:
+        with self._lock:
+            self.rejected += 1
+            self.last_rejection = reason
+            self._rejections.append(monotonic())
+
+    def fail(self, reason: str) -> None:
+        with self._lock:
+            self.failed += 1
+            self.last_failure = reason
+
+    def finish(self, timing: Timing) -> None:
+        with self._lock:
+            self.processed += 1
+            self.last_failure = ''
+            self._timings.append((monotonic(), timing))
+
+    def recent(self) -> Recent:
+        """Return what happened within the window."""
+        since = monotonic() - WINDOW_S
+        with self._lock:
+            return Recent(
+                sum(time > since for time in self._arrivals),
+                sum(time > since for time in self._drops),
+                sum(time > since for time in self._rejections),
+                [timing for time, timing in self._timings if time > since])
+
+
+@dataclass(frozen=True)
+class Recent:
+    """Arrivals, drops and rejections (counts) and timings of the last ``WINDOW_S`` seconds."""
+
+    arrivals: int
+    drops: int
+    rejections: int
+    timings: list[Timing]
+
+    def mean(self, name: str) -> float:
+        """Return the mean of a timing's attribute, NaN without a frame."""
+        values = [getattr(timing, name) for timing in self.timings]
+        return float(np.mean(values)) if values else float('nan')
+
+    def processing(self) -> tuple[float, float, float]:
+        """Return mean, 95th percentile and maximum of a frame's processing time in ms."""
+        values = [timing.processing_ms for timing in self.timings]
+        if not values:
+            return (float('nan'),) * 3
+        return float(np.mean(values)), float(np.percentile(values, 95)), float(max(values))
+
+
+def judge(settings: Settings, statistics: Statistics, recent: Recent, wanted_for: float,
+          explain: Callable[[], str]) -> tuple[bytes, str, str]:
+    """
+    Return (level, state, message) of the status.
+
+    ``wanted_for``: seconds since an output was first wanted, negative while none is. ``explain``
+    says why no frame may be arriving; it is asked only then.
+    """
+    if not settings.enabled:
+        return OK, 'disabled', 'disabled: set enabled to true or call ~/enable'
+    if wanted_for < 0:
+        return OK, 'idle', 'idle: nobody subscribes to an output'
+    if statistics.last_failure:
+        return ERROR, 'failing', f'processing fails: {statistics.last_failure}'
+    silent_for = min(monotonic() - statistics.last_arrival, wanted_for)
+    if silent_for > settings.max_silence_s:
+        return ERROR, 'silent', f'no frame for {silent_for:.1f} s: {explain()}'
+    if recent.rejections and not recent.timings:
+        return ERROR, 'rejecting', f'every frame is rejected: {statistics.last_rejection}'
+    if recent.drops > recent.arrivals / 2:
+        return WARN, 'running', (f'{recent.drops} of {recent.arrivals} frames dropped: the camera '
+                                 'is faster than the network')
+    mean = recent.processing()[0]
+    if mean > settings.max_processing_time_ms:
+        return WARN, 'running', (f'a frame takes {mean:.0f} ms, more than max_processing_time_ms '
+                                 f'({settings.max_processing_time_ms:g})')
+    if statistics.camera_info_fault:
+        return WARN, 'running', statistics.camera_info_fault
+    return OK, 'running', 'frames flow' if recent.timings else 'waiting for the first frame'
+
+
+def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:
+    """Return the numbers of the status; rates over the window, NaN where nothing was measured."""
+    mean, p95, largest = recent.processing()
+    return {
+        'rate_in_hz': recent.arrivals / WINDOW_S,
+        'rate_out_hz': len(recent.timings) / WINDOW_S,
+        'frames_processed': statistics.processed,
+        'frames_dropped': statistics.dropped,
+        'frames_rejected': statistics.rejected,
+        'frames_failed': statistics.failed,
+        **{stage: recent.mean(stage) for stage in STAGES},
+        'processing_time_ms_mean': mean,
+        'processing_time_ms_p95': p95,
+        'processing_time_ms_max': largest,
+        'pipeline_latency_ms': recent.mean('latency_ms')}
+
+
+def explain_silence(node: Node, subscription: Subscription) -> str:
+    """Return one line on who publishes what the node reads, and what keeps it from arriving."""
+    topic = subscription.topic_name
+    publishers = node.get_publishers_info_by_topic(topic)
+    if not publishers:
+        return f'nobody publishes {topic}; check the remapping of the image topic'
+    line = f'{len(publishers)} publisher{"s" if len(publishers) > 1 else ""} on {topic}'
+    wanted = f'sensor_msgs/msg/{subscription.msg_type.__name__}'
+    for publisher in publishers:
+        if publisher.topic_type != wanted:
+            return (f'{line}; {publisher.node_name} publishes {publisher.topic_type}, not '
+                    f'{wanted}: check image_transport')
+        compatibility, reason = qos_check_compatible(publisher.qos_profile,
+                                                     subscription.qos_profile)
+        if compatibility == QoSCompatibility.ERROR:
+            return f'{line}; QoS of {publisher.node_name} does not match: {reason}'
+    return (f'{line} but nothing arrives: a stopped camera, or frames lost in shared memory (see '
+            'fastdds.xml in the README)')
+
+
+def key_values(values: dict[str, object]) -> list[KeyValue]:
+    """Return diagnostic key-value pairs; floats with three decimals."""
+    return [KeyValue(key=key, value=f'{value:.3f}' if isinstance(value, float) else str(value))
+            for key, value in values.items()]

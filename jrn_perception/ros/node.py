@@ -1,0 +1,328 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The node: images in, depth and semantics out.
+
+Two threads. The executor's takes messages, parameters and services and never waits for a network.
+The worker's takes the newest image from a slot, runs the network and publishes; what it cannot
+keep up with is overwritten in the slot, so that the newest frame wins.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+import threading
+from time import monotonic, perf_counter
+import traceback
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from jrn_perception.perception import Perception
+from jrn_perception.ros import parameters
+from jrn_perception.ros.diagnostics import (
+    explain_silence,
+    judge,
+    key_values,
+    Statistics,
+    summarise,
+    Timing,
+)
+from jrn_perception.ros.images import BadImage, compressed_to_rgb, to_rgb
+from jrn_perception.ros.outputs import DATA_QOS, OUTPUTS, Result
+from jrn_perception.ros.worker import Worker
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import SetBool
+
+try:
+    from vision_msgs.msg import LabelInfo, VisionClass
+except ImportError:  # A soft dependency: the names are in the parameter `labels` as well.
+    LabelInfo = None
+
+SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
+                         durability=DurabilityPolicy.TRANSIENT_LOCAL)
+THROTTLE_S = 5.0
+
+
+class PerceptionNode(Node):
+    """
+    The node ``jrn_perception``.
+
+    Raises ValueError or RuntimeError with one line that says what to do if a parameter, the
+    weights or the device cannot be used.
+    """
+
+    def __init__(self, **arguments):
+        super().__init__('jrn_perception', automatically_declare_parameters_from_overrides=True,
+                         **arguments)
+        settings = parameters.declare(self)
+        # Settings and network that belong together change as one: one attribute, one assignment.
+        self._active = self._load(settings)
+        self._warn_of_slow_device()
+        self._statistics = Statistics()
+        self._due = 0.0
+        self._last_stamp = 0
+        self._wanted_since: float | None = None
+        self._camera_info: CameraInfo | None = None
+
+        overridable = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
+        self._image_publishers = {
+            output: self.create_publisher(Image, output.name, output.qos, **overridable)
+            for output in OUTPUTS}
+        self._subscription = self._subscribe(overridable)
+        camera_info = self.create_subscription(
+            CameraInfo, 'image_camera_info', self._on_camera_info, SENSOR_QOS, **overridable)
+        self._camera_info_publisher = None
+        # A remapping that makes both the same topic must not make the node listen to itself.
+        if self.resolve_topic_name('camera_info') != camera_info.topic_name:
+            self._camera_info_publisher = self.create_publisher(
+                CameraInfo, 'camera_info', DATA_QOS, **overridable)
+        self._label_publisher = None
+        if LabelInfo is not None:
+            self._label_publisher = self.create_publisher(
+                LabelInfo, 'label_info', LATCHED_QOS, **overridable)
+        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.create_service(SetBool, '~/enable', self._on_enable)
+        self.create_timer(1.0, self._diagnose)
+        self._announcement = self.create_guard_condition(self._announce)
+        self._announce()
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self._worker = Worker(self._process, self._on_failure)
+        self.get_logger().info(f'{self._describe()}, reading {self._subscription.topic_name}')
+
+    def destroy_node(self) -> None:
+        self._worker.stop()
+        super().destroy_node()
+
+    # Messages in: on the executor's thread.
+
+    def _subscribe(self, overridable: dict):
+        # image_transport's convention: the transport's name is appended to the resolved base
+        # topic, so that one remapping of `image` serves both.
+        topic = self.resolve_topic_name('image')
+        if self._active[0].image_transport == 'compressed':
+            return self.create_subscription(CompressedImage, f'{topic}/compressed',
+                                            self._on_image, SENSOR_QOS, **overridable)
+        return self.create_subscription(Image, topic, self._on_image, SENSOR_QOS, **overridable)
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        self._statistics.arrive()
+        settings = self._active[0]
+        if not settings.enabled or not self._is_wanted() or not self._is_due(settings.max_rate):
+            return
+        if self._worker.offer(message):
+            self._statistics.drop()
+
+    def _is_wanted(self) -> bool:
+        wanted = not self._active[0].lazy or any(
+            publisher.get_subscription_count() for publisher in self._image_publishers.values())
+        if not wanted:
+            self._wanted_since = None
+        elif self._wanted_since is None:
+            self._wanted_since = monotonic()
+        return wanted
+
+    def _is_due(self, max_rate: float) -> bool:
+        if not max_rate:
+            return True
+        now = monotonic()
+        if now < self._due:
+            return False
+        # Counted from the due time, not from now, or 30 Hz limited to 20 would come out as 15.
+        self._due = max(self._due, now - 1 / max_rate) + 1 / max_rate
+        return True
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._camera_info = message
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response):
+        result = self.set_parameters([Parameter('enabled', value=request.data)])[0]
+        response.success, response.message = result.successful, result.reason
+        return response
+
+    # Parameters and networks: on the executor's thread.
+
+    def _on_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        settings, perception = self._active
+        changes = {parameter.name: parameter.value for parameter in changed
+                   if parameter.name in parameters.BY_NAME}
+        try:
+            new = parameters.merge(settings, changes)
+            if any(getattr(new, name) != getattr(settings, name) for name in parameters.NETWORK):
+                self._active = self._load_beside(new)
+                self.get_logger().info(f'swapped to {self._describe()}')
+                # Parameters cannot be set from within this callback, but right after it.
+                self._announcement.trigger()
+            else:
+                self._active = new, perception
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _load(self, settings: parameters.Settings) -> tuple[parameters.Settings, Perception]:
+        perception = Perception.load(
+            settings.architecture, settings.variant, weights_file=settings.weights,
+            device=settings.device, precision=settings.precision,
+            height=settings.inference_height, width=settings.inference_width)
+        # The first run allocates, and shows whether the network fits the device at all.
+        perception.warm_up()
+        settings.labels = list(perception.label_set.names)
+        return settings, perception
+
+    def _load_beside(self, settings: parameters.Settings):
+        """Load another network while images keep coming, which the executor cannot take now."""
+        outcome = []
+
+        def load() -> None:
+            try:
+                outcome.append(self._load(settings))
+            except Exception as error:  # noqa: B902, BLE001 refused, whatever it is
+                outcome.append(error)
+
+        thread = threading.Thread(target=load, name='load')
+        thread.start()
+        while thread.is_alive():
+            # What the executor does with a subscription that is ready.
+            with self._subscription.handle:
+                taken = self._subscription.handle.take_message(
+                    self._subscription.msg_type, self._subscription.raw)
+            if taken is None:
+                thread.join(0.002)
+            else:
+                self._on_image(taken[0])
+        if isinstance(outcome[0], Exception):
+            raise ValueError(str(outcome[0])) from outcome[0]
+        return outcome[0]
+
+    def _announce(self) -> None:
+        """Tell parameters and late joiners which network runs and what its ids mean."""
+        settings, perception = self._active
+        self.set_parameters([Parameter('variant', value=settings.variant),
+                             Parameter('labels', value=settings.labels)])
+        if self._label_publisher is not None:
+            message = LabelInfo(
+                class_map=[VisionClass(class_id=index, class_name=name)
+                           for index, name in enumerate(settings.labels)],
+                threshold=settings.confidence_threshold)
+            message.header.stamp = self.get_clock().now().to_msg()
+            self._label_publisher.publish(message)
+
+    # One frame: on the worker's thread.
+
+    def _process(self, message: Image | CompressedImage) -> None:
+        started = perf_counter()
+        settings, perception = self._active
+        rgb = self._accept(message, settings)
+        if rgb is None:
+            return
+        image = perception.preprocess(rgb)
+        preprocessed = perf_counter()
+        maps = perception.infer(image, settings.mute, settings.mute_value)
+        inferred = perf_counter()
+        result = Result(rgb, perception.postprocess(maps, rgb.shape[:2]), settings,
+                        perception.card.depth_range, message.header)
+        messages = [(publisher, output.make(result))
+                    for output, publisher in self._image_publishers.items()
+                    if publisher.get_subscription_count() or not (settings.lazy or output.picture)]
+        camera_info = self._match_camera_info(message.header, rgb.shape)
+        if camera_info is not None:
+            messages.append((self._camera_info_publisher, camera_info))
+        made = perf_counter()
+        for publisher, answer in messages:
+            publisher.publish(answer)
+        published = perf_counter()
+        latency = self.get_clock().now() - Time.from_msg(message.header.stamp)
+        milliseconds = [1e3 * (end - start) for start, end in (
+            (started, preprocessed), (preprocessed, inferred), (inferred, made),
+            (made, published))]
+        self._statistics.finish(Timing(*milliseconds, latency.nanoseconds / 1e6))
+
+    def _accept(self, message: Image | CompressedImage, settings: parameters.Settings):
+        """Return the picture as RGB, or None if the message is rejected."""
+        topic = self._subscription.topic_name
+        now, stamp = self.get_clock().now(), Time.from_msg(message.header.stamp).nanoseconds
+        previous, self._last_stamp = self._last_stamp, stamp
+        if stamp < previous:
+            self._reject(topic, f'its stamp is {(previous - stamp) / 1e9:.3f} s before the one of '
+                         'the previous frame: a looping recording, or two publishers')
+            return None
+        age = (now.nanoseconds - stamp) / 1e9
+        if settings.max_age and age > settings.max_age:
+            self._reject(topic, f'it is {age:.3f} s old, max_age is {settings.max_age:g}')
+            return None
+        try:
+            return (to_rgb if isinstance(message, Image) else compressed_to_rgb)(message)
+        except BadImage as error:
+            self._reject(topic, str(error))
+            return None
+
+    def _match_camera_info(self, header, shape: tuple[int, ...]) -> CameraInfo | None:
+        """Return the cached camera_info with this header if it is wanted and of this size."""
+        info, self._statistics.camera_info_fault = self._camera_info, ''
+        if info is None or self._camera_info_publisher is None:
+            return None
+        width = (info.roi.width or info.width) // max(1, info.binning_x)
+        height = (info.roi.height or info.height) // max(1, info.binning_y)
+        if (height, width) != shape[:2]:
+            fault = f'camera_info is for {width}x{height}, the image is {shape[1]}x{shape[0]}'
+            self._statistics.camera_info_fault = fault
+            self._reject(self.resolve_topic_name('image_camera_info'), fault)
+            return None
+        matched = copy(info)
+        matched.header = header
+        return matched
+
+    def _reject(self, topic: str, reason: str) -> None:
+        self._statistics.reject(f'{topic}: {reason}')
+        self.get_logger().warning(f'rejected a message on {topic}: {reason}',
+                                  throttle_duration_sec=THROTTLE_S)
+
+    def _on_failure(self, error: Exception) -> None:
+        if not self.context.ok():  # Ctrl-C between two of a frame's publications.
+            return
+        self._statistics.fail(f'{type(error).__name__}: {error}')
+        self.get_logger().error(''.join(traceback.format_exception(error)),
+                                throttle_duration_sec=THROTTLE_S)
+
+    # What operators see.
+
+    def _diagnose(self) -> None:
+        settings, perception = self._active
+        wanted_for = monotonic() - self._wanted_since if self._is_wanted() else -1.0
+        recent = self._statistics.recent()
+        level, state, message = judge(
+            settings, self._statistics, recent, wanted_for,
+            lambda: explain_silence(self, self._subscription))
+        status = DiagnosticStatus(
+            level=level, name=f'{self.get_fully_qualified_name()[1:]}: perception',
+            message=message, hardware_id=str(perception.device))
+        status.values = key_values({
+            'state': state,
+            'architecture': settings.architecture,
+            'variant': settings.variant,
+            'mute': settings.mute,
+            'weights': perception.source,
+            'weights_sha256': perception.card.sha256,
+            'device': perception.device,
+            'precision': perception.precision,
+            **summarise(self._statistics, recent),
+            'gpu_memory_mb': perception.gpu_memory_mb()})
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics_publisher.publish(array)
+
+    def _describe(self) -> str:
+        settings, perception = self._active
+        return (f'{settings.architecture} {settings.variant} ({perception.source}) on '
+                f'{perception.device} in {perception.precision}')
+
+    def _warn_of_slow_device(self) -> None:
+        settings, perception = self._active
+        if settings.device == 'auto' and perception.device.type == 'cpu':
+            self.get_logger().warning('no CUDA device: running on the CPU')

@@ -1,0 +1,96 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The pictures that the node publishes: one table, each computed only when it is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from jrn_perception import drawing
+from jrn_perception.perception import limit_depth, limit_labels, Prediction
+from jrn_perception.ros.images import depth_message, image_message
+from jrn_perception.ros.parameters import Settings
+import numpy as np
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+# Reliable, because image_transport, rviz and depth_image_proc subscribe so. Two deep, because a
+# stopped reader of a single slot can block the writer.
+DATA_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
+PICTURE_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class Result:
+    """One processed frame: what the outputs are made from, shared between them."""
+
+    def __init__(self, rgb: np.ndarray, prediction: Prediction, settings: Settings,
+                 depth_range: tuple[float, float], header: Header):
+        self.rgb, self.prediction, self.settings = rgb, prediction, settings
+        self.header = header
+        self.depth_range = (settings.min_depth or depth_range[0],
+                            settings.max_depth or depth_range[1])
+
+    @cached_property
+    def depth(self) -> np.ndarray:
+        return limit_depth(self.prediction.depth, *self.depth_range)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        return limit_labels(self.prediction, self.settings.confidence_threshold)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A topic of type sensor_msgs/Image; ``picture`` marks those made for people to look at."""
+
+    name: str
+    meaning: str
+    make: Callable[[Result], Image]
+    picture: bool = False
+
+    @property
+    def qos(self) -> QoSProfile:
+        return PICTURE_QOS if self.picture else DATA_QOS
+
+
+def _depth(result: Result) -> Image:
+    return depth_message(result.depth, result.header, result.settings.depth_encoding)
+
+
+def _semantics(result: Result) -> Image:
+    return image_message(result.labels, result.header, 'mono8')
+
+
+def _confidence(result: Result) -> Image:
+    return image_message(result.prediction.confidence, result.header, '32FC1')
+
+
+def _depth_color(result: Result) -> Image:
+    picture = drawing.colourise_depth(result.depth, *result.depth_range,
+                                      result.settings.depth_colormap)
+    return image_message(picture, result.header, 'rgb8')
+
+
+def _semantics_color(result: Result) -> Image:
+    picture = result.prediction.label_set.colourise(result.labels)
+    return image_message(picture, result.header, 'rgb8')
+
+
+def _overlay(result: Result) -> Image:
+    picture = drawing.overlay(result.rgb, result.labels, result.prediction.label_set,
+                              result.settings.overlay_alpha)
+    return image_message(picture, result.header, 'rgb8')
+
+
+OUTPUTS = (
+    Output('depth', '32FC1 metres along the optical axis, NaN = invalid (or 16UC1 mm, 0)', _depth),
+    Output('semantics', 'mono8 class ids, 255 = unlabelled', _semantics),
+    Output('confidence', '32FC1, 0..1, the probability of the class', _confidence),
+    Output('depth_color', 'rgb8, the depth in colours', _depth_color, picture=True),
+    Output('semantics_color', "rgb8, the classes' colours", _semantics_color, picture=True),
+    Output('overlay', "rgb8, the classes' colours over the picture", _overlay, picture=True),
+)

@@ -1,0 +1,175 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The node's parameters: one table that declares, validates and documents them.
+
+``config/jrn.yaml`` and the README's table are tested against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+import math
+from types import SimpleNamespace
+from typing import Any
+
+from jrn_perception import networks
+from jrn_perception.drawing import COLORMAPS
+from jrn_perception.networks.jrn import MUTE, MUTE_VALUES
+from jrn_perception.perception import PRECISIONS
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.node import Node
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """
+    One row of the table.
+
+    ``choices`` or the closed range ``low``..``high`` bound the value; ``dynamic`` tells whether it
+    may change while the node runs; ``settable`` is False for what only the node itself sets.
+    """
+
+    name: str
+    default: Any
+    meaning: str
+    choices: tuple[str, ...] = ()
+    low: float = -math.inf
+    high: float = math.inf
+    dynamic: bool = True
+    settable: bool = True
+
+    def check(self, value: Any) -> Any:
+        """Return ``value`` in the default's type; ValueError that says what is accepted."""
+        expected = type(self.default)
+        # `-p max_rate:=5` is an integer to ROS; nobody means anything else by it than 5.0.
+        if expected is float and type(value) is int:
+            value = float(value)
+        if expected is list:
+            value = list(value)
+        if type(value) is not expected:
+            raise ValueError(f'{self.name}: expected {_TYPES[expected]}, got {value!r}')
+        if self.choices and value not in self.choices:
+            raise ValueError(f'{self.name}: {value!r} is none of {", ".join(self.choices)}')
+        if expected in (int, float) and not self.low <= value <= self.high:
+            raise ValueError(f'{self.name}: {value} is outside {self.low:g}..{self.high:g}')
+        return value
+
+
+_TYPES = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a string',
+          list: 'a list of strings'}
+
+PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
+    ('architecture', 'jrn', 'network: jrn refines two single-task networks, hydranet is one '
+     'network with two heads', {'choices': networks.JOINT}),
+    ('variant', '', "variant of the architecture; empty for the architecture's first; reads back "
+     'as the one in use', {}),
+    ('mute', 'none', 'influence test: this input of the JRN is muted', {'choices': MUTE}),
+    ('mute_value', 'zero', 'what a muted input is replaced by', {'choices': MUTE_VALUES}),
+    ('weights', '', 'path of a weights file; empty for the shipped ones, random for tests', {}),
+    ('device', 'auto', 'auto (CUDA if there is one, else the CPU), cpu, cuda or cuda:N',
+     {'dynamic': False}),
+    ('precision', 'auto', 'auto is fp16 on CUDA and fp32 on a CPU',
+     {'choices': PRECISIONS, 'dynamic': False}),
+    ('inference_height', 0, "rows of the network's input; 0 for the size of training, in the "
+     "picture's aspect", {'low': 0, 'high': 4096, 'dynamic': False}),
+    ('inference_width', 0, "columns of the network's input; 0 likewise",
+     {'low': 0, 'high': 4096, 'dynamic': False}),
+    ('image_transport', 'raw', 'raw reads image, compressed reads image/compressed',
+     {'choices': ('raw', 'compressed'), 'dynamic': False}),
+    ('depth_encoding', '32FC1', '32FC1 is metres with NaN for invalid, 16UC1 millimetres with 0',
+     {'choices': ('32FC1', '16UC1'), 'dynamic': False}),
+    ('min_depth', 0.0, "metres; nearer is invalid; 0 for the weights' own limit",
+     {'low': 0.0, 'high': 1000.0}),
+    ('max_depth', 0.0, "metres; farther is invalid; 0 for the weights' own limit",
+     {'low': 0.0, 'high': 1000.0}),
+    ('confidence_threshold', 0.0, 'labels that are less probable become 255, unlabelled',
+     {'low': 0.0, 'high': 1.0}),
+    ('enabled', True, 'process frames; also set by the service ~/enable', {}),
+    ('lazy', True, 'run the network only while somebody subscribes to an output', {}),
+    ('max_rate', 0.0, 'frames per second at most; 0 for no limit', {'low': 0.0, 'high': 1000.0}),
+    ('max_age', 0.0, 'seconds after its stamp when a frame is too old to process; 0 for never',
+     {'low': 0.0, 'high': 3600.0}),
+    ('overlay_alpha', 0.5, "share of the classes' colours in the overlay",
+     {'low': 0.0, 'high': 1.0}),
+    ('depth_colormap', 'turbo', 'colours of depth_color', {'choices': tuple(COLORMAPS)}),
+    ('max_processing_time_ms', 100.0, 'diagnostics warn when a frame takes longer on average',
+     {'low': 0.0, 'high': 60_000.0}),
+    ('max_silence_s', 2.0, 'diagnostics report an error when no frame arrives for so long',
+     {'low': 0.1, 'high': 3600.0}),
+    ('labels', [''], "class names by id, from the weights' card",
+     {'dynamic': False, 'settable': False}),
+))
+BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
+# Changing one of these loads another network.
+NETWORK = ('architecture', 'variant', 'weights')
+
+# Declared by rclpy itself.
+_RCLPY = ('use_sim_time', 'start_type_description_service')
+
+
+class Settings(SimpleNamespace):
+    """The value of every parameter at one moment, as attributes."""
+
+
+def declare(node: Node) -> Settings:
+    """
+    Declare all parameters on ``node`` and return their values.
+
+    ``node`` must have been made with ``automatically_declare_parameters_from_overrides=True``:
+    only so a misspelt parameter shows. Raises ValueError for that and for a value out of bounds.
+    """
+    given = [name for name in node.get_parameters_by_prefix('') if name not in _RCLPY]
+    unknown = [name for name in given
+               if name not in BY_NAME and not name.startswith('qos_overrides.')]
+    if unknown:
+        raise ValueError(f'unknown parameters: {", ".join(sorted(unknown))}; there are: '
+                         f'{", ".join(BY_NAME)}')
+    for name in given:
+        node.undeclare_parameter(name)
+    values = {}
+    for parameter in PARAMETERS:
+        descriptor = ParameterDescriptor(
+            description=parameter.meaning,
+            additional_constraints=', '.join(parameter.choices),
+            # So that an integer is accepted where a float is meant; ``check`` keeps the types.
+            dynamic_typing=True)
+        value = node.declare_parameter(parameter.name, parameter.default, descriptor,
+                                       ignore_override=not parameter.settable).value
+        values[parameter.name] = parameter.check(value)
+    return check_together(Settings(**values))
+
+
+def merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """
+    Return ``settings`` with ``changes``, checked; ValueError with the reason of a refusal.
+
+    A change of architecture alone takes the new architecture's default variant: the old variant
+    is none of its.
+    """
+    values = dict(vars(settings))
+    for name, value in changes.items():
+        parameter = BY_NAME[name]
+        value = parameter.check(value)
+        if not parameter.settable and value != values[name]:
+            raise ValueError(f'{name}: is set by the node, not from outside')
+        if not parameter.dynamic and value != values[name]:
+            raise ValueError(f'{name}: cannot change while the node runs; set it at start')
+        values[name] = value
+    if values['architecture'] != settings.architecture and 'variant' not in changes:
+        values['variant'] = ''
+    return check_together(Settings(**values))
+
+
+def check_together(settings: Settings) -> Settings:
+    """Return ``settings`` with the variant's name filled in; ValueError if two contradict."""
+    settings.variant = networks.find(settings.architecture, settings.variant).variant
+    if settings.max_depth and settings.min_depth >= settings.max_depth:
+        raise ValueError(f'min_depth {settings.min_depth} must be below max_depth '
+                         f'{settings.max_depth}')
+    if settings.mute != 'none' and settings.architecture != 'jrn':
+        raise ValueError(f'mute: {settings.architecture} has no modality at its input to mute; '
+                         'only the jrn has')
+    return settings

@@ -1,0 +1,52 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""A thread that always works on the newest item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+from typing import Any
+
+_STOP = object()
+
+
+class Worker:
+    """
+    Calls ``process`` with one item at a time, on a thread of its own.
+
+    A slot holds the next item; a newer one takes its place. An exception of ``process`` goes to
+    ``on_failure`` and does not end the thread: the next item has its chance.
+    """
+
+    def __init__(self, process: Callable[[Any], None], on_failure: Callable[[Exception], None]):
+        self._process, self._on_failure = process, on_failure
+        self._slot: Any = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name='worker', daemon=True)
+        self._thread.start()
+
+    def offer(self, item: Any) -> bool:
+        """Put ``item`` in the slot; return whether an item that nobody processed had to go."""
+        with self._changed:
+            replaced, self._slot = self._slot is not None, item
+            self._changed.notify()
+        return replaced
+
+    def stop(self) -> None:
+        """Finish the item in work, forget the one in the slot, and end the thread."""
+        self.offer(_STOP)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._slot is not None)
+                item, self._slot = self._slot, None
+            if item is _STOP:
+                return
+            try:
+                self._process(item)
+            except Exception as error:  # noqa: B902, BLE001 one bad frame must not end all
+                self._on_failure(error)

@@ -1,0 +1,112 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The JRN's training: predictions of frozen networks kept once, then refined by Eq. 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jrn_perception.data.frame import Frame
+from jrn_perception.data.nyuv2 import CROP
+from jrn_perception.labels import map_labels, UNLABELLED
+from jrn_perception.networks.jrn import JointRefinementNetwork, ModularNetwork
+from jrn_perception.networks.layers import resize
+from jrn_perception.networks.maps import Maps
+from jrn_perception.perception import MEAN, STD
+from jrn_perception.training.dataset import Views
+from jrn_perception.training.losses import jrn_loss
+from jrn_perception.training.recipes import RefineRecipe
+import kornia.augmentation as augmentation
+from lightning.pytorch import LightningModule
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+from torchmetrics import MeanSquaredError
+from torchmetrics.classification import MulticlassJaccardIndex
+from tqdm import tqdm
+
+# Ground truth is kept at half the size of the network's input: finer than any output.
+TARGET_STRIDE = 2
+
+
+@torch.inference_mode()
+def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: RefineRecipe,
+                   table: np.ndarray, augment: bool) -> TensorDataset:
+    """
+    Return what the single-task networks say of each frame, with the ground truth.
+
+    Tensors of a sample: depth (1, h, w) and class probabilities (K, h, w) as predicted, float16;
+    true depth, float16 with NaN = none, and labels, uint8, of half the input's size. ``table``
+    maps the frames' labels to the JRN's. With ``augment`` each frame comes ``recipe.views`` times.
+    """
+    size = recipe.input_size
+    jitter = recipe.colour_jitter
+    colour = augmentation.ColorJiggle(jitter, jitter, jitter, jitter / 5)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    views = Views(frames, size, size if augment else None, recipe.zoom, CROP, cache=False)
+    samples = []
+    generator = torch.Generator().manual_seed(recipe.seed)
+    torch.manual_seed(recipe.seed)
+    for _ in range(recipe.views if augment else 1):
+        loader = DataLoader(views, batch_size=4, generator=generator)
+        for batch in tqdm(loader, desc='predictions', leave=False):
+            image = batch['image'].float() / 255
+            image = colour(image) if augment else image
+            maps = network.predict_inputs(
+                ((image - mean) / std).contiguous(memory_format=torch.channels_last))
+            labels = map_labels(batch['labels'].numpy().astype(np.uint8), table)
+            skip = slice(TARGET_STRIDE // 2, None, TARGET_STRIDE)
+            samples.append((maps.depth.half(), maps.semantics.exp().half(),
+                            batch['depth'][:, skip, skip].half(),
+                            torch.from_numpy(labels)[:, skip, skip]))
+    return TensorDataset(*(torch.cat(column).clone() for column in zip(*samples)))
+
+
+def set_statistics(network: JointRefinementNetwork, inputs: TensorDataset) -> None:
+    """Store the inputs' means and spread in the network: what ``mean`` and ``noise`` mute with."""
+    depth, probabilities = inputs.tensors[:2]
+    network.depth_mean.copy_(depth.float().mean())
+    network.depth_std.copy_(depth.float().std())
+    network.class_mean.copy_(probabilities.float().mean(dim=(0, 2, 3)))
+
+
+class RefineModule(LightningModule):
+    """A JRN under Eq. 1 of its paper, on samples of ``predict_inputs``."""
+
+    def __init__(self, network: JointRefinementNetwork, recipe: RefineRecipe):
+        super().__init__()
+        self.network, self.recipe = network, recipe
+        self.mean_iou = MulticlassJaccardIndex(len(network.class_mean), ignore_index=UNLABELLED)
+        self.rms = MeanSquaredError(squared=False)
+
+    def _refine(self, batch: Sequence[Tensor]) -> tuple[Maps, Tensor, Tensor]:
+        depth, probabilities, target, labels = batch
+        maps = self.network(depth.float(), probabilities.float(), self.recipe.input_size)
+        size = target.shape[-2:]
+        return (Maps(resize(maps.depth, size), resize(maps.semantics, size)), target.float(),
+                labels.long())
+
+    def training_step(self, batch: Sequence[Tensor], _index: int) -> Tensor:
+        maps, target, labels = self._refine(batch)
+        loss = jrn_loss(maps.depth, maps.semantics, target, labels)
+        self.log('loss', loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Sequence[Tensor], _index: int) -> None:
+        maps, target, labels = self._refine(batch)
+        valid = target.isfinite()
+        self.rms(maps.depth[:, 0][valid], target[valid])
+        self.mean_iou(maps.semantics.argmax(1), labels)
+        self.log_dict({'val/rms': self.rms, 'val/mean_iou': self.mean_iou}, prog_bar=True)
+
+    def configure_optimizers(self) -> dict:
+        recipe = self.recipe
+        optimiser = torch.optim.AdamW(self.network.parameters(), recipe.rate,
+                                      weight_decay=recipe.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, recipe.rate, total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=0.05, cycle_momentum=False)
+        return {'optimizer': optimiser,
+                'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
