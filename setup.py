@@ -33,7 +33,7 @@ EXTRAS = {
     'predict': ['rich'],
     'play': ['rosbags'],
     'evaluate': ['h5py', 'matplotlib', 'rich', 'rosbags', 'torchmetrics'],
-    'train': ['h5py', 'kornia', 'lightning', 'rich', 'torchmetrics'],
+    'train': ['h5py', 'kornia', 'lightning', 'rich', 'torchmetrics', 'tqdm'],
     # Not `tests_require`, which setuptools 72 and later ignore. launch_testing's pytest plug-in
     # needs pytest before 8.4. The flake8 plug-ins are those that ROS's package ament_flake8 has.
     'test': [
@@ -61,7 +61,7 @@ setup(
     name=package_name,
     version='0.1.0',
     packages=find_packages(include=[package_name, f'{package_name}.*']),
-    package_data={package_name: ['weights/*.safetensors', 'weights/*.json']},
+    package_data={package_name: ['weights/*.safetensors', 'weights/*.json', 'data/*.json']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
         (f'share/{package_name}', ['package.xml']),

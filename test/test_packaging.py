@@ -29,11 +29,11 @@ ROOMS = {
     'data': {'labels'},
     'perception': {'labels', 'networks', 'weights'},
     'drawing': {'labels'},
-    'ros': {'labels', 'networks', 'weights', 'perception', 'drawing'},
+    'ros': {'labels', 'networks', 'weights', 'perception', 'data', 'drawing'},
     'evaluation': {'labels', 'networks', 'weights', 'perception', 'data', 'drawing'},
     'training': {'labels', 'networks', 'weights', 'perception', 'data'},
 }
-ROOMS['cli'] = set(ROOMS)
+ROOMS['cli'] = {*ROOMS, '__version__'}
 ROS = {
     'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'diagnostic_updater', 'geometry_msgs',
     'rcl_interfaces', 'rclpy', 'rosbag2_py', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs',
