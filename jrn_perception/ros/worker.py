@@ -30,6 +30,8 @@ class Worker:
     def offer(self, item: Any) -> bool:
         """Put ``item`` in the slot; return whether an item that nobody processed had to go."""
         with self._changed:
+            if self._slot is _STOP:
+                return False
             replaced, self._slot = self._slot is not None, item
             self._changed.notify()
         return replaced

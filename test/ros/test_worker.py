@@ -1,0 +1,94 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The thread that always works on the newest item."""
+
+import threading
+
+from jrn_perception.ros.worker import Worker
+import pytest
+
+TIMEOUT_S = 20
+
+
+class Desk:
+    """A `process` that the test can hold at work."""
+
+    def __init__(self):
+        self.done, self.failures = [], []
+        self.started, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+        self.worker = Worker(self.process, self.failures.append)
+
+    def process(self, item):
+        self.started.release()
+        assert self.go_on.acquire(timeout=TIMEOUT_S)
+        if isinstance(item, Exception):
+            raise item
+        self.done.append(item)
+
+    def take(self, item):
+        """Offer an item and return when it is in work."""
+        replaced = self.worker.offer(item)
+        assert self.started.acquire(timeout=TIMEOUT_S)
+        return replaced
+
+    def finish(self, items=1):
+        for _ in range(items):
+            self.go_on.release()
+
+
+@pytest.fixture
+def desk():
+    desk = Desk()
+    yield desk
+    desk.finish(100)
+    desk.worker.stop()
+
+
+def test_the_newest_item_wins_and_the_others_are_reported(desk):
+    assert not desk.take(1)
+    assert [desk.worker.offer(item) for item in (2, 3, 4)] == [False, True, True]
+    desk.finish()
+    assert desk.started.acquire(timeout=TIMEOUT_S)
+    desk.finish()
+    desk.worker.stop()
+    assert desk.done == [1, 4]
+
+
+def test_one_item_at_a_time(desk):
+    desk.take(1)
+    desk.worker.offer(2)
+    assert not desk.started.acquire(timeout=0.1)
+    desk.finish()
+    assert desk.started.acquire(timeout=TIMEOUT_S)
+
+
+def test_a_failure_is_told_and_the_next_item_has_its_chance(desk):
+    error = RuntimeError('out of memory')
+    desk.take(error)
+    desk.finish()
+    desk.take(2)
+    desk.finish()
+    desk.worker.stop()
+    assert desk.failures == [error]
+    assert desk.done == [2]
+
+
+def test_stop_finishes_the_item_in_work_and_forgets_the_next(desk):
+    desk.take(1)
+    desk.worker.offer(2)
+    ending = threading.Thread(target=desk.worker.stop)
+    ending.start()
+    ending.join(0.1)
+    assert ending.is_alive()
+    # Whoever still offers must not take the place of the order to stop.
+    desk.worker.offer(3)
+    desk.finish(3)
+    ending.join(TIMEOUT_S)
+    assert not ending.is_alive()
+    assert desk.done == [1]
+
+
+def test_stopping_twice_is_no_error(desk):
+    desk.worker.stop()
+    desk.worker.stop()
