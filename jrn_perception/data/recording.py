@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jrn_perception.data.encodings import BadImage, compressed_to_rgb, to_rgb
 from jrn_perception.data.frame import Frame
+from jrn_perception.data.image_encodings import BadImage, compressed_to_rgb, to_rgb
 import numpy as np
 
 IMAGE = 'sensor_msgs/msg/Image'
@@ -28,10 +28,10 @@ class RecordingError(ValueError):
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic of a recording: its name, its type ('sensor_msgs/msg/Image') and its messages."""
+    """A topic of a recording: its name, the type ('sensor_msgs/msg/Image') and its messages."""
 
     name: str
-    type: str
+    msgtype: str
     count: int
 
 
@@ -107,7 +107,7 @@ class Recording:
 
     def of_type(self, *types: str) -> list[Topic]:
         """Return the topics of these types, by name."""
-        return [topic for topic in self.topics.values() if topic.type in types]
+        return [topic for topic in self.topics.values() if topic.msgtype in types]
 
     def records(self, topics: Collection[str] = ()) -> Iterator[Record]:
         """
@@ -138,7 +138,7 @@ class Recording:
     def decode(self, record: Record) -> Any:
         """Return the message: an object with the fields of its type, arrays as numpy arrays."""
         try:
-            return self._reader.deserialize(record.data, record.topic.type)
+            return self._reader.deserialize(record.data, record.topic.msgtype)
         # Cut off CDR data ends in whatever the generated code meets first.
         except Exception as error:  # noqa: B902
             raise RecordingError(f'{self.path}: {record.topic.name} at {record.stamp_ns} ns '
@@ -153,7 +153,7 @@ class Recording:
         none or several are left, or if the named one has no pictures.
         """
         images = self.of_type(IMAGE, COMPRESSED)
-        listed = ', '.join(f'{t.name} ({t.type.split("/")[-1]}, {t.count})' for t in images)
+        listed = ', '.join(f'{t.name} ({t.msgtype.split("/")[-1]}, {t.count})' for t in images)
         if not images:
             raise RecordingError(f'{self.path}: no image topic among '
                                  f'{", ".join(self.topics) or "no messages at all"}')
@@ -165,7 +165,7 @@ class Recording:
         chosen = [topic for topic in images if kinds[topic] == 'colour']
         chosen = chosen or [topic for topic in images if kinds[topic] == 'grey']
         names = [topic.name for topic in chosen]
-        chosen = [topic for topic in chosen if topic.type == IMAGE or
+        chosen = [topic for topic in chosen if topic.msgtype == IMAGE or
                   topic.name.rpartition('/')[0] not in names]
         if len(chosen) != 1:
             raise RecordingError(f'{self.path}: {len(chosen) or "no"} topics of pictures, name '
@@ -195,7 +195,7 @@ class Recording:
         info = self.camera_info_topic(image.name)
         names = [image.name] + ([info.name] if info else [])
         calibration = self._first(info) if info else None
-        decode = to_rgb if image.type == IMAGE else compressed_to_rgb
+        decode = to_rgb if image.msgtype == IMAGE else compressed_to_rgb
         for record in self.records(names):
             try:
                 msg = self.decode(record)
@@ -230,7 +230,7 @@ class Recording:
     def _kind(self, topic: Topic) -> str:
         """Return depth, grey or colour, judged by the topic's first message."""
         msg = self._first(topic)
-        layout = msg.encoding if topic.type == IMAGE else msg.format
+        layout = msg.encoding if topic.msgtype == IMAGE else msg.format
         if layout.startswith(DEPTH_ENCODINGS) or 'compresseddepth' in layout.lower():
             return 'depth'
         return 'grey' if layout.startswith(('mono', '8UC1')) else 'colour'

@@ -12,8 +12,8 @@ import re
 import time
 
 import cv2
-from jrn_perception.data.encodings import is_cut_off
 from jrn_perception.data.frame import Frame
+from jrn_perception.data.image_encodings import is_cut_off
 from jrn_perception.data.recording import is_recording, Recording
 from jrn_perception.data.scenes import Scene
 import numpy as np
@@ -60,8 +60,8 @@ class Pictures(Source):
     """
     Picture files, turned as their EXIF orientation says, since people took and look at them.
 
-    (Messages of a camera are not: see ``encodings.compressed_to_rgb``.) 16 bits become 8, grey
-    becomes RGB, alpha is dropped. Stamps are 0: pictures have no clock.
+    (Messages of a camera are not: see ``image_encodings.compressed_to_rgb``.) 16 bits become 8,
+    grey becomes RGB, alpha is dropped. Stamps are 0: pictures have no clock.
     """
 
     def __init__(self, name: str, paths: list[Path], damaged: Report | None = None):

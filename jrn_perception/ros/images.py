@@ -4,7 +4,7 @@
 """
 Conversions between ROS image messages and arrays.
 
-Pictures are made by ``data.encodings``; what is not in its table is offered to cv_bridge.
+Pictures are made by ``data.image_encodings``; what is not in its table is offered to cv_bridge.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import sys
 
 import cv2
-from jrn_perception.data import encodings
-from jrn_perception.data.encodings import BadImage, compressed_to_rgb, ENCODINGS
+from jrn_perception.data import image_encodings
+from jrn_perception.data.image_encodings import BadImage, compressed_to_rgb, ENCODINGS
 from jrn_perception.ros.cv_bridge_probe import cv_bridge_fault
 import numpy as np
 from sensor_msgs.msg import Image
@@ -32,12 +32,12 @@ def to_rgb(msg: Image) -> np.ndarray:
     """
     Return the picture of a message as contiguous RGB, uint8 (H, W, 3).
 
-    As ``encodings.to_rgb``; for ``rgb8`` without padding a writable view of ``msg.data``: copy it
-    before drawing on it. Encodings that are not in ``ENCODINGS`` are converted by cv_bridge where
-    it works. Raises ``BadImage``.
+    As ``image_encodings.to_rgb``; for ``rgb8`` without padding a writable view of ``msg.data``:
+    copy it before drawing on it. Encodings that are not in ``ENCODINGS`` are converted by
+    cv_bridge where it works. Raises ``BadImage``.
     """
     if msg.encoding in ENCODINGS or not msg.height or not msg.width:
-        return encodings.to_rgb(msg)
+        return image_encodings.to_rgb(msg)
     return _cv_bridge_to_rgb(msg)
 
 
@@ -106,7 +106,7 @@ def _cv_bridge_to_rgb(msg: Image) -> np.ndarray:
         row_bytes = msg.width * channels * np.dtype(dtype).itemsize
     except errors as error:
         raise _refused(msg.encoding, error, known) from error
-    rows = np.ascontiguousarray(encodings.rows_of(msg, row_bytes))
+    rows = np.ascontiguousarray(image_encodings.rows_of(msg, row_bytes))
     packed = Image(height=msg.height, width=msg.width, encoding=msg.encoding,
                    is_bigendian=msg.is_bigendian, step=row_bytes)
     packed.data.frombytes(rows.reshape(-1))

@@ -100,7 +100,7 @@ def test_pictures_come_back_in_every_storage(tmp_path, storage, compression):
     path = write(tmp_path / 'bag', topics, storage, compression)
     assert is_recording(path)
     with Recording(path) as recording:
-        assert {t.name: (t.type, t.count) for t in recording.topics.values()} == {
+        assert {t.name: (t.msgtype, t.count) for t in recording.topics.values()} == {
             '/camera/color/camera_info': (CAMERA_INFO, 4), '/camera/color/image_raw': (IMAGE, 4),
             '/camera/depth/image_raw': (IMAGE, 4), '/chatter': (STRING, 4)}
         assert recording.start_ns == START
@@ -136,7 +136,7 @@ def test_records_are_the_bytes_of_the_chosen_topics(tmp_path):
     assert [record.topic.name for record in records].count('/chatter') == 4
     assert len(records) == 8
     expected = STORE.serialize_cdr(topics['/chatter'][0][1], STRING)
-    assert {r.data for r in records if r.topic.type == STRING} == {bytes(expected)}
+    assert {r.data for r in records if r.topic.msgtype == STRING} == {bytes(expected)}
     assert len(everything) == 16
     assert [r.stamp_ns for r in everything] == sorted(r.stamp_ns for r in everything)
 

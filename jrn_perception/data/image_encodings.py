@@ -14,7 +14,7 @@ padding is not a multiple of the channels.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,24 +22,6 @@ import numpy as np
 
 class BadImage(ValueError):
     """A message that cannot be turned into a picture; its text says why, in one line."""
-
-
-class ImageLike(Protocol):
-    """The fields of sensor_msgs/Image that make its picture."""
-
-    height: int
-    width: int
-    encoding: str
-    is_bigendian: int
-    step: int
-    data: bytes
-
-
-class CompressedImageLike(Protocol):
-    """The fields of sensor_msgs/CompressedImage that make its picture."""
-
-    format: str
-    data: bytes
 
 
 class _Packed(NamedTuple):
@@ -82,7 +64,7 @@ ENCODINGS = (*_PACKED, *_PLANAR)
 """What ``to_rgb`` converts."""
 
 
-def to_rgb(msg: ImageLike) -> np.ndarray:
+def to_rgb(msg: Any) -> np.ndarray:
     """
     Return the picture of a message as contiguous RGB, uint8 (H, W, 3).
 
@@ -110,7 +92,7 @@ def to_rgb(msg: ImageLike) -> np.ndarray:
     return _finish(rows.reshape(shape), code)
 
 
-def compressed_to_rgb(msg: CompressedImageLike) -> np.ndarray:
+def compressed_to_rgb(msg: Any) -> np.ndarray:
     """
     Return the picture of a compressed message as contiguous RGB, uint8 (H, W, 3).
 
@@ -151,7 +133,7 @@ def compressed_to_rgb(msg: CompressedImageLike) -> np.ndarray:
     return _finish(picture, _COLOURS[colours][1])
 
 
-def rows_of(msg: ImageLike, row_bytes: int, planes: float = 1) -> np.ndarray:
+def rows_of(msg: Any, row_bytes: int, planes: float = 1) -> np.ndarray:
     """Return the bytes of the rows without their padding, a view; more planes follow as rows."""
     if msg.step < row_bytes:
         raise BadImage(f'step {msg.step} is shorter than a row of {msg.width} {msg.encoding} '
@@ -176,7 +158,7 @@ def _finish(picture: np.ndarray, code: int | None) -> np.ndarray:
     return np.ascontiguousarray(picture)
 
 
-def _planar_to_rgb(msg: ImageLike) -> np.ndarray:
+def _planar_to_rgb(msg: Any) -> np.ndarray:
     """Return RGB of NV12, NV21 and NV24, whose chroma has the luma's bytes per line, or twice."""
     width, height = msg.width, msg.height
     if msg.encoding != 'nv24':
