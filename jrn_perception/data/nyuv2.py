@@ -13,10 +13,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
+from jrn_perception.data.datasets import (
+    DamagedSampleError,
+    read_colour,
+    read_map,
+    require_size,
+    translate,
+)
 from jrn_perception.data.frame import Frame
 from jrn_perception.labels import NYU40, UNLABELLED
 import numpy as np
+
+__all__ = ['CAMERA_MATRIX', 'CROP', 'DamagedSampleError', 'NYUv2', 'NYUv2DepthOnly']
 
 # The Kinect's colour camera, 640x480 (the data set's toolbox, camera_params.m).
 CAMERA_MATRIX = np.array(((518.85790117450188, 0., 325.58244941119034),
@@ -24,20 +32,8 @@ CAMERA_MATRIX = np.array(((518.85790117450188, 0., 325.58244941119034),
                           (0., 0., 1.)))
 # The part of the 640x480 picture that the field evaluates (Gupta et al.; without the white rim).
 CROP = (slice(45, 471), slice(41, 601))
-
-
-class DamagedSampleError(ValueError):
-    """A file of a data set that is missing or unreadable; the message names it."""
-
-
-def read_picture(path: Path, flags: int) -> np.ndarray:
-    """Return the picture at ``path`` as OpenCV reads it with ``flags``; DamagedSampleError."""
-    if not path.is_file():
-        raise DamagedSampleError(f'{path}: missing')
-    picture = cv2.imread(str(path), flags)
-    if picture is None:
-        raise DamagedSampleError(f'{path}: not a picture that OpenCV can decode')
-    return picture
+# Void 0 -> 255, class 1..40 -> 0..39.
+_IDS = np.array((UNLABELLED, *range(len(NYU40))), np.int16)
 
 
 class NYUv2(Sequence):
@@ -45,7 +41,8 @@ class NYUv2(Sequence):
     The labelled frames of one split: rgb 640x480, depth (NaN = none), labels in ``NYU40``.
 
     ``split`` is the stem of a text file in ``root`` (``train``, ``fit``, ``val``). Raises
-    FileNotFoundError if that is not there, DamagedSampleError on access to a damaged frame.
+    FileNotFoundError if that is not there, ValueError if it is empty, DamagedSampleError on access
+    to a damaged frame.
     """
 
     labels = NYU40
@@ -57,24 +54,24 @@ class NYUv2(Sequence):
             raise FileNotFoundError(f'{listing}: no such split; {self.root} should hold rgb/, '
                                     'depth_mm/, label40/ and a text file for each split')
         self.names = listing.read_text().split()
+        if not self.names:
+            raise ValueError(f'{listing}: names no frames')
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Frame:
         name = self.names[index]
-        bgr = read_picture(self.root / 'rgb' / f'{name}.jpg', cv2.IMREAD_COLOR)
-        depth = read_picture(self.root / 'depth_mm' / f'{name}.png', cv2.IMREAD_UNCHANGED)
-        labels = read_picture(self.root / 'label40' / f'{name}.png', cv2.IMREAD_UNCHANGED)
-        if not bgr.shape[:2] == depth.shape == labels.shape:
-            raise DamagedSampleError(f'{self.root}: frame {name}: picture {bgr.shape[:2]}, depth '
-                                     f'{depth.shape} and labels {labels.shape} differ in size')
+        rgb = read_colour(self.root / 'rgb' / f'{name}.jpg')
+        path = self.root / 'depth_mm' / f'{name}.png'
+        depth = read_map(path, np.uint16)
+        require_size(depth, rgb.shape[:2], path)
+        path = self.root / 'label40' / f'{name}.png'
+        labels = read_map(path, np.uint8)
+        require_size(labels, rgb.shape[:2], path)
         metres = depth.astype(np.float32) / 1000
         metres[depth == 0] = np.nan
-        # void 0 -> 255, class 1..40 -> 0..39: what uint8 arithmetic does by itself.
-        ids = labels - np.uint8(1)
-        ids[ids >= len(NYU40)] = UNLABELLED
-        return Frame(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), name, depth=metres, labels=ids,
+        return Frame(rgb, name, depth=metres, labels=translate(labels, _IDS, path),
                      camera_matrix=CAMERA_MATRIX)
 
 
@@ -98,13 +95,12 @@ class NYUv2DepthOnly(Sequence):
 
     def __getitem__(self, index: int) -> Frame:
         path = self.paths[index]
-        bgr = read_picture(path, cv2.IMREAD_COLOR)
-        depth = read_picture(path.with_suffix('.png'), cv2.IMREAD_UNCHANGED)
-        if bgr.shape[:2] != depth.shape:
-            raise DamagedSampleError(f'{path}: picture {bgr.shape[:2]} and depth {depth.shape} '
-                                     'differ in size')
+        rgb = read_colour(path)
+        path = path.with_suffix('.png')
+        depth = read_map(path, np.uint8)
+        require_size(depth, rgb.shape[:2], path)
         metres = depth.astype(np.float32) * (10 / 255)
         metres[depth == 0] = np.nan
-        scale = np.diag((bgr.shape[1] / 640, bgr.shape[0] / 480, 1.))
-        return Frame(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), f'{path.parent.name}/{path.stem}',
-                     depth=metres, camera_matrix=scale @ CAMERA_MATRIX)
+        scale = np.diag((rgb.shape[1] / 640, rgb.shape[0] / 480, 1.))
+        return Frame(rgb, f'{path.parent.name}/{path.stem}', depth=metres,
+                     camera_matrix=scale @ CAMERA_MATRIX)
