@@ -83,13 +83,43 @@ KITTI6 = LabelSet(
 NYU40_KITTI6 = LabelSet(
     'nyu40_kitti6', NYU40.names + KITTI6.names, NYU40.colours + KITTI6.colours)
 
-LABEL_SETS = {labels.name: labels for labels in (NYU40, NYU5, KITTI6, NYU40_KITTI6)}
+# Cityscapes (Cordts et al., CVPR 2016) and KITTI's semantic benchmark: the 19 classes that are
+# evaluated, in the order of their "train ids", with the palette of the data set's own tools.
+CITYSCAPES19 = LabelSet(
+    'cityscapes19',
+    ('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
+     'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train',
+     'motorcycle', 'bicycle'),
+    ((128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153),
+     (153, 153, 153), (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152),
+     (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100),
+     (0, 80, 100), (0, 0, 230), (119, 11, 32)))
+
+# NYU40 ids of ScanNet's benchmark (Dai et al., CVPR 2017), in the order of its own ids.
+SCANNET20_IN_NYU40 = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 23, 27, 32, 33, 35, 38)
+SCANNET20 = LabelSet(
+    'scannet20',
+    tuple(NYU40.names[i] for i in SCANNET20_IN_NYU40),
+    tuple(NYU40.colours[i] for i in SCANNET20_IN_NYU40))
+
+LABEL_SETS = {labels.name: labels for labels in (NYU40, NYU5, KITTI6, NYU40_KITTI6,
+                                                 CITYSCAPES19, SCANNET20)}
 
 # NYU40 id -> NYU5 id. NYU's own super-classes (mapToNYUSuperClass of classMapping40.mat: ground,
 # structure, furniture, prop) with "ceiling" taken out of structure. The JRN paper published none.
 NYU40_TO_NYU5 = np.array(
     (1, 0, 3, 3, 3, 3, 3, 1, 1, 3, 4, 1, 1, 3, 3, 1, 3, 4, 4, 4,
      4, 2, 4, 3, 4, 4, 4, 1, 4, 1, 4, 3, 3, 4, 4, 3, 4, 1, 3, 4), np.uint8)
+
+# Ids of Cityscapes' and KITTI's label pictures -> CITYSCAPES19. What is not evaluated (ego
+# vehicle, parking, caravan, ...) is unlabelled.
+CITYSCAPES_IDS_TO_CITYSCAPES19 = np.full(34, UNLABELLED, np.uint8)
+CITYSCAPES_IDS_TO_CITYSCAPES19[[7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31,
+                                32, 33]] = range(19)
+
+# NYU40 id -> SCANNET20 id; the other 20 classes are unlabelled. Not a fold: it loses pixels.
+NYU40_TO_SCANNET20 = np.full(40, UNLABELLED, np.uint8)
+NYU40_TO_SCANNET20[list(SCANNET20_IN_NYU40)] = range(20)
 
 
 # (from, to) -> id table, for networks that predict the finer set where the coarser one is wanted.
