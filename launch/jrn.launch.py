@@ -23,10 +23,10 @@ PACKAGE = 'jrn_perception'
 # which costs a second before anything of the robot starts and 200 MB in the launch process for as
 # long as the robot runs.
 CHOICES = {
-    'architecture': ('jrn', 'hydranet', 'depth', 'semantics'),
+    'architecture': ('jrn', 'hydranet'),
     'variant': (
-        'sum60', 'cat60', 'cat10', 'cat5', 'cat1', 'nyu40', 'nyu40_normals', 'kitti6',
-        'nyu40_kitti6', 'mobilenetv2', 'multiscale', 'fcn16s'),
+        'sum60', 'cat60', 'cat10', 'cat5', 'cat1',
+        'nyu40', 'nyu40_normals', 'kitti6', 'nyu40_kitti6'),
     'mute': ('none', 'depth', 'semantics'),
     'use_sim_time': ('true', 'false', 'True', 'False'),
     'log_level': ('debug', 'info', 'warn', 'error', 'fatal'),

@@ -28,7 +28,7 @@ ROOMS = {
     'weights': {'labels', 'networks'},
     'data': {'labels'},
     'perception': {'labels', 'networks', 'weights'},
-    'drawing': {'labels'},
+    'drawing': {'labels', 'perception'},
     'ros': {'labels', 'networks', 'weights', 'perception', 'data', 'drawing'},
     'evaluation': {'labels', 'networks', 'weights', 'perception', 'data', 'drawing'},
     'training': {'labels', 'networks', 'weights', 'perception', 'data'},
@@ -181,12 +181,12 @@ def test_make_help_lists_every_target():
 
 
 def test_launch_choices_are_the_tables_of_the_code():
-    from jrn_perception.networks import ARCHITECTURES
+    from jrn_perception.networks import ARCHITECTURES, JOINT
     from jrn_perception.networks.jrn import MUTE
     choices = assigned(REPOSITORY / 'launch' / 'jrn.launch.py', 'CHOICES')
-    assert choices['architecture'] == tuple(ARCHITECTURES)
+    assert choices['architecture'] == JOINT
     assert choices['variant'] == tuple(
-        dict.fromkeys(name for variants in ARCHITECTURES.values() for name in variants))
+        dict.fromkeys(variant for name in JOINT for variant in ARCHITECTURES[name]))
     assert choices['mute'] == tuple(MUTE)
 
 
