@@ -21,6 +21,7 @@ import numpy as np
 
 CHUNK = 16384  # rays of which the working set stays in a processor's cache
 CLOSE = 0.05  # metres: a box that comes nearer has no bounded outline in the picture
+SAMPLES = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))  # of a pixel
 CORNERS = np.array(list(product((-1, 1), repeat=3)))
 
 
@@ -108,6 +109,19 @@ class Place(NamedTuple):
 
     u: np.ndarray
     v: np.ndarray
+
+
+class Coverage(NamedTuple):
+    """
+    What the pixels on outlines show, three sources by n pixels.
+
+    The sources are the pixel itself, a neighbour above or below and one beside it; ``share`` is
+    the part of the pixel's area, 0..1, that shows the face which the source shows.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    share: np.ndarray
 
 
 class Geometry:
@@ -227,3 +241,37 @@ class Geometry:
         table = self._to_face[faces]
         return Place(*(table[..., k, 0] * points[0] + table[..., k, 1] * points[1]
                        + table[..., k, 2] * points[2] + table[..., k, 3] for k in (0, 1)))
+
+    def coverage(self, pose: Pose, matrix: np.ndarray, faces: np.ndarray) -> Coverage:
+        """
+        Return how the visible faces (H, W) share the pixels where they change.
+
+        Rays beside the pixel's centre choose only between the faces that the pixel and two of
+        its neighbours show, which is far cheaper than to cast them at all boxes.
+        """
+        outline = np.zeros(faces.shape, bool)
+        for one, two in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+            change = faces[one] != faces[two]
+            outline[one] |= change
+            outline[two] |= change
+        y, x = np.nonzero(outline)
+        above, left = np.maximum(y - 1, 0), np.maximum(x - 1, 0)
+        below, right = np.minimum(y + 1, len(faces) - 1), np.minimum(x + 1, faces.shape[1] - 1)
+        rows = np.stack((y, np.where(faces[above, x] != faces[y, x], above, below), y))
+        columns = np.stack((x, x, np.where(faces[y, left] != faces[y, x], left, right)))
+        source = faces[rows, columns]
+        # A ray in the coordinates of a face: where it starts, and how it runs by pixel (x, y, 1).
+        start = np.einsum('fij,fj->if', self.axes, pose.position - self.corner)
+        run = np.einsum('fij,jk->ikf', self.axes, pose.rotation.T @ np.linalg.inv(matrix))
+        start, run = (table.astype(np.float32)[..., source] for table in (start, run))
+        reach_u, reach_v = self.extent.T.astype(np.float32)[:, source]
+        share = np.zeros(source.shape, np.float32)
+        pixels, x, y = np.arange(len(x)), x.astype(np.float32), y.astype(np.float32)
+        for dx, dy in SAMPLES:
+            ray_u, ray_v, ray_n = run[:, 0] * (x + dx) + run[:, 1] * (y + dy) + run[:, 2]
+            with np.errstate(divide='ignore', invalid='ignore'):
+                depth = -start[2] / ray_n
+                u, v = start[0] + depth * ray_u, start[1] + depth * ray_v
+            hit = (depth > 0) & (u >= 0) & (u <= reach_u) & (v >= 0) & (v <= reach_v)
+            share[np.where(hit, depth, np.inf).argmin(0), pixels] += 1 / len(SAMPLES)
+        return Coverage(rows, columns, share)

@@ -226,9 +226,9 @@ class Scene:
         """
         Return the picture at ``time`` seconds with exact depth and NYU40 labels.
 
-        Depth and labels belong to the pixel centres; the picture is blurred and noisy as that
-        of a small camera. The same seed, time and size give the same bytes. Raises ValueError
-        for a negative time.
+        Depth and labels belong to the pixel centres; the picture has smooth outlines, and is
+        blurred and noisy as that of a small camera. The same seed, time and size give the same
+        bytes. Raises ValueError for a negative time.
         """
         if time < 0:
             raise ValueError(f'time must not be negative, is {time} s')
@@ -239,7 +239,11 @@ class Scene:
         down, across = (np.linspace(-1, 1, n, dtype=np.float32) ** 2 for n in (height, width))
         picture *= (1 - 0.14 * (down[:, None] + across))[..., None] * self._gain
         rng = np.random.default_rng((self.seed, stamp, height, width))
-        picture = np.sqrt(np.minimum(picture, 1, out=picture))
+        # Outlines after the clipping: a lamp far beyond white would keep its stairs.
+        picture = np.minimum(picture, 1, out=picture)
+        rows, columns, share = self._geometry.coverage(pose, matrix, view.faces)
+        picture[rows[0], columns[0]] = (share[..., None] * picture[rows, columns]).sum(0)
+        picture = np.sqrt(picture, out=picture)
         picture *= picture * (1.2 - 0.9 * picture) + 0.7  # the contrast curve of small cameras
         picture += 0.017 * rng.standard_normal((height, width, 1), np.float32)
         picture += 0.01 * rng.standard_normal(picture.shape, np.float32)

@@ -3,7 +3,8 @@
 
 """Procedural rooms: what is said of their depth and labels is true to the pixel."""
 
-from jrn_perception.data.scenes import Scene, scenes
+from jrn_perception.data.primitives import Geometry
+from jrn_perception.data.scenes import camera_matrix, Scene, scenes
 from jrn_perception.labels import NYU40
 import numpy as np
 import pytest
@@ -121,6 +122,30 @@ def test_picture_depth_and_labels_share_their_edges(rooms):
         assert np.argmax(at) == 4, at
         sharper.append(at[4] / np.mean((at[0], at[-1])))
     assert np.mean(sharper) > 1.5
+
+
+def test_outlines_are_mixed_by_the_area_that_each_face_fills(rooms):
+    fine, height, width = 5, 96, 128
+    for scene in rooms:
+        pose, geometry = scene.pose(0.0), Geometry(scene.boxes)
+        faces = geometry.seen(pose, camera_matrix(height, width), height, width).faces
+        rows, columns, share = geometry.coverage(pose, camera_matrix(height, width), faces)
+        np.testing.assert_allclose(share.sum(0), 1)
+        around = np.pad(faces, 1, 'edge')
+        others = (around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:])
+        outline = np.zeros(faces.shape, bool)
+        outline[rows[0], columns[0]] = True
+        np.testing.assert_array_equal(outline, np.any([side != faces for side in others], axis=0))
+        size = height * fine, width * fine
+        parts = geometry.seen(pose, camera_matrix(*size), *size).faces
+        parts = parts.reshape(height, fine, width, fine).swapaxes(1, 2)[rows[0], columns[0]]
+        own = faces[rows[0], columns[0]]
+        area = (parts == own[:, None, None]).mean((1, 2))
+        drawn = (share * (faces[rows, columns] == own)).sum(0)
+        # Without mixing, every pixel would show its own face only.
+        error, stairs = np.abs(drawn - area).mean(), np.abs(1 - area).mean()
+        assert stairs > 0.12 and error < 0.45 * stairs
+        assert abs(drawn.mean() - area.mean()) < 0.04
 
 
 @pytest.mark.parametrize('height, width', [(479, 641), (31, 57), (240, 320)])
