@@ -18,6 +18,9 @@ PIP_EXTRA ?=
 # A folder of pictures for the demo, options for pytest.
 IMAGES ?=
 PYTEST ?=
+# The NYU frames to evaluate on.
+JRN_DATA ?= ../shared/data
+NYU := $(JRN_DATA)/nyuv2
 
 # Absolute, so that recipes may change the folder; activated, so that children find it as well.
 ENV := $(abspath $(VENV))
@@ -83,7 +86,10 @@ benchmark: $(READY)  ## Print the ratios of benchmarks/
 
 .PHONY: evaluate
 evaluate: $(READY)  ## Measure the shipped weights on the NYU frames (JRN_DATA=folder)
-	$(RUN) jrn_evaluate dataset "$${JRN_DATA:-../shared/data}/nyuv2"
+	$(RUN) for network in jrn hydranet; do \
+	  jrn_evaluate dataset --architecture $$network --data '$(NYU)' || exit 1; \
+	done
+	$(RUN) jrn_evaluate influence --data '$(NYU)' --output runs/influence
 
 .PHONY: clean
 clean:  ## Remove all that the other commands made
