@@ -84,6 +84,11 @@ class Branch(nn.Module):
         fused = MODALITY_CHANNELS * (2 if fusion == 'cat' else 1)
         self.convolutions = nn.ModuleList(
             (_conv(fused, channels), _conv(channels, outputs), _conv(outputs, outputs)))
+        for convolution in self.convolutions:
+            # What comes in is never negative. A lone filter of negative sum answers it with a
+            # constant 0 and never learns; with its sign changed it is as likely a draw.
+            if convolution.out_channels == 1:
+                convolution.weight.data *= convolution.weight.data.sum().sign()
 
     def forward(self, depth: Tensor, semantics: Tensor) -> Tensor:
         depth = functional.relu(self.depth(depth))
@@ -233,7 +238,8 @@ class ModularNetwork(nn.Module):
     def predict_inputs(self, image: Tensor) -> Maps:
         """Return the single-task networks' depth and folded log probabilities."""
         probabilities = self.semantics(image).semantics.float().softmax(1)
-        folded = functional.conv2d(probabilities, self.fold[:, :, None, None])
+        # float16, which autocast may bring, would make the bound 0 and its logarithm infinite.
+        folded = functional.conv2d(probabilities, self.fold[:, :, None, None]).float()
         return Maps(self.depth(image).depth, folded.clamp(min=1e-8).log())
 
     def forward(self, image: Tensor, mute: str = 'none', mute_value: str = 'zero') -> Maps:
