@@ -29,8 +29,9 @@ class Spec:
 
     ``build(**options)`` makes it; ``options`` are the keyword arguments that its weights' card may
     hold. ``labels`` is the label set it predicts, None for depth alone. ``parameters`` is the
-    golden number of trainable parameters under default options. ``inputs`` names, for a network
-    that refines others' predictions, the (architecture, variant) of each task's network.
+    golden number of parameters, frozen ones included, under default options. ``inputs`` names,
+    for a network that refines others' predictions, the (architecture, variant) of each task's
+    network.
     """
 
     architecture: str

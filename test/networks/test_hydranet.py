@@ -1,0 +1,148 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""HydraNet as a whole: sizes, heads, cost. Parity with the authors' is tested next door."""
+
+from jrn_perception.networks.hydranet import HydraNet
+import pytest
+import torch
+from torch import nn
+
+HEADS = {'semantics': 40, 'depth': 1}
+
+
+@pytest.fixture(scope='module')
+def network():
+    torch.manual_seed(0)
+    return HydraNet(HEADS).eval()
+
+
+@pytest.fixture(scope='module')
+def image():
+    return torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+
+
+def multiply_adds(network, image):
+    """Return the multiply-adds of all convolutions, from the shapes that pass through."""
+    total = 0
+
+    def add(layer, _inputs, output):
+        nonlocal total
+        total += layer.weight[0].numel() * output[0].numel()
+
+    handles = [module.register_forward_hook(add) for module in network.modules()
+               if isinstance(module, nn.Conv2d)]
+    network(image)
+    for handle in handles:
+        handle.remove()
+    return total
+
+
+@pytest.mark.parametrize('heads, size, giga', [
+    ({'semantics': 40, 'depth': 1}, (480, 640), 5.940),
+    ({'semantics': 40, 'depth': 1}, (350, 1200), 8.174),
+    ({'semantics': 6, 'depth': 1}, (350, 1200), 6.106),
+    ({'semantics': 40, 'depth': 1, 'normals': 3}, (480, 640), 6.078),
+])
+def test_multiply_adds_of_the_published_network(heads, size, giga):
+    with torch.device('meta'):
+        assert round(multiply_adds(HydraNet(heads).eval(), torch.empty(1, 3, *size)) / 1e9,
+                     3) == giga
+
+
+@pytest.mark.parametrize('size, expected', [((468, 625), (117, 157)), ((350, 1200), (88, 300))])
+def test_published_output_sizes(size, expected):
+    with torch.device('meta'):
+        maps = HydraNet(HEADS).eval()(torch.empty(1, 3, *size))
+    assert maps.semantics.shape == (1, 40, *expected)
+    assert maps.depth.shape == (1, 1, *expected)
+
+
+def test_blocks_have_the_published_sizes(network):
+    def count(module):
+        return sum(parameter.numel() for parameter in module.parameters())
+    decoder = network.decoder
+    assert [count(p) for p in decoder.projections] == [
+        6_144, 8_192, 16_384, 24_576, 40_960, 81_920]
+    assert [count(p) for p in decoder.pooling] == [262_144, 262_144, 262_144, 1_024]
+    assert [count(p) for p in decoder.adaptions] == [65_536] * 3
+    assert count(network.heads['depth']) == 2_561
+    assert count(network.heads['semantics']) == 92_456
+
+
+@pytest.mark.parametrize('heads', [
+    {'semantics': 7}, {'depth': 1}, {'normals': 3}, {'depth': 1, 'normals': 3}])
+def test_a_network_returns_the_heads_it_has(heads, image):
+    with torch.inference_mode():
+        maps = HydraNet(heads).eval()(image)
+    found = {name: getattr(maps, name).shape[1] for name in maps._fields
+             if getattr(maps, name) is not None}
+    assert found == heads
+
+
+@pytest.mark.parametrize('heads, message', [
+    ({}, 'none; choose from semantics, depth'), ({'pose': 6}, "'pose'.*choose from")])
+def test_unknown_heads_are_refused(heads, message):
+    with pytest.raises(ValueError, match=message):
+        HydraNet(heads)
+
+
+def test_an_unknown_depth_activation_is_refused():
+    with pytest.raises(ValueError, match="'exp': choose from abs, softplus"):
+        HydraNet(HEADS, 'exp')
+
+
+@pytest.mark.parametrize('activation', ['abs', 'softplus'])
+def test_depth_is_never_negative(activation, image):
+    torch.manual_seed(0)
+    network = HydraNet({'depth': 1}, activation).eval()
+    nn.init.constant_(network.heads['depth'].predict.bias, -0.05)
+    nn.init.normal_(network.heads['depth'].predict.weight, std=0.1)
+    with torch.inference_mode():
+        raw = network.heads['depth'](network.decoder(network.encoder(image)))
+        depth = network(image).depth
+    assert (raw < 0).any() and (raw > 0).any()
+    assert (depth >= 0).all()
+    expected = raw.abs() if activation == 'abs' else (1 + raw.exp()).log()
+    torch.testing.assert_close(depth, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_heads_do_not_share_what_is_theirs(network, image):
+    other = HydraNet(HEADS).eval()
+    other.load_state_dict(network.state_dict())
+    nn.init.normal_(other.heads['depth'].predict.weight, std=0.5)
+    with torch.inference_mode():
+        before, after = network(image), other(image)
+    assert torch.equal(before.semantics, after.semantics)
+    assert (before.depth - after.depth).abs().max() > 0.1
+
+
+def test_activations_of_an_untrained_network_neither_vanish_nor_explode(network):
+    image = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        features = network.decoder(network.encoder(image))
+        maps = network(image)
+    assert 0.01 < features.std() < 100
+    assert 0.1 < maps.depth.min() and maps.depth.max() < 20
+    assert maps.semantics.std() > 1e-3
+
+
+def test_gradients_reach_every_parameter(image):
+    torch.manual_seed(0)
+    network = HydraNet({**HEADS, 'normals': 3})
+    maps = network(torch.cat((image, image.flip(3))))
+    (maps.depth.square().sum() + maps.semantics.square().sum()
+     + maps.normals.square().sum()).backward()
+    without = [name for name, parameter in network.named_parameters()
+               if parameter.grad is None or not parameter.grad.count_nonzero()]
+    assert without == []
+
+
+def test_metres_keep_their_precision_under_autocast(network, image):
+    with torch.inference_mode():
+        with torch.autocast('cpu', torch.bfloat16):
+            low = network(image)
+        full = network(image)
+    assert low.semantics.dtype == torch.bfloat16
+    assert low.depth.dtype == torch.float32
+    torch.testing.assert_close(low.depth, full.depth, atol=0.1, rtol=0.05)
