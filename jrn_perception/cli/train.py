@@ -14,6 +14,7 @@ from typing import Any
 
 from jrn_perception import __version__, labels, networks, weights
 from jrn_perception.data.nyuv2 import CAMERA_MATRIX, NYUv2
+from jrn_perception.networks.jrn import ModularNetwork
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,7 +52,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--variant', action='append', choices=tuple(networks.ARCHITECTURES['jrn']),
                         help='variant of the jrn, may be repeated (default: all)')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
-                        help="change a number of the recipe, e.g. --set epochs=50")
+                        help='change a number of the recipe, e.g. --set epochs=50')
     parser.add_argument('--workers', type=int, default=0, help='processes that load data')
     return parser.parse_args(argv)
 
@@ -79,7 +80,9 @@ def override(recipe: Any, changes: list[str]) -> Any:
 
 def train_single(arguments, recipe, fit: NYUv2, val: NYUv2) -> None:
     from jrn_perception.training.run import train
+    import torch
     spec = networks.find(arguments.network)
+    torch.manual_seed(recipe.seed)
     network = spec.build()
     network = train(network, start(recipe.start, network, arguments.output), recipe, fit, val,
                     len(spec.labels or labels.NYU40), arguments.output / arguments.network,
@@ -99,10 +102,9 @@ def start(name: str, network, folder: Path) -> dict:
 
 
 def train_jrn(arguments, recipe, fit: NYUv2, val: NYUv2) -> None:
-    import torch
-
     from jrn_perception.training.refine import predict_inputs, set_statistics
     from jrn_perception.training.run import train_refinement
+    import torch
     specs = [networks.find('jrn', variant)
              for variant in arguments.variant or networks.ARCHITECTURES['jrn']]
     inputs, files = {}, {}
@@ -111,7 +113,7 @@ def train_jrn(arguments, recipe, fit: NYUv2, val: NYUv2) -> None:
         inputs[task], input_card = weights.load_file(path, task)
         files[task] = (path.name, input_card.sha256)
     fold = torch.from_numpy(labels.fold_matrix(fit.labels, specs[0].labels))
-    modular = networks.ModularNetwork(
+    modular = ModularNetwork(
         inputs['depth'], inputs['semantics'], specs[0].build(), fold).eval()
     table = labels.FOLDS[fit.labels.name, specs[0].labels.name]
     kept = [predict_inputs(modular, frames, recipe, table, augment)
