@@ -233,15 +233,21 @@ def save(network: nn.Module, card: Card, path: Path) -> Card:
     """
     Write ``path`` (fp16 safetensors) and its card; return the card with the file's sha256.
 
-    The network must be the card's: a file that ``load`` would refuse is not written (ValueError).
+    The network must be the card's and its values finite: a file that ``load`` would refuse, or
+    that holds no network, is not written (ValueError).
     """
     expected = card.spec.build(**card.options).state_dict()
     state = network.state_dict()
     if {k: v.shape for k, v in expected.items()} != {k: v.shape for k, v in state.items()}:
         raise ValueError(f'the network is no {card.spec.name} with options {card.options}')
+    state = {name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+             for name, value in state.items()}
+    for name, value in state.items():
+        if not value.isfinite().all():
+            raise ValueError(f'{name} holds values that are not finite in float16: did the '
+                             'training diverge?')
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-               for name, value in state.items()}, path)
+    save_file(state, path)
     card = replace(card, sha256=sha256(path))
     path.with_suffix('.json').write_text(json.dumps(asdict(card), indent=2) + '\n')
     return card
