@@ -1,0 +1,201 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+``jrn_evaluate``: how good a network is, and how much one modality helps the other.
+
+A subcommand is a function that adds its parser, names its handler (``run``) and the extras that
+the handler imports (``needs``); ``COMMANDS`` lists them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+import importlib.util
+import math
+from pathlib import Path
+import sys
+
+from jrn_perception import networks, weights
+from jrn_perception.data.frame import Frame
+from jrn_perception.evaluation import dataset, influence, readers, report
+from jrn_perception.networks.jrn import MUTE_VALUES
+from jrn_perception.perception import Perception, PRECISIONS
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one line."""
+
+    def error(self, message: str):
+        self.exit(2, f'{self.prog}: {message}\n')
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a subcommand; return the exit code: 0, 2 for what the user can mend, 130 on Ctrl-C."""
+    parser = Parser('jrn_evaluate', description=__doc__.strip().splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+    for add in COMMANDS:
+        add(commands)
+    options = parser.parse_args(arguments)
+    try:
+        _require(*options.needs)
+        options.run(options)
+    except KeyboardInterrupt:
+        return 130
+    except (ModuleNotFoundError, OSError, ValueError) as error:
+        print(f'jrn_evaluate: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def add_dataset(commands) -> None:
+    """Add ``jrn_evaluate dataset``."""
+    parser = commands.add_parser('dataset', help='metrics of a network on a data set')
+    parser.add_argument('--architecture', default='jrn', choices=networks.ARCHITECTURES)
+    parser.add_argument('--variant', default='', help='default: the first of the architecture')
+    parser.add_argument('--weights', default='', metavar='FILE',
+                        help='a safetensors file, or random; default: the shipped ones')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write all results there')
+    parser.add_argument('--per-image', action='store_true',
+                        help='a row for every image, on the terminal and in the json')
+    _add_source(parser)
+    parser.set_defaults(run=run_dataset, needs=('rich',))
+
+
+def run_dataset(options: argparse.Namespace) -> None:
+    """Evaluate one network."""
+    from jrn_perception.evaluation import terminal
+
+    protocol, frames = _protocol(options), _frames(options)
+    perception = Perception.load(
+        options.architecture, options.variant, weights_file=options.weights,
+        device=options.device, precision=options.precision, height=options.height,
+        width=options.width)
+    evaluation = dataset.evaluate(perception, frames, protocol, options.skip_damaged,
+                                  _progress('evaluating'))
+    document = report.dataset_document(evaluation, perception, protocol, _source(options),
+                                       options.per_image)
+    if options.json:
+        report.write(document, options.json)
+    terminal.print_dataset(document, terminal.console())
+
+
+def add_influence(commands) -> None:
+    """Add ``jrn_evaluate influence``."""
+    parser = commands.add_parser('influence', help='influence of depth and semantics on each '
+                                 'other in the JRN variants (Eq. 2 and 3 of the paper)')
+    parser.add_argument('--variants', nargs='+', default=list(networks.ARCHITECTURES['jrn']),
+                        choices=networks.ARCHITECTURES['jrn'], metavar='VARIANT',
+                        help=f'default: {" ".join(networks.ARCHITECTURES["jrn"])}')
+    parser.add_argument('--weights', default='', metavar='DIR',
+                        help='folder with jrn_VARIANT.safetensors, or random; default: the '
+                        'shipped ones')
+    parser.add_argument('--plot-value', default=MUTE_VALUES[0], choices=MUTE_VALUES,
+                        help='mute value that the plots show; the tables have all')
+    parser.add_argument('--output', type=Path, default=Path('influence'), metavar='DIR',
+                        help='default: %(default)s; gets influence.json, influence.md and two '
+                        'plots')
+    _add_source(parser)
+    parser.set_defaults(run=run_influence, needs=('matplotlib', 'rich'))
+
+
+def run_influence(options: argparse.Namespace) -> None:
+    """Measure the influence in all variants."""
+    from jrn_perception.evaluation import plots, terminal
+
+    protocol, frames = _protocol(options), _frames(options)
+    variants = list(dict.fromkeys(options.variants))
+    loaded = [weights.load('jrn', variant, _weights_of(options.weights, variant))
+              for variant in variants]
+    perceptions = {
+        variant: Perception(item, options.device, options.precision, options.height, options.width)
+        for variant, item in zip(variants, influence.share_inputs(loaded))}
+    measurement = influence.measure(perceptions, frames, protocol, options.skip_damaged,
+                                    _progress('muting'))
+    document = report.influence_document(measurement, influence.influences(measurement),
+                                         perceptions, protocol, _source(options))
+    report.write(document, options.output / 'influence.json')
+    (options.output / 'influence.md').write_text(report.influence_markdown(document),
+                                                 encoding='utf-8')
+    for direction, *_ in plots.PANELS:
+        plots.plot(document, direction, options.output / f'{direction}.png', options.plot_value)
+    out = terminal.console()
+    terminal.print_influence(document, out)
+    out.print(f'written: influence.json, influence.md, depth_to_semantics.png, '
+              f'semantics_to_depth.png in {options.output}', markup=False)
+
+
+COMMANDS: tuple[Callable, ...] = (add_dataset, add_influence)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    """Add what the subcommands on a data set have in common."""
+    parser.add_argument('--reader', default='nyuv2', choices=readers.NAMES,
+                        help='scenes are drawn and need no data; default: %(default)s')
+    parser.add_argument('--data', default='', metavar='DIR', help='folder of the data set')
+    parser.add_argument('--split', default='', help="default: the reader's own")
+    parser.add_argument('--seed', type=int, help='first room of reader scenes; default: 0')
+    parser.add_argument('--limit', type=int, default=0, metavar='N',
+                        help=f'first N frames; default: all, {readers.SCENE_COUNT} scenes')
+    parser.add_argument('--labels', default='', metavar='SET',
+                        help="label set of the comparison; default: the network's")
+    parser.add_argument('--crop', default='', metavar='CROP',
+                        help="nyu, none, or y0:y1,x0:x1; default: the reader's")
+    parser.add_argument('--cap', type=float, default=math.inf, metavar='METRES',
+                        help='ignore ground truth beyond this depth')
+    parser.add_argument('--clamp', default='', metavar='LOW:HIGH',
+                        help='metres that predicted depth is clamped to; default: the depth '
+                        "range of the network's card")
+    parser.add_argument('--skip-damaged', action='store_true',
+                        help='name and count damaged samples instead of stopping at the first')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:N')
+    parser.add_argument('--precision', default='auto', choices=PRECISIONS)
+    parser.add_argument('--height', type=int, default=0, help='of the network input; default: '
+                        'as trained')
+    parser.add_argument('--width', type=int, default=0, help='likewise')
+
+
+def _protocol(options: argparse.Namespace) -> dataset.Protocol:
+    return dataset.Protocol(
+        readers.parse_crop(options.crop, options.reader), options.cap,
+        readers.parse_range(options.clamp) if options.clamp else None,
+        dataset.find_label_set(options.labels))
+
+
+def _frames(options: argparse.Namespace) -> Sequence[Frame]:
+    return readers.open_frames(options.reader, options.data, options.split, options.limit,
+                               options.seed)
+
+
+def _source(options: argparse.Namespace) -> dict:
+    """Return what identifies the frames, without the folder they lie in."""
+    if options.reader == readers.SCENES:
+        return {'reader': options.reader, 'seed': options.seed or 0}
+    return {'reader': options.reader, 'split': options.split or None}
+
+
+def _weights_of(folder: str, variant: str) -> str:
+    if folder in ('', weights.RANDOM):
+        return folder
+    return str(Path(folder) / f'{networks.find("jrn", variant).name}.safetensors')
+
+
+def _progress(title: str) -> dataset.Track:
+    from rich.console import Console
+    from rich.progress import track
+
+    out = Console(stderr=True)
+    return lambda frames: track(frames, title, console=out, transient=True,
+                                disable=not out.is_terminal)
+
+
+def _require(*modules: str) -> None:
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} is missing: pip install "
+                         "'jrn_perception[evaluate]'")
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,201 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""``jrn_evaluate`` as its user has it: a child process, files and an exit code."""
+
+import importlib.util
+import json
+
+from jrn_perception import networks, weights
+from jrn_perception.cli.evaluate import main
+from jrn_perception.evaluation.report import METRICS
+from jrn_perception.networks.jrn import MUTE_VALUES
+import pytest
+
+NETWORK = ('--weights', 'random', '--height', '64', '--device', 'cpu')
+ROOMS = ('--reader', 'scenes', '--limit', '3')
+TWO_ROOMS = ('--reader', 'scenes', '--limit', '2')
+
+pytestmark = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ('matplotlib', 'rich')),
+    reason="needs matplotlib and rich: pip install '.[evaluate]'")
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Keep the threads of a child's small convolutions from waiting for a core each."""
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+
+
+def read(path):
+    # json's own reader takes NaN; a robot's may not.
+    return json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))
+
+
+def test_dataset_end_to_end_twice_with_the_same_bytes(spawn, tmp_path):
+    outputs = []
+    for name in 'ab':
+        child = spawn('evaluate', 'dataset', '--variant', 'cat1', *NETWORK, *ROOMS,
+                      '--json', tmp_path / f'{name}.json', '--per-image')
+        assert child.wait(300) == 0, child.output
+        outputs.append(child.output)
+    assert outputs[0] == outputs[1]
+    for text in ('jrn cat1 on scenes: 3 frames, 0 damaged, labels nyu5, crop none', 'rel(sqr)',
+                 'mean IoU (%)', 'furniture', '2-3 m', 'scene-2', 'inputs', 'gain'):
+        assert text in outputs[0]
+    assert (tmp_path / 'a.json').read_bytes() == (tmp_path / 'b.json').read_bytes()
+    document = read(tmp_path / 'a.json')
+    assert document['network']['sha256'] == 'random-0'
+    assert set(document['versions']) == {'jrn_perception', 'python', 'numpy', 'torch', 'opencv'}
+    assert [image['name'][:7] for image in document['images']] == ['scene-0', 'scene-1', 'scene-2']
+    for side in ('output', 'inputs'):
+        assert set(document[side]['pooled']) == set(METRICS)
+        assert list(document[side]['classes']) == ['ground', 'vertical', 'ceiling', 'furniture',
+                                                   'object']
+    for name in METRICS:
+        new, old = (document[side]['pooled'][name]['value'] for side in ('output', 'inputs'))
+        low, high = document['gain'][name]['interval']
+        assert document['gain'][name]['value'] == pytest.approx(new - old)
+        assert low <= new - old <= high
+
+
+def test_influence_end_to_end_twice_with_the_same_bytes(spawn, tmp_path):
+    for name in 'ab':
+        child = spawn('evaluate', 'influence', '--variants', 'cat1', 'cat5', *NETWORK, *TWO_ROOMS,
+                      '--output', tmp_path / name)
+        assert child.wait(300) == 0, child.output
+    assert 'ω D→S′, noise' in child.output and 'cat5' in child.output
+    files = {path.name for path in (tmp_path / 'a').iterdir()}
+    assert files == {'influence.json', 'influence.md', 'depth_to_semantics.png',
+                     'semantics_to_depth.png'}
+    for name in files:
+        assert (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes(), name
+    document = read(tmp_path / 'a' / 'influence.json')
+    assert list(document['variants']) == ['cat1', 'cat5']
+    for item in document['variants'].values():
+        for direction, accuracy in (('depth_to_semantics', 'mean_iou'),
+                                    ('semantics_to_depth', 'minus_rel_sqr')):
+            assert tuple(item[direction]) == MUTE_VALUES
+            for omega in item[direction].values():
+                both = item[accuracy]['value']
+                assert omega['total']['value'] == pytest.approx(both - omega['muted']['value'])
+                assert len(omega['classes']) == 5 and len(omega['bins']) == 8
+    table = (tmp_path / 'a' / 'influence.md').read_text()
+    assert '| cat1 | coupled |' in table and '7.59 |' in table and '-0.40 |' in table
+
+
+def test_the_plot_shows_the_mute_value_that_is_asked_for(tmp_path):
+    run = ('influence', '--variants', 'cat1', *NETWORK, '--reader', 'scenes', '--limit', '1')
+    for name in ('zero', 'noise'):
+        assert main([*run, '--plot-value', name, '--output', str(tmp_path / name)]) == 0
+    for file, same in (('influence.json', True), ('depth_to_semantics.png', False)):
+        first, second = ((tmp_path / name / file).read_bytes() for name in ('zero', 'noise'))
+        assert (first == second) is same
+
+
+def run_dataset(tmp_path, *options):
+    path = tmp_path / 'result.json'
+    assert main(['dataset', '--variant', 'cat1', *NETWORK, '--reader', 'scenes', '--limit', '1',
+                 '--json', str(path), *options]) == 0
+    return read(path)
+
+
+@pytest.mark.parametrize('options, entry, value', [
+    (('--crop', 'nyu'), 'crop', '45:471,41:601'),
+    (('--crop', '100:300,50:450'), 'crop', '100:300,50:450'),
+    (('--cap', '3'), 'cap', 3.0),
+    (('--clamp', '0.5:8'), 'clamp', [0.5, 8.0]),
+])
+def test_options_change_the_result_and_are_recorded(tmp_path, options, entry, value):
+    plain, other = run_dataset(tmp_path), run_dataset(tmp_path, *options)
+    assert other['protocol'][entry] == value != plain['protocol'][entry]
+    assert other['output']['pooled']['rel'] != plain['output']['pooled']['rel']
+
+
+def test_a_network_of_forty_classes_on_five(tmp_path):
+    network = ('--architecture', 'hydranet', '--variant', 'nyu40')
+    forty, five = run_dataset(tmp_path, *network), run_dataset(tmp_path, *network, '--labels',
+                                                               'nyu5')
+    assert (forty['protocol']['labels'], five['protocol']['labels']) == ('nyu40', 'nyu5')
+    assert (len(forty['output']['classes']), len(five['output']['classes'])) == (40, 5)
+    assert 'inputs' not in five and 'gain' not in five
+
+
+def test_a_network_of_one_task(tmp_path, capsys):
+    document = run_dataset(tmp_path, '--architecture', 'depth', '--variant', 'mobilenetv2')
+    assert document['output']['pooled']['mean_iou']['value'] is None
+    assert document['output']['pooled']['rms']['value'] > 0
+    assert 'mean IoU' not in capsys.readouterr().out
+
+
+def test_weights_files_are_recorded_by_sha256(tmp_path):
+    spec = networks.find('depth', 'mobilenetv2')
+    card = weights.save(spec.build(), weights.Card('depth', 'mobilenetv2'),
+                        tmp_path / 'mine.safetensors')
+    document = run_dataset(tmp_path, '--architecture', 'depth', '--variant', 'mobilenetv2',
+                           '--weights', str(tmp_path / 'mine.safetensors'))
+    assert document['network']['sha256'] == card.sha256
+
+
+def test_real_frames_through_the_command(data_dir, tmp_path):
+    path = tmp_path / 'nyu.json'
+    assert main(['dataset', '--variant', 'cat1', *NETWORK, '--data', str(data_dir / 'nyuv2'),
+                 '--split', 'val', '--limit', '2', '--json', str(path)]) == 0
+    document = read(path)
+    assert document['protocol']['crop'] == '45:471,41:601'
+    assert document['output']['pixels']['depth'] == 2 * 426 * 560
+    assert document['source']['frames'] == 2 and document['source']['split'] == 'val'
+
+
+def test_a_missing_extra_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    assert main(['influence', *ROOMS]) == 2
+    assert capsys.readouterr().err == (
+        "jrn_evaluate: matplotlib, rich is missing: pip install 'jrn_perception[evaluate]'\n")
+
+
+@pytest.mark.parametrize('arguments, text', [
+    ((), 'COMMAND'),
+    (('dataset', '--reader', 'imagenet'), 'invalid choice'),
+    (('dataset',), 'needs --data'),
+    (('dataset', '--data', '/nowhere'), 'no such split'),
+    (('dataset', *ROOMS, '--weights', '/nowhere.safetensors'), 'no such weights file'),
+    (('dataset', *ROOMS, '--weights', 'random', '--variant', 'cat7'), 'unknown variant'),
+    (('dataset', *ROOMS, *NETWORK, '--crop', 'eigen'), 'y0:y1,x0:x1'),
+    (('dataset', *ROOMS, *NETWORK, '--crop', '0:9999,0:10'), 'does not fit'),
+    (('dataset', *ROOMS, *NETWORK, '--cap', '-1'), 'cap -1.0'),
+    (('dataset', *ROOMS, *NETWORK, '--labels', 'nyu41'), 'unknown label set'),
+    (('dataset', *ROOMS, *NETWORK, '--labels', 'kitti6'), 'cannot be compared'),
+    (('dataset', *ROOMS, *NETWORK, '--precision', 'fp16'), 'needs a CUDA device'),
+    (('influence', *ROOMS, '--weights', '/nowhere'), 'jrn_sum60.safetensors: no such'),
+    (('influence', *ROOMS, '--variants', 'cat7'), 'invalid choice'),
+])
+def test_mistakes_get_one_line_and_exit_code_2(arguments, text, capsys):
+    try:
+        code = main(list(arguments))
+    except SystemExit as end:
+        code = end.code
+    captured = capsys.readouterr()
+    assert code == 2 and text in captured.err
+    assert captured.err.count('\n') == 1 and 'Traceback' not in captured.err
+    assert captured.out == ''
+
+
+def test_a_damaged_sample_stops_or_is_counted(tmp_path, capsys, data_dir):
+    source, target = data_dir / 'nyuv2', tmp_path / 'nyuv2'
+    names = (source / 'val.txt').read_text().split()[:2]
+    for folder, end in (('rgb', 'jpg'), ('depth_mm', 'png'), ('label40', 'png')):
+        (target / folder).mkdir(parents=True)
+        for name in names:
+            (target / folder / f'{name}.{end}').symlink_to(source / folder / f'{name}.{end}')
+    (target / 'val.txt').write_text('\n'.join(names))
+    broken = target / 'depth_mm' / f'{names[0]}.png'
+    broken.unlink()
+    run = ['dataset', '--variant', 'cat1', *NETWORK, '--data', str(target)]
+    assert main(run) == 2
+    assert f'{names[0]}.png: missing' in capsys.readouterr().err
+    path = tmp_path / 'result.json'
+    assert main([*run, '--skip-damaged', '--json', str(path)]) == 0
+    assert '1 frames, 1 damaged' in capsys.readouterr().out
+    (damaged,) = read(path)['source']['damaged']
+    assert damaged['index'] == 0 and f'{names[0]}.png: missing' in damaged['reason']
