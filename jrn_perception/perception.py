@@ -12,7 +12,7 @@ import math
 import cv2
 from jrn_perception import weights
 from jrn_perception.labels import LabelSet, UNLABELLED
-from jrn_perception.networks.layers import fold_batch_norms, resize
+from jrn_perception.networks.layers import fold_batch_norms
 from jrn_perception.networks.maps import Maps
 import numpy as np
 import torch
@@ -23,9 +23,10 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 # Inference sizes are multiples of the coarsest feature map's stride: no row or column is padding.
 STRIDE = 32
-# Logits are enlarged by this before the class is decided, then decisions are copied to the pixels
-# of the picture: see benchmarks/upsampling.py for what full resolution would change and cost.
-LOGIT_UPSAMPLING = 2
+# Logits are enlarged as far towards the picture's size as this many values go, before the class is
+# decided; the rest of the way decisions are copied. Five classes fit at 640x480. All the way for
+# forty classes costs more than the network: see benchmarks/upsampling.py for what it changes.
+LOGIT_BUDGET = 2 ** 21
 
 PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16')
 _DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
@@ -37,8 +38,9 @@ class Prediction:
 
     Each property is computed when it is first read, so that nobody pays for what nobody wants.
     ``depth``: float32 (H, W), metres along the optical axis. ``labels``: uint8 (H, W), ids of
-    ``label_set``. ``confidence``: float32 (H, W), 0..1, the probability of that class. ``inputs``:
-    the unrefined prediction that a JRN started from. What the network does not predict is None.
+    ``label_set``. ``confidence``: float32 (H, W), 0..1, the largest class probability, decided at
+    the network's resolution and interpolated. ``inputs``: the unrefined prediction that a JRN
+    started from. What the network does not predict is None.
     """
 
     def __init__(self, maps: Maps, size: tuple[int, int], label_set: LabelSet | None):
@@ -54,7 +56,13 @@ class Prediction:
     def labels(self) -> np.ndarray | None:
         if self._maps.semantics is None:
             return None
-        labels = self._logits.argmax(1)[0].to(torch.uint8).cpu().numpy()
+        logits = self._logits.numpy()
+        height, width, count = logits.shape
+        scale = math.sqrt(LOGIT_BUDGET / (height * width * count))
+        size = (max(height, min(self._size[0], int(height * scale))),
+                max(width, min(self._size[1], int(width * scale))))
+        # OpenCV and NumPy on (h, w, K) take a tenth of torch's time on (K, h, w) here.
+        labels = _enlarge(logits, size, smooth=True).argmax(2).astype(np.uint8)
         return _enlarge(labels, self._size, smooth=False)
 
     @cached_property
@@ -62,8 +70,8 @@ class Prediction:
         if self._maps.semantics is None:
             return None
         # The softmax of the largest logit, without the other K - 1 quotients.
-        largest = (self._logits.amax(1) - self._logits.logsumexp(1)).exp()[0]
-        return _enlarge(largest.float().cpu().numpy(), self._size, smooth=False)
+        largest = (self._logits.amax(2) - self._logits.logsumexp(2)).exp()
+        return _enlarge(largest.numpy(), self._size, smooth=True)
 
     @cached_property
     def inputs(self) -> Prediction | None:
@@ -73,11 +81,8 @@ class Prediction:
 
     @cached_property
     def _logits(self) -> Tensor:
-        logits = self._maps.semantics.float()
-        height, width = logits.shape[-2:]
-        size = min(LOGIT_UPSAMPLING * height, self._size[0]), min(LOGIT_UPSAMPLING * width,
-                                                                  self._size[1])
-        return resize(logits, size)
+        """Return the logits (h, w, K) on the CPU; a view of a channels_last network's output."""
+        return self._maps.semantics[0].permute(1, 2, 0).float().cpu().contiguous()
 
 
 def limit_depth(depth: np.ndarray, low: float, high: float) -> np.ndarray:

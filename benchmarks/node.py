@@ -1,0 +1,176 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+What the node costs beside its network, what a flood of images does to it, and its memory.
+
+Everything is measured in one run, in which only ratios mean something on a shared machine:
+
+    python benchmarks/node.py [--frames 10000] [--weights random] [--architecture jrn]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault('ROS_DOMAIN_ID', str(os.getpid() % 100 + 1))
+os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(ROOT / 'config' / 'fastdds.xml'))
+
+import cv2  # noqa: E402 after the environment is set
+from jrn_perception.data.scenes import Scene  # noqa: E402
+from jrn_perception.ros.diagnostics import STAGES, Statistics  # noqa: E402
+from jrn_perception.ros.images import image_message  # noqa: E402
+from jrn_perception.ros.node import PerceptionNode  # noqa: E402
+import numpy as np  # noqa: E402
+import rclpy  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+import torch  # noqa: E402
+
+
+def make_node(arguments: argparse.Namespace, **overrides) -> PerceptionNode:
+    values = {'architecture': arguments.architecture, 'weights': arguments.weights, **overrides}
+    return PerceptionNode(parameter_overrides=[
+        Parameter(name, value=value) for name, value in values.items()])
+
+
+def image(node: Node, rgb: np.ndarray) -> Image:
+    header = Header(frame_id='camera', stamp=node.get_clock().now().to_msg())
+    return image_message(rgb, header, 'rgb8')
+
+
+def overhead(arguments: argparse.Namespace, rgb: np.ndarray) -> None:
+    """Print the stages of a frame on one core, with depth and semantics subscribed."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    node = make_node(arguments)
+    robot = rclpy.create_node('robot')
+    for topic in ('depth', 'semantics'):
+        robot.create_subscription(Image, topic, lambda _: None, 10)
+    while not node._is_wanted():
+        time.sleep(0.1)
+    serialized = serialize_message(image(node, rgb))
+    took = []
+    for _ in range(30):
+        start = time.perf_counter()
+        deserialize_message(serialized, Image)
+        took.append(1e3 * (time.perf_counter() - start))
+        node._process(image(node, rgb))
+    timings = [timing for _, timing in node._statistics._timings][5:]
+    median = {stage: statistics.median(getattr(t, stage) for t in timings) for stage in STAGES}
+    beside = statistics.median(took) + sum(median.values()) - median['inference_ms']
+    print(f'one core, {rgb.shape[1]}x{rgb.shape[0]}, {arguments.architecture}:')
+    print(f'  message in {statistics.median(took):6.2f} ms')
+    for stage, value in median.items():
+        print(f'  {stage[:-3]:10} {value:6.2f} ms')
+    print(f'  node beside the network: {beside:.2f} ms = '
+          f'{100 * beside / median["inference_ms"]:.1f} % of the network\n')
+    robot.destroy_node()
+    node.destroy_node()
+    torch.set_num_threads(os.cpu_count() or 1)
+
+
+class Spin:
+    """Two nodes, each spinning on a thread of its own."""
+
+    def __init__(self, *nodes: Node):
+        self.executors = []
+        for node in nodes:
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            threading.Thread(target=executor.spin, daemon=True).start()
+            self.executors.append(executor)
+
+    def stop(self) -> None:
+        for executor in self.executors:
+            executor.shutdown()
+
+
+def flood(arguments: argparse.Namespace, rgb: np.ndarray) -> None:
+    """Print latency over frame time while images come ten times as fast as they can go."""
+    node = make_node(arguments)
+    robot = rclpy.create_node('robot')
+    received = []
+    robot.create_subscription(
+        Image, 'depth', lambda message: received.append(
+            message.header.stamp.sec * 10 ** 9 + message.header.stamp.nanosec), 10)
+    spin = Spin(node, robot)
+    while not node._is_wanted():
+        time.sleep(0.1)
+    node._process(image(node, rgb))
+    frame_time = statistics.median(
+        timing.processing_ms for _, timing in list(node._statistics._timings)) / 1e3
+    camera = subprocess.Popen([sys.executable, __file__, '--camera', str(10 / frame_time)])
+    time.sleep(4)
+    node._statistics = Statistics()
+    time.sleep(max(5., 20 * frame_time))
+    recent = node._statistics.recent()
+    camera.terminate()
+    camera.wait()
+    latency, frame = recent.mean('latency_ms'), recent.processing()[0]
+    print(f'flood at {recent.arrivals / max(1, len(recent.timings)):.1f} images a result: latency '
+          f'{latency:.0f} ms = {latency / frame:.2f} frame times; '
+          f'{"in order" if received == sorted(received) else "OUT OF ORDER"}\n')
+    spin.stop()
+    robot.destroy_node()
+    node.destroy_node()
+
+
+def camera(rate: float, rgb: np.ndarray) -> None:
+    """Publish ``rgb`` at ``rate`` hertz until ended: the flood, in a process of its own."""
+    node = rclpy.create_node('camera')
+    publisher = node.create_publisher(Image, 'image', 1)
+    while rclpy.ok():
+        publisher.publish(image(node, rgb))
+        time.sleep(1 / rate)
+
+
+def memory(arguments: argparse.Namespace, rgb: np.ndarray) -> None:
+    """Print resident memory after a tenth of the frames and after all of them."""
+    node = make_node(arguments, inference_height=64, inference_width=96, lazy=False)
+    small = cv2.resize(rgb, (320, 240))
+    sizes = []
+    for index in range(arguments.frames):
+        node._process(image(node, small))
+        if index + 1 in (arguments.frames // 10, arguments.frames):
+            pages = int(Path('/proc/self/statm').read_text().split()[1])
+            sizes.append(pages * os.sysconf('SC_PAGE_SIZE') / 2 ** 20)
+    print(f'resident after {arguments.frames // 10} frames {sizes[0]:.0f} MiB, after '
+          f'{arguments.frames} frames {sizes[1]:.0f} MiB: ratio {sizes[1] / sizes[0]:.3f}')
+    node.destroy_node()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    parser.add_argument('--frames', type=int, default=1000)
+    parser.add_argument('--weights', default='random')
+    parser.add_argument('--architecture', default='jrn')
+    parser.add_argument('--camera', type=float, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    rgb = Scene(0).render().rgb
+    rclpy.init()
+    try:
+        if arguments.camera:
+            camera(arguments.camera, rgb)
+        else:
+            for part in (overhead, flood, memory):
+                part(arguments, rgb)
+    finally:
+        rclpy.try_shutdown()
+
+
+if __name__ == '__main__':
+    main()

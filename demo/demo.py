@@ -1,0 +1,142 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Camera, node and a robot that listens: three processes, real DDS, one picture of what came out.
+
+    python demo/demo.py [--images FOLDER] [--architecture jrn] [--frames 20]
+
+Leaves ``demo/output.png`` and prints the measured rate and latency.
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import contextmanager
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+HERE = Path(__file__).resolve().parent
+# A domain of its own, on this machine only: no robot in the same network takes part.
+os.environ['ROS_DOMAIN_ID'] = str(os.getpid() % 100 + 1)
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+os.environ['ROS_LOCALHOST_ONLY'] = '1'  # What Humble knows instead.
+
+import cv2  # noqa: E402 after the environment is set
+from jrn_perception import networks  # noqa: E402
+from jrn_perception.drawing import panel  # noqa: E402
+from jrn_perception.ros.transport import use_large_segments  # noqa: E402
+import numpy as np  # noqa: E402
+
+use_large_segments()
+from jrn_perception.ros.images import to_rgb  # noqa: E402
+import rclpy  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from rclpy.time import Time  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+
+TOPICS = ('image', 'depth', 'semantics')
+TIMEOUT_S = 120.0
+
+
+class Robot(Node):
+    """Subscribes to the camera and to both results, and pairs them by their stamp."""
+
+    def __init__(self):
+        super().__init__('robot')
+        self.frames: dict[int, dict[str, Image]] = {}
+        self.complete: list[tuple[float, float]] = []
+        self.latest: dict[str, Image] | None = None
+        for topic in TOPICS:
+            self.create_subscription(
+                Image, topic, lambda message, topic=topic: self.receive(topic, message), 5)
+
+    def receive(self, topic: str, message: Image) -> None:
+        stamp = Time.from_msg(message.header.stamp)
+        frame = self.frames.setdefault(stamp.nanoseconds, {})
+        frame[topic] = message
+        if len(frame) == len(TOPICS):
+            latency = (self.get_clock().now() - stamp).nanoseconds / 1e9
+            self.complete.append((time.monotonic(), latency))
+            self.latest = frame
+            # Older frames that miss a part were dropped on the way: they stay incomplete.
+            self.frames = {key: value for key, value in self.frames.items()
+                           if key > stamp.nanoseconds}
+
+
+@contextmanager
+def process(name: str, *arguments: str):
+    """Run an executable of the package; Ctrl-C it in the end."""
+    command = [sys.executable, '-m', f'jrn_perception.cli.{name}', *arguments]
+    child = subprocess.Popen(command)
+    try:
+        yield child
+    finally:
+        child.send_signal(signal.SIGINT)
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
+    parser.add_argument('--images', help='folder of pictures instead of our own drawn rooms')
+    parser.add_argument('--architecture', default='jrn', choices=networks.JOINT)
+    parser.add_argument('--variant', default='', help='of the architecture (default: its first)')
+    parser.add_argument('--weights', default='', help='of the node (default: the shipped ones)')
+    parser.add_argument('--frames', type=int, default=20, help='results to wait for')
+    parser.add_argument('--rate', type=float, default=5.0, help="the camera's frames per second")
+    parser.add_argument('--output', type=Path, default=HERE / 'output.png')
+    arguments = parser.parse_args()
+    spec = networks.find(arguments.architecture, arguments.variant)
+
+    parameters = ['--ros-args', '-p', f'architecture:={spec.architecture}',
+                  '-p', f'variant:={spec.variant}', '-p', f'weights:={arguments.weights!r}']
+    rclpy.init()
+    robot = Robot()
+    try:
+        with process('node', *parameters) as node, process(
+                'play', arguments.images or 'scenes:3', '--rate', str(arguments.rate),
+                '--loop') as camera:
+            deadline = time.monotonic() + TIMEOUT_S
+            while len(robot.complete) < arguments.frames:
+                rclpy.spin_once(robot, timeout_sec=0.5)
+                for child, name in ((node, 'jrn_node'), (camera, 'jrn_play')):
+                    if child.poll() is not None:
+                        print(f'demo: {name} ended with {child.returncode}', file=sys.stderr)
+                        return 1
+                if time.monotonic() > deadline:
+                    print(f'demo: {len(robot.complete)} of {arguments.frames} results in '
+                          f'{TIMEOUT_S:.0f} s', file=sys.stderr)
+                    return 1
+    finally:
+        robot.destroy_node()
+        rclpy.try_shutdown()
+    report(robot, spec, arguments)
+    return 0
+
+
+def report(robot: Robot, spec: networks.Spec, arguments: argparse.Namespace) -> None:
+    """Write the picture of the last frame and print how fast they came."""
+    image, depth, semantics = (robot.latest[topic] for topic in TOPICS)
+    shape = depth.height, depth.width
+    result = SimpleNamespace(
+        depth=np.frombuffer(depth.data, np.float32).reshape(shape),
+        labels=np.frombuffer(semantics.data, np.uint8).reshape(shape), label_set=spec.labels)
+    cv2.imwrite(str(arguments.output), panel(to_rgb(image), result)[..., ::-1])
+    times, latencies = zip(*robot.complete)
+    rate = (len(times) - 1) / (times[-1] - times[0])
+    print(f'{spec.architecture} {spec.variant}: {len(times)} frames of {shape[1]}x{shape[0]} came '
+          f'back on /depth and /semantics at {rate:.1f} Hz (camera: {arguments.rate:g} Hz), '
+          f'{1e3 * np.median(latencies):.0f} ms after their stamp (median)')
+    print(f'picture: {arguments.output}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
