@@ -13,14 +13,11 @@ import cv2
 from jrn_perception import weights
 from jrn_perception.labels import LabelSet, UNLABELLED
 from jrn_perception.networks.layers import fold_batch_norms
-from jrn_perception.networks.maps import Maps
+from jrn_perception.networks.maps import Maps, MEAN, STD
 import numpy as np
 import torch
 from torch import nn, Tensor
 
-# ImageNet statistics of RGB in 0..1: what every network of this package is fed with.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 # Inference sizes are multiples of the coarsest feature map's stride: no row or column is padding.
 STRIDE = 32
 # Logits are enlarged as far towards the picture's size as this many values go, before the class is

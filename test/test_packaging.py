@@ -31,7 +31,7 @@ ROOMS = {
     'drawing': {'labels', 'perception'},
     'ros': {'labels', 'networks', 'weights', 'perception', 'data', 'drawing'},
     'evaluation': {'labels', 'networks', 'weights', 'perception', 'data', 'drawing'},
-    'training': {'labels', 'networks', 'weights', 'perception', 'data'},
+    'training': {'labels', 'networks', 'data'},
 }
 ROOMS['cli'] = {*ROOMS, '__version__'}
 ROS = {

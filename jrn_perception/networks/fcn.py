@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from jrn_perception.networks.maps import Maps
+from jrn_perception.networks.maps import Maps, MEAN, STD
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -22,9 +22,6 @@ VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 CAFFE_MEAN_BGR = (104.00699, 116.66877, 122.67892)
 """Mean pixel (blue, green, red; 0..255) that Caffe's VGG-16 and the VOC models subtract."""
-
-_INPUT_MEAN = (0.485, 0.456, 0.406)
-_INPUT_STD = (0.229, 0.224, 0.225)
 
 
 def vgg16_convolutions(padding: Mapping[str, int]) -> Iterator[tuple[str, nn.Conv2d]]:
@@ -73,8 +70,8 @@ class Pixels(nn.Module):
     def __init__(self, mean: Sequence[float], std: float = 1.0) -> None:
         super().__init__()
         double = {'dtype': torch.float64}
-        scale = 255 * torch.tensor(_INPUT_STD, **double) / std
-        offset = (255 * torch.tensor(_INPUT_MEAN, **double) - torch.tensor(mean, **double)) / std
+        scale = 255 * torch.tensor(STD, **double) / std
+        offset = (255 * torch.tensor(MEAN, **double) - torch.tensor(mean, **double)) / std
         for name, value in (('scale', scale), ('offset', offset)):
             value = value.to(torch.get_default_dtype()).view(1, 3, 1, 1)
             self.register_buffer(name, value, persistent=False)

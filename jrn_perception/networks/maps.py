@@ -1,13 +1,17 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every network returns."""
+"""What every network takes and returns."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from torch import Tensor
+
+# Every network takes RGB (B, 3, H, W) in 0..1, normalised with these statistics of ImageNet.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 
 
 class Maps(NamedTuple):

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from jrn_perception.labels import UNLABELLED
 from jrn_perception.networks.layers import resize
-from jrn_perception.networks.maps import Maps
-from jrn_perception.perception import MEAN, STD
+from jrn_perception.networks.maps import Maps, MEAN, STD
 from jrn_perception.training.losses import cross_entropy, inverse_huber
 from jrn_perception.training.recipes import Recipe
 import kornia.augmentation as augmentation

@@ -12,8 +12,7 @@ from jrn_perception.data.nyuv2 import CROP
 from jrn_perception.labels import map_labels, UNLABELLED
 from jrn_perception.networks.jrn import JointRefinementNetwork, ModularNetwork
 from jrn_perception.networks.layers import resize
-from jrn_perception.networks.maps import Maps
-from jrn_perception.perception import MEAN, STD
+from jrn_perception.networks.maps import Maps, MEAN, STD
 from jrn_perception.training.dataset import Views
 from jrn_perception.training.losses import jrn_loss
 from jrn_perception.training.recipes import RefineRecipe
