@@ -11,7 +11,6 @@ from importlib import resources
 import json
 from pathlib import Path
 
-import h5py
 from jrn_perception.data.datasets import DamagedSampleError, translate
 from jrn_perception.data.frame import Frame
 from jrn_perception.data.nyuv2 import CAMERA_MATRIX
@@ -88,13 +87,18 @@ class NYUv2Mat(Sequence):
             raise FileNotFoundError(f'{self.path}: missing')
         self.numbers = split_numbers(split)
         try:
-            with h5py.File(self.path, 'r') as file:
+            with self._open() as file:
                 self._check(file)
         except OSError as error:
             raise ValueError(f'{self.path}: not a whole HDF5 file ({error})') from error
         self._table = np.array((UNLABELLED, *class_map().values()), np.int16)
 
-    def _check(self, file: h5py.File) -> None:
+    def _open(self):
+        # Imported here because nothing but this reader needs it; the extras bring it.
+        import h5py
+        return h5py.File(self.path, 'r')
+
+    def _check(self, file) -> None:
         for name, shape in _SHAPES.items():
             found = file[name].shape if name in file else 'missing'
             if found != shape:
@@ -116,7 +120,7 @@ class NYUv2Mat(Sequence):
         number = self.numbers[index]
         where = f'{self.path}: frame {number}'
         try:
-            with h5py.File(self.path, 'r') as file:
+            with self._open() as file:
                 rgb, depth, labels = (file[name][number - 1].T for name in _SHAPES)
         except OSError as error:
             raise DamagedSampleError(f'{where}: {error}') from error
