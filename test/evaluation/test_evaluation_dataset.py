@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import math
 
 import cv2
-from jrn_perception import weights
+from jrn_perception import labels, weights
 from jrn_perception.data.datasets import DamagedSampleError
 from jrn_perception.data.frame import Frame
 from jrn_perception.data.nyuv2 import NYUv2
@@ -21,7 +21,6 @@ from jrn_perception.evaluation.dataset import (
 from jrn_perception.evaluation.metrics import label_metrics
 from jrn_perception.evaluation.readers import SceneFrames
 from jrn_perception.evaluation.report import pooled
-from jrn_perception.labels import fold_matrix, KITTI6, map_labels, NYU5, NYU40, NYU40_TO_NYU5
 from jrn_perception.networks.maps import Maps
 from jrn_perception.perception import Perception
 import numpy as np
@@ -44,7 +43,7 @@ class Known(nn.Module):
 class Frames(Sequence):
     """Frames in memory; an exception among them is raised."""
 
-    def __init__(self, *frames, labels=NYU40):
+    def __init__(self, *frames, labels=labels.NYU40):
         self.frames, self.labels = frames, labels
 
     def __len__(self):
@@ -93,19 +92,19 @@ def rooms():
 def test_a_network_that_is_right_gets_the_best_numbers():
     result = evaluate(known(np.full((8, 8), 2.), one_class(3)), Frames(frame(2., 3)))
     assert value(result.output, 'rms') == 0 and value(result.output, 'mean_iou') == 100
-    assert result.labels == NYU40 and result.inputs is None
+    assert result.labels == labels.NYU40 and result.inputs is None
 
 
 def test_the_outputs_are_those_of_perception(jrn, rooms):
     result = evaluate(jrn, rooms)
     for index, room in enumerate(rooms):
         prediction = jrn(room.rgb)
-        true = map_labels(room.labels, NYU40_TO_NYU5)
+        true = labels.map_labels(room.labels, labels.NYU40_TO_NYU5)
         for table, side in ((result.output, prediction), (result.inputs, prediction.inputs)):
             error = np.clip(side.depth, 0.1, 10).astype(float) - room.depth
             assert table.depth[index, ..., 4].sum() == pytest.approx((error ** 2).sum())
             assert table.labels[index, ..., 0].sum() == (side.labels == true).sum()
-    assert result.labels == NYU5
+    assert result.labels == labels.NYU5
 
 
 def test_predicted_depth_is_clamped_to_the_card_or_to_the_protocol():
@@ -137,36 +136,38 @@ def test_a_finer_network_has_its_probabilities_summed():
     # Wall is the likeliest class, yet furniture together is likelier: 0.4 against 2 x 0.3.
     logits = torch.full((1, 40, 8, 8), -20.)
     for name, probability in (('wall', 0.4), ('bed', 0.3), ('chair', 0.3)):
-        logits[:, NYU40.names.index(name)] = math.log(probability)
-    source = Frames(frame(label=NYU40.names.index('chair')))
+        logits[:, labels.NYU40.names.index(name)] = math.log(probability)
+    source = Frames(frame(label=labels.NYU40.names.index('chair')))
     perception = known(logits=logits)
     fine = evaluate(perception, source)
-    coarse = evaluate(perception, source, Protocol(labels=NYU5))
-    assert (fine.labels, coarse.labels) == (NYU40, NYU5)
+    coarse = evaluate(perception, source, Protocol(labels=labels.NYU5))
+    assert (fine.labels, coarse.labels) == (labels.NYU40, labels.NYU5)
     assert value(fine.output, 'mean_iou') == 0 and value(coarse.output, 'mean_iou') == 100
 
 
 def test_folded_logits_are_log_probabilities_of_the_sums():
     logits = torch.randn(2, 40, 3, 4)
-    folded = fold_logits(logits, torch.from_numpy(fold_matrix(NYU40, NYU5))).exp()
+    matrix = labels.fold_matrix(labels.NYU40, labels.NYU5)
+    folded = fold_logits(logits, torch.from_numpy(matrix)).exp()
     probabilities = logits.softmax(1)
-    wanted = torch.stack([probabilities[:, NYU40_TO_NYU5 == k].sum(1) for k in range(5)], 1)
+    wanted = torch.stack([probabilities[:, labels.NYU40_TO_NYU5 == k].sum(1)
+                          for k in range(5)], 1)
     torch.testing.assert_close(folded, wanted)
 
 
 def test_a_finer_network_takes_the_label_set_of_coarser_ground_truth():
-    source = Frames(frame(label=3), labels=NYU5)
-    result = evaluate(known(logits=one_class(NYU40.names.index('bed'))), source)
-    assert result.labels == NYU5 and value(result.output, 'mean_iou') == 100
+    source = Frames(frame(label=3), labels=labels.NYU5)
+    result = evaluate(known(logits=one_class(labels.NYU40.names.index('bed'))), source)
+    assert result.labels == labels.NYU5 and value(result.output, 'mean_iou') == 100
 
 
 def test_label_sets_without_a_map_are_refused(jrn):
     with pytest.raises(ValueError, match=r'\(nyu5\) and of the data set \(kitti6\)'):
-        Comparison(jrn, KITTI6, Protocol())
+        Comparison(jrn, labels.KITTI6, Protocol())
     with pytest.raises(ValueError, match='as nyu40'):
-        Comparison(jrn, NYU40, Protocol(labels=NYU40))
+        Comparison(jrn, labels.NYU40, Protocol(labels=labels.NYU40))
     with pytest.raises(ValueError, match='data set has no labels'):
-        Comparison(jrn, None, Protocol(labels=NYU5))
+        Comparison(jrn, None, Protocol(labels=labels.NYU5))
     with pytest.raises(ValueError, match='choose from nyu40, nyu5'):
         find_label_set('nyu41')
 

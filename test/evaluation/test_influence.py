@@ -21,7 +21,7 @@ from jrn_perception.evaluation.influence import (
 from jrn_perception.evaluation.metrics import label_metrics, Table, Truth
 from jrn_perception.evaluation.readers import SceneFrames
 from jrn_perception.evaluation.report import pooled
-from jrn_perception.labels import NYU5, NYU40_TO_NYU5
+from jrn_perception.labels import FOLDS, LABEL_SETS
 from jrn_perception.networks.jrn import MUTE_VALUES
 from jrn_perception.perception import Perception
 import numpy as np
@@ -100,7 +100,8 @@ def made(both, depth_muted, semantics_muted):
 
     return Measurement({'sum60': Runs(
         weights.Card('jrn', 'sum60', 'nyu5'), table(*both),
-        {'zero': table(labels=depth_muted)}, {'zero': table(depth=semantics_muted)})}, NYU5, {})
+        {'zero': table(labels=depth_muted)}, {'zero': table(depth=semantics_muted)})},
+        LABEL_SETS['nyu5'], {})
 
 
 def test_a_modality_that_helps_has_a_positive_influence():
@@ -203,6 +204,8 @@ def test_only_a_jrn_can_be_muted():
 
 def test_both_ground_truths_are_needed(perceptions, rooms):
     class Half(Rooms):
+        """Rooms whose depth is not known."""
+
         def __getitem__(self, index):
             frame = super().__getitem__(index)
             return Frame(frame.rgb, frame.name, labels=frame.labels)
@@ -239,4 +242,4 @@ def test_the_papers_tables():
 
 def test_the_five_classes_of_the_paper_are_made_of_the_forty():
     # Ground 1, vertical 9, ceiling 1, furniture 14, object 15 (mapToNYUSuperClass).
-    assert np.bincount(NYU40_TO_NYU5).tolist() == [1, 9, 1, 14, 15]
+    assert np.bincount(FOLDS['nyu40', 'nyu5']).tolist() == [1, 9, 1, 14, 15]
