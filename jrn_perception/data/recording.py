@@ -28,11 +28,17 @@ class RecordingError(ValueError):
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic of a recording: its name, the type ('sensor_msgs/msg/Image') and its messages."""
+    """
+    A topic of a recording.
+
+    ``msgtype`` as in 'sensor_msgs/msg/Image'; ``count`` messages; ``latched`` if late joiners were
+    given the last messages (durability TRANSIENT_LOCAL, as /tf_static).
+    """
 
     name: str
     msgtype: str
     count: int
+    latched: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class Recording:
         for connection in self._reader.connections:
             self._connections[connection.topic].append(connection)
         self.topics = {
-            name: Topic(name, parts[0].msgtype, sum(c.msgcount for c in parts))
+            name: Topic(name, parts[0].msgtype, sum(c.msgcount for c in parts), _latched(parts))
             for name, parts in sorted(self._connections.items())
             if sum(c.msgcount for c in parts)}
         self.start_ns = self._reader.start_time if self.topics else 0
@@ -109,6 +115,13 @@ class Recording:
         """Return the topics of these types, by name."""
         return [topic for topic in self.topics.values() if topic.msgtype in types]
 
+    def topic(self, name: str) -> Topic:
+        """Return the topic called ``name``; RecordingError if it has no messages."""
+        if name not in self.topics:
+            raise RecordingError(f'{self.path}: no messages of {name!r}; there are: '
+                                 f'{", ".join(self.topics)}')
+        return self.topics[name]
+
     def records(self, topics: Collection[str] = ()) -> Iterator[Record]:
         """
         Yield the messages of ``topics`` (of all, if empty) undecoded, in the order of reception.
@@ -116,7 +129,7 @@ class Recording:
         Raises RecordingError for an unknown topic, and where the recording is damaged: what was
         yielded before is good.
         """
-        chosen = [self._topic(name) for name in topics] or list(self.topics.values())
+        chosen = [self.topic(name) for name in topics] or list(self.topics.values())
         connections = [c for topic in chosen for c in self._connections[topic.name]]
         if not connections:
             return
@@ -216,13 +229,7 @@ class Recording:
 
     def frame_id(self, topic: str) -> str:
         """Return the frame_id in the header of a topic's first message."""
-        return self._first(self._topic(topic)).header.frame_id
-
-    def _topic(self, name: str) -> Topic:
-        if name not in self.topics:
-            raise RecordingError(f'{self.path}: no messages of {name!r}; there are: '
-                                 f'{", ".join(self.topics)}')
-        return self.topics[name]
+        return self._first(self.topic(topic)).header.frame_id
 
     def _first(self, topic: Topic) -> Any:
         return self.decode(next(self.records([topic.name])))
@@ -240,6 +247,11 @@ def _camera_matrix(info: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     if info is None or not info.k[0] or (info.height, info.width) != tuple(shape[:2]):
         return None
     return np.array(info.k, np.float64).reshape(3, 3)
+
+
+def _latched(connections: list) -> bool:
+    return any(qos.durability.name == 'TRANSIENT_LOCAL'
+               for connection in connections for qos in connection.ext.offered_qos_profiles)
 
 
 def _one_line(error: Exception) -> str:

@@ -23,7 +23,7 @@ __all__ = ('BadImage', 'compressed_to_rgb', 'depth_message', 'ENCODINGS', 'image
            'to_rgb')
 
 _OUTPUTS = {
-    'mono8': (np.uint8, ()), 'rgb8': (np.uint8, (3,)),
+    'mono8': (np.uint8, ()), 'rgb8': (np.uint8, (3,)), 'bgr8': (np.uint8, (3,)),
     '16UC1': (np.uint16, ()), '32FC1': (np.float32, ()),
 }
 
@@ -67,9 +67,9 @@ def image_message(array: np.ndarray, header: Header, encoding: str) -> Image:
     """
     Return the message of an array, its rows without padding, in the machine's byte order.
 
-    ``mono8`` takes uint8 (H, W), ``rgb8`` uint8 (H, W, 3), ``32FC1`` float32 (H, W) and ``16UC1``
-    uint16 (H, W). The array is copied, the header is shared. Raises ``ValueError`` for another
-    encoding, type or shape: nothing is cast.
+    ``mono8`` takes uint8 (H, W), ``rgb8`` and ``bgr8`` uint8 (H, W, 3), ``32FC1`` float32 (H, W)
+    and ``16UC1`` uint16 (H, W). The array is copied, the header is shared. Raises ``ValueError``
+    for another encoding, type or shape: nothing is cast.
     """
     if encoding not in _OUTPUTS:
         raise ValueError(f'encoding {encoding!r} is none of {", ".join(_OUTPUTS)}')

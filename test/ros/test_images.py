@@ -379,7 +379,7 @@ def test_message_of_an_array(size, encoding, dtype, channels):
     (np.zeros((2, 2, 4), np.uint8), 'rgb8', r'takes uint8 \(H, W, 3\), not uint8 \(2, 2, 4\)'),
     (np.zeros((2, 2, 1), np.uint8), 'mono8', r'not uint8 \(2, 2, 1\)'),
     (np.zeros(4, np.uint8), 'mono8', r'not uint8 \(4,\)'),
-    (np.zeros((2, 2), np.uint8), 'mono16', "'mono16' is none of mono8, rgb8, 16UC1, 32FC1"),
+    (np.zeros((2, 2), np.uint8), 'mono16', "'mono16' is none of mono8, rgb8, bgr8, 16UC1, 32FC1"),
 ])
 def test_arrays_that_do_not_fit_the_encoding(values, encoding, reason):
     with pytest.raises(ValueError, match=reason):
