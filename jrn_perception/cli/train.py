@@ -13,8 +13,12 @@ import sys
 from typing import Any
 
 from jrn_perception import __version__, labels, networks, weights
-from jrn_perception.data.nyuv2 import CAMERA_MATRIX, NYUv2
+from jrn_perception.data.nyuv2 import CAMERA_MATRIX, CROP, NYUv2
+from jrn_perception.evaluation.dataset import evaluate, Protocol
+from jrn_perception.evaluation.report import METRICS, pooled
 from jrn_perception.networks.jrn import ModularNetwork
+from jrn_perception.perception import Perception
+import numpy as np
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -87,7 +91,7 @@ def train_single(arguments, recipe, fit: NYUv2, val: NYUv2) -> None:
     network = train(network, start(recipe.start, network, arguments.output), recipe, fit, val,
                     len(spec.labels or labels.NYU40), arguments.output / arguments.network,
                     arguments.workers)
-    finish(network, card(spec, recipe, arguments), arguments.output)
+    finish(network, card(spec, recipe, arguments), arguments.output, val)
 
 
 def start(name: str, network, folder: Path) -> dict:
@@ -124,7 +128,7 @@ def train_jrn(arguments, recipe, fit: NYUv2, val: NYUv2) -> None:
         set_statistics(network, kept[0])
         network = train_refinement(network, recipe, *kept, arguments.output / spec.name)
         finish(network, replace(card(spec, recipe, arguments), options=recipe.options,
-                                inputs=files), arguments.output)
+                                inputs=files), arguments.output, val)
 
 
 def card(spec: networks.Spec, recipe, arguments) -> weights.Card:
@@ -141,11 +145,26 @@ def card(spec: networks.Spec, recipe, arguments) -> weights.Card:
                   'jrn_perception': __version__, 'torch': torch.__version__})
 
 
-def finish(network, filled: weights.Card, folder: Path) -> None:
-    """Write the weights with their card and say where they are."""
+def finish(network, filled: weights.Card, folder: Path, val: NYUv2) -> None:
+    """Write the weights, measure what was written, and put that in the card."""
     path = folder / f'{filled.spec.name}.safetensors'
     written = weights.save(network, filled, path)
+    weights.write_card(replace(written, metrics=measure(path, written, val)), path)
     print(f'{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {written.sha256[:12]}…')
+
+
+def measure(path: Path, filled: weights.Card, val: NYUv2) -> dict[str, Any]:
+    """Return the pooled metrics on ``val`` inside the field's crop, of a JRN's inputs as well."""
+    perception = Perception.load(filled.architecture, filled.variant, weights_file=str(path))
+    evaluation = evaluate(perception, val, Protocol(crop=CROP))
+    tables = {'output': evaluation.output}
+    if evaluation.inputs is not None:
+        tables['inputs'] = evaluation.inputs
+    found = {name: {metric: round(float(pooled(table, metric)(np.ones((1, len(table))))[0]), 4)
+                    for metric in METRICS} for name, table in tables.items()}
+    return {'images': len(val), 'labels': filled.labels, 'averaging': 'pooled', **{
+        name: {metric: value for metric, value in values.items() if np.isfinite(value)}
+        for name, values in found.items()}}
 
 
 if __name__ == '__main__':

@@ -249,6 +249,10 @@ def save(network: nn.Module, card: Card, path: Path) -> Card:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(state, path)
     card = replace(card, sha256=sha256(path))
-    path.with_suffix('.json').write_text(json.dumps(asdict(card), indent=2) + '\n')
+    write_card(card, path)
     return card
 
+
+def write_card(card: Card, path: Path) -> None:
+    """Write the card of the weights file at ``path``."""
+    path.with_suffix('.json').write_text(json.dumps(asdict(card), indent=2) + '\n')
