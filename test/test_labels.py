@@ -66,8 +66,8 @@ def test_counts_of_the_five_categories():
                    'dresser', 'refridgerator', 'night stand', 'toilet', 'bathtub',
                    'otherfurniture'})])
 def test_members_of_the_five_categories(category, members):
-    index = labels.NYU5.names.index(category)
-    assert {labels.NYU40.names[i] for i in np.flatnonzero(labels.NYU40_TO_NYU5 == index)} == members
+    ids = np.flatnonzero(labels.NYU40_TO_NYU5 == labels.NYU5.names.index(category))
+    assert {labels.NYU40.names[i] for i in ids} == members
 
 
 def test_folding_matrix_sums_each_class_once():
@@ -82,7 +82,8 @@ def test_a_set_folds_to_itself_unchanged():
     assert (fold_matrix(labels.NYU5, labels.NYU5) == np.eye(5)).all()
 
 
-@pytest.mark.parametrize('source, target', [(labels.NYU5, labels.NYU40), (labels.KITTI6, labels.NYU5), (labels.NYU40, labels.KITTI6)])
+@pytest.mark.parametrize('source, target', [
+    (labels.NYU5, labels.NYU40), (labels.KITTI6, labels.NYU5), (labels.NYU40, labels.KITTI6)])
 def test_an_unknown_fold_is_refused(source, target):
     with pytest.raises(ValueError, match=f'from label set {source.name} to {target.name}'):
         fold_matrix(source, target)
