@@ -87,7 +87,8 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
                          ('paper', {'color': 'grey', 'alpha': 0.4})):
         axes.plot([], [], 'o', label=label, **style)
     axes.plot([], [], ':', color='grey', label='concave bound of ours')
-    axes.legend(fontsize='small')
+    # Below the plot, where no point can be.
+    axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.14), ncol=4, fontsize='small')
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without the version of matplotlib in it: the same plot gives the same file.
     figure.savefig(path, metadata={'Software': None})
