@@ -133,6 +133,16 @@ def compressed_to_rgb(msg: Any) -> np.ndarray:
     return _finish(picture, _COLOURS[colours][1])
 
 
+def to_millimetres(depth: np.ndarray) -> np.ndarray:
+    """
+    Return float32 depth in metres as ``16UC1`` holds it: uint16, whole millimetres, 0 = invalid.
+
+    Invalid are NaN, infinity, zero, negative values, and what does not fit, above 65.535 m.
+    """
+    valid = (depth > 0) & (depth <= np.float32(65.535))
+    return np.rint(np.where(valid, depth, 0) * np.float32(1000)).astype(np.uint16)
+
+
 def rows_of(msg: Any, row_bytes: int, planes: float = 1) -> np.ndarray:
     """Return the bytes of the rows without their padding, a view; more planes follow as rows."""
     if msg.step < row_bytes:

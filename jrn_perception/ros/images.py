@@ -56,8 +56,7 @@ def depth_message(depth: np.ndarray, header: Header, encoding: str) -> Image:
         if not valid.all():
             depth = np.where(valid, depth, np.float32(np.nan))
     elif encoding == '16UC1':
-        valid = (depth > 0) & (depth <= np.float32(65.535))
-        depth = np.rint(np.where(valid, depth, 0) * np.float32(1000)).astype(np.uint16)
+        depth = image_encodings.to_millimetres(depth)
     else:
         raise ValueError(f'depth is published as 32FC1 or 16UC1, not as {encoding!r}')
     return image_message(depth, header, encoding)

@@ -1,0 +1,237 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Depth and semantics of pictures, videos and recordings, without ROS: ``jrn_predict``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+import sys
+
+import cv2
+from jrn_perception import drawing
+from jrn_perception.data.frame import Frame
+from jrn_perception.data.image_encodings import to_millimetres
+from jrn_perception.data.sources import EXPECTED, open_source, Pictures, Source
+from jrn_perception.networks import JOINT
+from jrn_perception.perception import Perception, PRECISIONS, Prediction
+import numpy as np
+
+DESCRIPTION = f"""\
+Predict depth and semantics of {EXPECTED}.
+
+Of each picture a sheet is written, NAME_prediction.png: picture, depth, semantics, overlay, with
+the scale and the legend; of everything else a video of such sheets.
+"""
+DEFAULT_RATE = 10.0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    result = argparse.ArgumentParser('jrn_predict', description=DESCRIPTION,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument('source', help=EXPECTED)
+    result.add_argument('--output', type=Path, default=Path('predictions'), metavar='DIR|FILE',
+                        help='a folder (default: predictions), or a file: .png for one picture, '
+                             '.mp4 or .avi for a video')
+    result.add_argument('--architecture', default='jrn', choices=JOINT, help='default: jrn')
+    result.add_argument('--variant', default='', help="default: the architecture's first one")
+    result.add_argument('--weights', default='', metavar='FILE',
+                        help="default: the shipped ones; 'random' for a test")
+    result.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
+    result.add_argument('--precision', default='auto', choices=PRECISIONS)
+    result.add_argument('--mute', default='none', choices=('none', 'depth', 'semantics'),
+                        help='the input of the JRN that is muted')
+    result.add_argument('--topic', default='', metavar='NAME', help='of a recording')
+    result.add_argument('--count', type=int, metavar='N', help='end after N pictures')
+    result.add_argument('--raw', action='store_true',
+                        help='also write NAME_depth.png (16 bit, millimetres, 0 = invalid) and '
+                             'NAME_labels.png (8 bit, class ids, 255 = unlabelled)')
+    result.add_argument('--strict', action='store_true',
+                        help='end at the first damaged picture instead of leaving it out')
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run ``jrn_predict``; return its exit code.
+
+    Ctrl-C keeps what is done: 0 where only the user can end the source, 130 elsewhere.
+    """
+    arguments = parser().parse_args(argv)
+    try:
+        if arguments.count is not None and arguments.count < 1:
+            raise ValueError('--count: at least 1')
+        return _predict(arguments)
+    except (ImportError, OSError, ValueError) as error:
+        print(f'jrn_predict: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    def report(text: str) -> None:
+        print(f'left out: {text}', file=sys.stderr)
+
+    source = open_source(arguments.source, topic=arguments.topic,
+                         damaged=None if arguments.strict else report)
+    perception = Perception.load(
+        arguments.architecture, arguments.variant, weights_file=arguments.weights,
+        device=arguments.device, precision=arguments.precision)
+    pictures = isinstance(source, Pictures)
+    writer = Sheets(arguments.output, source) if pictures else Film(arguments.output, source)
+    done, interrupted = 0, False
+    try:
+        with progress(source, arguments.count) as advance:
+            for frame in islice(source, arguments.count):
+                prediction = perception(frame.rgb, arguments.mute)
+                name = writer.write(frame, prediction)
+                if arguments.raw:
+                    write_raw(writer.folder / name, prediction)
+                done += 1
+                advance()
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        writer.close()
+    if not done and not interrupted:
+        raise ValueError(f'{arguments.source}: nothing in it could be read')
+    print(f'{done} pictures -> {writer.target}'
+          + (f', {source.skipped} damaged ones left out' if source.skipped else '')
+          + (', interrupted' if interrupted else ''))
+    return 130 if interrupted and not source.endless else 0
+
+
+class Sheets:
+    """
+    PNG files, one for each picture.
+
+    ``target`` is what people look for and ``folder`` where it lies, as for ``Film``.
+    """
+
+    def __init__(self, output: Path, source: Pictures):
+        single = output.suffix.lower() == '.png' and not output.is_dir()
+        if single and len(source.paths) > 1:
+            raise ValueError(f'--output {output}: one file for {len(source.paths)} pictures; '
+                             'name a folder')
+        if output.suffix and not single and not output.is_dir():
+            raise ValueError(f'--output {output}: pictures go to a folder or to a .png file')
+        self.target, self.folder = output, output.parent if single else output
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._file = output if single else None
+        stems = [path.stem for path in source.paths]
+        # Of cat.jpg and cat.png both are kept.
+        self._names = {path.name: path.stem if stems.count(path.stem) == 1
+                       else path.name.replace('.', '_') for path in source.paths}
+
+    def write(self, frame: Frame, prediction: Prediction) -> str:
+        """Write the sheet; return the picture's name without suffix."""
+        name = self._names[frame.name]
+        save(self._file or self.folder / f'{name}_prediction.png',
+             drawing.panel(frame.rgb, prediction))
+        return name
+
+    def close(self) -> None:
+        """Do nothing: each file is complete."""
+
+
+class Film:
+    """A video of sheets; the first picture decides on the depth colours, lest they flicker."""
+
+    def __init__(self, output: Path, source: Source):
+        self._name = Path(source.name.replace(':', '-')).stem or 'prediction'
+        if source.name.startswith('/dev/') or source.name.isdigit():
+            self._name = f'camera-{Path(source.name).name}'
+        if output.suffix.lower() not in ('.mp4', '.avi'):
+            if output.suffix and not output.is_dir():
+                raise ValueError(f'--output {output}: a video goes to a folder or to a .mp4 or '
+                                 '.avi file')
+            output = output / f'{self._name}_prediction.mp4'
+        if output.resolve() == Path(source.name).resolve():
+            raise ValueError(f'--output {output}: is the source itself')
+        self.target, self.folder = output, output.parent
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._rate = source.rate or DEFAULT_RATE
+        self._film: cv2.VideoWriter | None = None
+        self._size = self._limits = None
+        self._count = 0
+
+    def write(self, frame: Frame, prediction: Prediction) -> str:
+        """Append the sheet; return the picture's name without suffix."""
+        if self._limits is None:
+            self._limits = drawing.depth_limits(prediction.depth)
+        sheet = drawing.panel(frame.rgb, prediction, limits=self._limits)
+        if self._film is None:
+            self._size = sheet.shape
+            codec = 'MJPG' if self.target.suffix.lower() == '.avi' else 'mp4v'
+            self._film = cv2.VideoWriter(str(self.target), cv2.VideoWriter_fourcc(*codec),
+                                         self._rate, sheet.shape[1::-1])
+            if not self._film.isOpened():
+                raise ValueError(f'{self.target}: OpenCV cannot write this video')
+        # OpenCV would leave out a picture of another size without a word.
+        if sheet.shape != self._size:
+            raise ValueError(f'{frame.name}: its size {frame.rgb.shape[1]}x{frame.rgb.shape[0]} '
+                             'is not that of the first picture; a video has one size')
+        self._film.write(cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+        self._count += 1
+        return f'{self._name}-{self._count - 1:06d}'
+
+    def close(self) -> None:
+        """Complete the file."""
+        if self._film is not None:
+            self._film.release()
+
+
+def write_raw(path: Path, prediction: Prediction) -> None:
+    """Write ``path``_depth.png (16 bit, mm, 0 = invalid) and ``path``_labels.png (class ids)."""
+    save(path.with_name(f'{path.name}_depth.png'), to_millimetres(prediction.depth))
+    save(path.with_name(f'{path.name}_labels.png'), prediction.labels)
+
+
+def save(path: Path, picture: np.ndarray) -> None:
+    """Write RGB or a single channel as PNG; OSError if that fails."""
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
+    _, data = cv2.imencode('.png', bgr)
+    path.write_bytes(data.tobytes())
+
+
+@contextmanager
+def progress(source: Source, count: int | None) -> Iterator:
+    """Show a progress bar on a terminal; yield the function that counts one picture."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+    except ImportError:
+        print('no progress bar: pip install rich', file=sys.stderr)
+        yield lambda: None
+        return
+    total = min((n for n in (source.length, count) if n), default=None)
+    with Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+                  TimeRemainingColumn(), TextColumn('{task.fields[rate]}'),
+                  console=Console(stderr=True)) as bar:
+        task = bar.add_task(Path(source.name).name, total=total, rate='')
+
+        def advance() -> None:
+            bar.advance(task)
+            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+            bar.update(task, rate=f'{speed:.1f} Hz' if speed else '')
+
+        yield advance
+
+
+if __name__ == '__main__':
+    sys.exit(main())
