@@ -3,6 +3,7 @@
 
 """``jrn_play`` as a process of its own, heard through DDS."""
 
+import sys
 import time
 
 import cv2
@@ -272,6 +273,14 @@ def test_refusals(pictures, tmp_path, ros_domain, monkeypatch, capfd, arguments,
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith('jrn_play: ')]
     assert len(lines) == 1
     assert reason in lines[0]
+
+
+def test_without_ros_one_line_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr('signal.signal', lambda *_: None)
+    monkeypatch.setitem(sys.modules, 'rclpy', None)
+    assert main(['scenes']) == 1
+    assert capsys.readouterr().err == ('jrn_play: rclpy is missing: source a ROS 2 installation, '
+                                       "or in a checkout pip install '.[ros]'\n")
 
 
 @pytest.mark.parametrize('arguments', [

@@ -144,7 +144,8 @@ def test_a_terminal_gets_a_progress_bar(tmp_path):
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
         [sys.executable, '-m', 'jrn_perception.cli.predict', str(path), '--output', str(tmp_path),
-         *RANDOM], stderr=theirs, stdout=subprocess.PIPE, env={**os.environ, 'TERM': 'xterm', 'COLUMNS': '100'})
+         *RANDOM], stderr=theirs, stdout=subprocess.PIPE,
+        env={**os.environ, 'TERM': 'xterm', 'COLUMNS': '100'})
     os.close(theirs)
     text = b''
     while True:

@@ -5,6 +5,7 @@
 
 from itertools import zip_longest
 from pathlib import Path
+import sys
 
 import cv2
 from jrn_perception.data.recording import (
@@ -264,6 +265,12 @@ def test_no_recording(tmp_path):
         Recording(text)
     assert not is_recording(Path(__file__))
     assert not is_recording(tmp_path / 'nothing')
+
+
+def test_without_rosbags_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'rosbags.highlevel', None)
+    with pytest.raises(ImportError, match='^reading a recording needs rosbags: pip install rosb'):
+        Recording(tmp_path)
 
 
 def test_an_empty_recording(tmp_path):
