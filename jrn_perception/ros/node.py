@@ -18,7 +18,7 @@ import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from jrn_perception.perception import Perception
-from jrn_perception.ros import parameters
+from jrn_perception.ros import parameters, qos
 from jrn_perception.ros.diagnostics import (
     explain_silence,
     judge,
@@ -28,13 +28,12 @@ from jrn_perception.ros.diagnostics import (
     Timing,
 )
 from jrn_perception.ros.images import BadImage, compressed_to_rgb, to_rgb
-from jrn_perception.ros.outputs import DATA_QOS, OUTPUTS, Result
+from jrn_perception.ros.outputs import OUTPUTS, Result
 from jrn_perception.ros.worker import Worker
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool
@@ -44,9 +43,6 @@ try:
 except ImportError:  # A soft dependency: the names are in the parameter `labels` as well.
     LabelInfo = None
 
-SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
-                         durability=DurabilityPolicy.TRANSIENT_LOCAL)
 THROTTLE_S = 5.0
 
 
@@ -58,12 +54,18 @@ class PerceptionNode(Node):
     weights or the device cannot be used.
     """
 
+    # Until the node is complete: rclpy destroys one that was refused half-way, too.
+    _worker: Worker | None = None
+
     def __init__(self, **arguments):
         super().__init__('jrn_perception', automatically_declare_parameters_from_overrides=True,
                          **arguments)
+        overrides = qos.overrides(self)
         settings = parameters.declare(self)
         # Settings and network that belong together change as one: one attribute, one assignment.
+        given = settings.labels
         self._active = self._load(settings)
+        parameters.check_labels(given, settings.labels)
         self._warn_of_slow_device()
         self._statistics = Statistics()
         self._due = 0.0
@@ -71,25 +73,24 @@ class PerceptionNode(Node):
         self._wanted_since: float | None = None
         self._camera_info: CameraInfo | None = None
 
-        overridable = {'qos_overriding_options': QoSOverridingOptions.with_default_policies()}
-        self._image_publishers = {
-            output: self.create_publisher(Image, output.name, output.qos, **overridable)
-            for output in OUTPUTS}
-        self._subscription = self._subscribe(overridable)
-        camera_info = self.create_subscription(
-            CameraInfo, 'image_camera_info', self._on_camera_info, SENSOR_QOS, **overridable)
+        self._image_publishers = {output: qos.publish(self, Image, output.name, output.qos)
+                                  for output in OUTPUTS}
+        self._subscription = self._subscribe()
+        camera_info = qos.subscribe(self, CameraInfo, 'image_camera_info', self._on_camera_info,
+                                    qos.SENSOR_QOS)
         self._camera_info_publisher = None
         # A remapping that makes both the same topic must not make the node listen to itself.
         if self.resolve_topic_name('camera_info') != camera_info.topic_name:
-            self._camera_info_publisher = self.create_publisher(
-                CameraInfo, 'camera_info', DATA_QOS, **overridable)
+            self._camera_info_publisher = qos.publish(self, CameraInfo, 'camera_info',
+                                                      qos.DATA_QOS)
         self._label_publisher = None
         if LabelInfo is not None:
-            self._label_publisher = self.create_publisher(
-                LabelInfo, 'label_info', LATCHED_QOS, **overridable)
+            self._label_publisher = qos.publish(self, LabelInfo, 'label_info', qos.LATCHED_QOS)
+        qos.check_overrides(self, overrides)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_service(SetBool, '~/enable', self._on_enable)
-        self.create_timer(1.0, self._diagnose)
+        # Operators want to know as well when the clock of a simulation stands still.
+        self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._announcement = self.create_guard_condition(self._announce)
         self._announce()
         self.add_on_set_parameters_callback(self._on_parameters)
@@ -97,19 +98,20 @@ class PerceptionNode(Node):
         self.get_logger().info(f'{self._describe()}, reading {self._subscription.topic_name}')
 
     def destroy_node(self) -> None:
-        self._worker.stop()
+        if self._worker is not None:
+            self._worker.stop()
         super().destroy_node()
 
     # Messages in: on the executor's thread.
 
-    def _subscribe(self, overridable: dict):
+    def _subscribe(self):
         # image_transport's convention: the transport's name is appended to the resolved base
         # topic, so that one remapping of `image` serves both.
         topic = self.resolve_topic_name('image')
         if self._active[0].image_transport == 'compressed':
-            return self.create_subscription(CompressedImage, f'{topic}/compressed',
-                                            self._on_image, SENSOR_QOS, **overridable)
-        return self.create_subscription(Image, topic, self._on_image, SENSOR_QOS, **overridable)
+            return qos.subscribe(self, CompressedImage, f'{topic}/compressed', self._on_image,
+                                 qos.SENSOR_QOS)
+        return qos.subscribe(self, Image, topic, self._on_image, qos.SENSOR_QOS)
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         self._statistics.arrive()
@@ -131,11 +133,13 @@ class PerceptionNode(Node):
     def _is_due(self, max_rate: float) -> bool:
         if not max_rate:
             return True
-        now = monotonic()
+        now, period = monotonic(), 1 / max_rate
+        if abs(now - self._due) > period:  # After a pause, or when the limit was another.
+            self._due = now
         if now < self._due:
             return False
         # Counted from the due time, not from now, or 30 Hz limited to 20 would come out as 15.
-        self._due = max(self._due, now - 1 / max_rate) + 1 / max_rate
+        self._due += period
         return True
 
     def _on_camera_info(self, message: CameraInfo) -> None:

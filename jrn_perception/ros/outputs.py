@@ -13,15 +13,11 @@ from jrn_perception import drawing
 from jrn_perception.perception import limit_depth, limit_labels, Prediction
 from jrn_perception.ros.images import depth_message, image_message
 from jrn_perception.ros.parameters import Settings
+from jrn_perception.ros.qos import DATA_QOS, PICTURE_QOS
 import numpy as np
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-
-# Reliable, because image_transport, rviz and depth_image_proc subscribe so. Two deep, because a
-# stopped reader of a single slot can block the writer.
-DATA_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
-PICTURE_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class Result:

@@ -19,6 +19,7 @@ from jrn_perception import networks
 from jrn_perception.drawing import COLORMAPS
 from jrn_perception.networks.jrn import MUTE, MUTE_VALUES
 from jrn_perception.perception import PRECISIONS
+from jrn_perception.ros import qos
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 
@@ -123,7 +124,7 @@ def declare(node: Node) -> Settings:
     """
     given = [name for name in node.get_parameters_by_prefix('') if name not in _RCLPY]
     unknown = [name for name in given
-               if name not in BY_NAME and not name.startswith('qos_overrides.')]
+               if name not in BY_NAME and not name.startswith(f'{qos.PREFIX}.')]
     if unknown:
         raise ValueError(f'unknown parameters: {", ".join(sorted(unknown))}; there are: '
                          f'{", ".join(BY_NAME)}')
@@ -136,8 +137,7 @@ def declare(node: Node) -> Settings:
             additional_constraints=', '.join(parameter.choices),
             # So that an integer is accepted where a float is meant; ``check`` keeps the types.
             dynamic_typing=True)
-        value = node.declare_parameter(parameter.name, parameter.default, descriptor,
-                                       ignore_override=not parameter.settable).value
+        value = node.declare_parameter(parameter.name, parameter.default, descriptor).value
         values[parameter.name] = parameter.check(value)
     return check_together(Settings(**values))
 
@@ -161,6 +161,12 @@ def merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     if values['architecture'] != settings.architecture and 'variant' not in changes:
         values['variant'] = ''
     return check_together(Settings(**values))
+
+
+def check_labels(given: list[str], labels: list[str]) -> None:
+    """Raise ValueError if those ``given`` at start, as by a dump, are not the network's."""
+    if given not in (BY_NAME['labels'].default, labels):
+        raise ValueError('labels: is set by the node, from the weights; do not set it')
 
 
 def check_together(settings: Settings) -> Settings:

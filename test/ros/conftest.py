@@ -1,0 +1,311 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""A robot around the node: camera, listeners and operator, in this process, over real DDS."""
+
+from itertools import count
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+try:
+    from diagnostic_msgs.msg import DiagnosticArray
+    from rcl_interfaces.msg import Log
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.parameter import Parameter
+    from rclpy.parameter_client import AsyncParameterClient
+    from rclpy.time import Time
+    from sensor_msgs.msg import Image
+    from std_msgs.msg import Header
+    from std_srvs.srv import SetBool
+except ImportError:  # `ros_domain`, which every robot asks for, skips the test.
+    pass
+
+TIMEOUT_S = 30.0
+# Small pictures: what is tested is the node, not the network.
+SETUP = {'architecture': 'hydranet', 'weights': 'random',
+         'inference_height': 64, 'inference_width': 96}
+
+
+class Spinner:
+    """An executor and its thread; what a callback raises is kept for the end of the test."""
+
+    def __init__(self, node):
+        self.error = None
+        self._executor = SingleThreadedExecutor(context=node.context)
+        self._executor.add_node(node)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f'spin {node.get_name()}')
+        self._thread.start()
+
+    def _run(self):
+        try:
+            while not self._ended.is_set():
+                self._executor.spin_once(timeout_sec=0.2)
+        except Exception as error:  # noqa: B902, BLE001 raised again by `end`
+            self.error = error
+
+    def end(self):
+        self._ended.set()
+        self._executor.wake()
+        self._thread.join()
+        self._executor.shutdown()
+        if self.error is not None:
+            raise self.error
+
+
+class Robot:
+    """
+    A camera, listeners and an operator, and between them the node under test.
+
+    `start` makes the node and spins it; `camera` and `listen` connect to it and return when both
+    sides know each other, so that no frame is lost to discovery. `logs` and `statuses` collect
+    what came over /rosout and /diagnostics.
+    """
+
+    def __init__(self):
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.body = rclpy.create_node('robot', context=self.context)
+        self.node = self._spinner = self._publisher = self._client = None
+        self.logs, self.statuses = [], []
+        self._changed = threading.Condition()
+        self._last_stamp = 0
+        self.body.create_subscription(Log, '/rosout', self._append_to(self.logs), 100)
+        self.body.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self._body_spinner = Spinner(self.body)
+
+    def start(self, *ros_arguments, namespace=None, **parameters):
+        """Start the node, in place of the one before; `parameters` over the small network's."""
+        from jrn_perception.ros.node import PerceptionNode
+        self.stop()
+        overrides = [Parameter(name, value=value)
+                     for name, value in {**SETUP, **parameters}.items()]
+        self.node = PerceptionNode(
+            context=self.context, namespace=namespace, parameter_overrides=overrides,
+            use_global_arguments=False, cli_args=['--ros-args', *ros_arguments])
+        for timer in self.node.timers:
+            timer.timer_period_ns //= 10  # Tests wait for statuses all the time.
+        self._spinner = Spinner(self.node)
+        return self.node
+
+    def stop(self):
+        node, self.node = self.node, None
+        self._client = None
+        if node is not None:
+            try:
+                self._spinner.end()
+            finally:
+                node.destroy_node()
+
+    def end(self):
+        try:
+            try:
+                self.stop()
+            finally:
+                self._body_spinner.end()
+        finally:
+            self.body.destroy_node()
+            rclpy.try_shutdown(context=self.context)
+
+    def wait_for(self, condition, what='what the test waits for'):
+        """Return `condition()` as soon as it is true; fail if that takes too long."""
+        deadline = time.monotonic() + TIMEOUT_S
+        with self._changed:
+            while not (result := condition()):
+                if time.monotonic() > deadline:
+                    pytest.fail(f'{what}: never seen. Last words:\n'
+                                + '\n'.join(log.msg for log in self.logs[-5:]))
+                self._changed.wait(0.01)
+        return result
+
+    def _append_to(self, items):
+        def append(item):
+            with self._changed:
+                items.append(item)
+                self._changed.notify_all()
+        return append
+
+    # Topics.
+
+    def camera(self, topic='image', kind=None, qos=10, match=True):
+        """Return a publisher of pictures that the node reads; `send` and `ask` use the last."""
+        self._publisher = self.body.create_publisher(kind or Image, topic, qos)
+        if match:
+            self.meet(self._publisher)
+        return self._publisher
+
+    def meet(self, publisher):
+        """Return when the node and `publisher` know each other."""
+        subscription, = (other for other in self.node.subscriptions
+                         if other.topic_name == publisher.topic_name)
+        self.wait_for(lambda: publisher.get_subscription_count()
+                      and subscription.get_publisher_count(), f'{publisher.topic_name} matched')
+
+    def listen(self, topic='depth', kind=None, qos=10, match=True):
+        """Return the list that what the node publishes on `topic` is appended to."""
+        messages = []
+        subscription = self.body.create_subscription(
+            kind or Image, topic, self._append_to(messages), qos)
+        if match:
+            publisher, = (other for other in self.node.publishers
+                          if other.topic_name == subscription.topic_name)
+            self.wait_for(lambda: subscription.get_publisher_count()
+                          and publisher.get_subscription_count(),
+                          f'{subscription.topic_name} matched')
+        return messages
+
+    def qos_of(self, topic, end):
+        """Return the reliability of the node's PUBLISHER or SUBSCRIPTION of a topic."""
+        lookup = getattr(self.body, f'get_{end.lower()}s_info_by_topic')
+
+        def mine():
+            # The graph still shows a node that has just been stopped.
+            infos = [info for info in lookup(topic) if info.node_name == 'jrn_perception']
+            return infos if len(infos) == 1 else None
+        return self.wait_for(mine, f'one {end} of {topic}')[0].qos_profile.reliability
+
+    def header(self, stamp_ns=None, frame_id='camera_optical_frame'):
+        """Return a header, by default with the time now, later than every header before."""
+        if stamp_ns is None:
+            now = self.body.get_clock().now().nanoseconds
+            stamp_ns = self._last_stamp = max(now, self._last_stamp + 1)
+        return Header(stamp=Time(nanoseconds=stamp_ns).to_msg(), frame_id=frame_id)
+
+    def send(self, picture, encoding='rgb8', **header):
+        """Publish a picture, or a message as it is; return its header."""
+        message = picture
+        if isinstance(picture, np.ndarray):
+            message = image_message(picture, encoding)
+        message.header = self.header(**header)
+        self._publisher.publish(message)
+        return message.header
+
+    def ask(self, picture, *inboxes, **options):
+        """Send a picture and return the answer to it from each inbox (one: itself)."""
+        header = self.send(picture, **options)
+        answers = self.answers(header, *inboxes)
+        return answers[0] if len(inboxes) == 1 else answers
+
+    def answers(self, header, *inboxes):
+        """Return from each inbox the message that has this stamp."""
+        def found():
+            return [next((message for message in reversed(inbox)
+                          if message.header.stamp == header.stamp), None) for inbox in inboxes]
+        self.wait_for(lambda: None not in found(), f'an answer to {header.stamp}')
+        return found()
+
+    # What an operator does and sees.
+
+    def set(self, **values):
+        """Set parameters as `ros2 param set` does, all at once; return the result."""
+        from rcl_interfaces.srv import SetParametersAtomically
+        return self._call(SetParametersAtomically, 'set_parameters_atomically',
+                          parameters=[Parameter(name, value=value).to_parameter_msg()
+                                      for name, value in values.items()]).result
+
+    def get(self, name):
+        """Return the value of a parameter, as `ros2 param get` does."""
+        if self._client is None:
+            self._client = AsyncParameterClient(self.body, self.node.get_fully_qualified_name())
+            assert self._client.wait_for_services(TIMEOUT_S)
+        future = self._client.get_parameters([name])
+        self.wait_for(future.done, f'the value of {name}')
+        return rclpy.parameter.parameter_value_to_python(future.result().values[0])
+
+    def enable(self, on):
+        return self._call(SetBool, 'enable', data=on)
+
+    def _call(self, kind, service, **request):
+        client = self.body.create_client(
+            kind, f'{self.node.get_fully_qualified_name()}/{service}')
+        assert client.wait_for_service(TIMEOUT_S)
+        future = client.call_async(kind.Request(**request))
+        self.wait_for(future.done, f'an answer from {service}')
+        self.body.destroy_client(client)
+        return future.result()
+
+    def _on_diagnostics(self, message):
+        status, = message.status
+        values = {pair.key: pair.value for pair in status.values}
+        with self._changed:
+            self.statuses.append(SimpleNamespace(
+                level=ord(status.level), name=status.name, message=status.message,
+                hardware_id=status.hardware_id, header=message.header, values=values,
+                count={key: int(value) for key, value in values.items() if key[:7] == 'frames_'}))
+            self._changed.notify_all()
+
+    def status(self, condition=lambda status: True):
+        """Return the first status from now on that meets the condition."""
+        start = len(self.statuses)
+        try:
+            return self.wait_for(
+                lambda: next(filter(condition, self.statuses[start:]), None), 'the status')
+        except pytest.fail.Exception as failure:
+            pytest.fail(f'{failure}\nstatuses: {self.statuses[start:]}')
+
+    def warnings(self, text=''):
+        """Return what the node logged as a warning or worse and holds `text`."""
+        return [log.msg for log in self.logs
+                if log.name == 'jrn_perception' and log.level >= 30 and text in log.msg]
+
+
+def image_message(array, encoding, padding=0):
+    """Return the message of an array (H, W[, C]), `padding` foreign bytes after each row."""
+    rows = np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1)
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=171)
+    message = Image(height=array.shape[0], width=array.shape[1], encoding=encoding,
+                    step=rows.shape[1])
+    message.data.frombytes(rows.tobytes())
+    return message
+
+
+def array_of(message):
+    """Return the array of an unpadded message, as a subscriber of the documented type reads it."""
+    dtype, channels = {'32FC1': ('<f4', 1), '16UC1': ('<u2', 1), 'mono8': ('u1', 1),
+                       'rgb8': ('u1', 3)}[message.encoding]
+    assert message.step == message.width * channels * np.dtype(dtype).itemsize
+    assert not message.is_bigendian
+    shape = (message.height, message.width) + ((channels,) if channels > 1 else ())
+    return np.frombuffer(message.data, dtype).reshape(shape)
+
+
+_SEEDS = count()
+
+
+def picture(height=48, width=64, seed=None):
+    """Return RGB of coarse random patches, uint8 (height, width, 3); another one each time."""
+    random = np.random.default_rng(next(_SEEDS) if seed is None else seed)
+    patches = random.integers(0, 256, (6, 8, 3), np.uint8)
+    return patches[np.arange(height)[:, None] * 6 // height, np.arange(width) * 8 // width]
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _one_thread():
+    # Threads of torch that wait for each other on a busy machine take ten times as long, and the
+    # order of their sums would show in the last bit.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def robot(ros_domain, monkeypatch):
+    """Return a `Robot`; the node is not started yet."""
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    robot = Robot()
+    yield robot
+    robot.end()
+
+
+@pytest.fixture
+def tools():
+    """Return what tests make messages from and read them with."""
+    return SimpleNamespace(
+        picture=picture, image_message=image_message, array_of=array_of, setup=SETUP)
