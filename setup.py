@@ -55,7 +55,7 @@ EXTRAS = {
     ],
 }
 
-SCRIPTS = ('node', 'convert', 'predict', 'play', 'train', 'evaluate')
+SCRIPTS = ('node', 'convert', 'predict', 'play', 'train', 'distill', 'evaluate')
 
 setup(
     name=package_name,

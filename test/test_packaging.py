@@ -31,7 +31,7 @@ ROOMS = {
     'drawing': {'labels', 'perception'},
     'ros': {'labels', 'networks', 'weights', 'perception', 'data', 'drawing'},
     'evaluation': {'labels', 'networks', 'weights', 'perception', 'data', 'drawing'},
-    'training': {'labels', 'networks', 'data'},
+    'training': {'labels', 'networks', 'perception', 'data'},
 }
 ROOMS['cli'] = {*ROOMS, '__version__'}
 ROS = {

@@ -13,12 +13,16 @@ import sys
 from typing import Any
 
 from jrn_perception import __version__, labels, networks, weights
-from jrn_perception.data.nyuv2 import CAMERA_MATRIX, CROP, NYUv2
+from jrn_perception.data.datasets import open_dataset, READERS
 from jrn_perception.evaluation.dataset import evaluate, Protocol
+from jrn_perception.evaluation.readers import parse_crop
 from jrn_perception.evaluation.report import METRICS, pooled
 from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.perception import Perception
 import numpy as np
+
+# Metres that a Kinect measures, and the paper's evaluation covers.
+DEPTH_RANGE = (0.5, 10.0)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,10 +36,8 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     try:
         recipe = override(RECIPES[arguments.network], arguments.set)
-        fit = NYUv2(arguments.data, arguments.fit)
-        val = NYUv2(arguments.data, arguments.val)
         run = train_jrn if arguments.network == 'jrn' else train_single
-        run(arguments, recipe, fit, val)
+        run(arguments, recipe, Data(arguments))
     except (ValueError, OSError, RuntimeError) as error:
         print(f'jrn_train: {error}', file=sys.stderr)
         return 1
@@ -47,8 +49,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         prog='jrn_train', description='Train a network; a run that was stopped goes on where it '
         'was when the same command is given again.')
     parser.add_argument('network', choices=('depth', 'semantics', 'hydranet', 'jrn'))
-    parser.add_argument('--data', type=Path, required=True, help='folder with rgb/, depth_mm/, '
-                        'label40/ and the split files')
+    parser.add_argument('--data', type=Path, required=True, help='folder of the annotated frames')
+    parser.add_argument('--reader', default='nyuv2', choices=('nyuv2', 'nyuv2_mat'),
+                        help='how it is laid out: rgb/, depth_mm/, label40/ and a text file for '
+                        'each split, or the official .mat file (default: %(default)s)')
+    parser.add_argument('--crop', default='', help='part of a frame that is annotated well: nyu, '
+                        "none or y0:y1,x0:x1 (default: nyu's)")
+    parser.add_argument('--extra', action='append', default=[], metavar='READER=FOLDER[@SPLIT]',
+                        help='more frames to train on, with whatever annotation they have; may be '
+                        'repeated (readers: ' + ', '.join(READERS) + ')')
     parser.add_argument('--fit', default='fit', help='split to train on (default: %(default)s)')
     parser.add_argument('--val', default='val', help='split to watch (default: %(default)s)')
     parser.add_argument('--output', type=Path, default=Path('runs'),
@@ -82,16 +91,46 @@ def override(recipe: Any, changes: list[str]) -> Any:
     return recipe
 
 
-def train_single(arguments, recipe, fit: NYUv2, val: NYUv2) -> None:
+class Data:
+    """The frames that the arguments name, and the part of them to trust."""
+
+    def __init__(self, arguments: argparse.Namespace):
+        self.fit = open_dataset(arguments.reader, arguments.data, arguments.fit)
+        self.val = open_dataset(arguments.reader, arguments.data, arguments.val)
+        self.crop = parse_crop(arguments.crop, arguments.reader)
+        self.region = self.crop or (slice(None), slice(None))
+        self.extra = [self._extra(text) for text in arguments.extra]
+
+    def _extra(self, text: str):
+        reader, found, rest = text.partition('=')
+        folder, _, split = rest.partition('@')
+        if not found or reader not in READERS:
+            raise ValueError(f'--extra {text}: expected READER=FOLDER[@SPLIT], READER one of '
+                             f'{", ".join(READERS)}')
+        frames = open_dataset(reader, folder, split or None)
+        if frames.labels not in (None, self.fit.labels):
+            raise ValueError(f'--extra {text}: is labelled in {frames.labels.name}, the frames of '
+                             f'--data in {self.fit.labels.name}')
+        return frames
+
+
+def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
+    from jrn_perception.training.dataset import Views
     from jrn_perception.training.run import train
     import torch
+    from torch.utils.data import ConcatDataset
     spec = networks.find(arguments.network)
     torch.manual_seed(recipe.seed)
     network = spec.build()
-    network = train(network, start(recipe.start, network, arguments.output), recipe, fit, val,
+    fit = [Views(data.fit, recipe.input_size, recipe.crop, recipe.zoom, data.region)]
+    # Not kept in memory: there may be many.
+    fit += [Views(frames, recipe.input_size, recipe.crop, recipe.zoom, cache=False)
+            for frames in data.extra]
+    network = train(network, start(recipe.start, network, arguments.output), recipe,
+                    ConcatDataset(fit), Views(data.val, recipe.input_size, region=data.region),
                     len(spec.labels or labels.NYU40), arguments.output / arguments.network,
                     arguments.workers)
-    finish(network, card(spec, recipe, arguments), arguments.output, val)
+    finish(network, card(spec, recipe, arguments, data), arguments.output, data)
 
 
 def start(name: str, network, folder: Path) -> dict:
@@ -105,7 +144,7 @@ def start(name: str, network, folder: Path) -> dict:
     return {key: value for key, value in other.state_dict().items() if key in own}
 
 
-def train_jrn(arguments, recipe, fit: NYUv2, val: NYUv2) -> None:
+def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
     from jrn_perception.training.refine import predict_inputs, set_statistics
     from jrn_perception.training.run import train_refinement
     import torch
@@ -116,53 +155,57 @@ def train_jrn(arguments, recipe, fit: NYUv2, val: NYUv2) -> None:
         path = arguments.output / f'{networks.find(task, variant).name}.safetensors'
         inputs[task], input_card = weights.load_file(path, task)
         files[task] = (path.name, input_card.sha256)
-    fold = torch.from_numpy(labels.fold_matrix(fit.labels, specs[0].labels))
+    fold = torch.from_numpy(labels.fold_matrix(data.fit.labels, specs[0].labels))
     modular = ModularNetwork(
         inputs['depth'], inputs['semantics'], specs[0].build(), fold).eval()
-    table = labels.FOLDS[fit.labels.name, specs[0].labels.name]
-    kept = [predict_inputs(modular, frames, recipe, table, augment)
-            for frames, augment in ((fit, True), (val, False))]
+    table = labels.FOLDS[data.fit.labels.name, specs[0].labels.name]
+    kept = [predict_inputs(modular, frames, recipe, table, augment, data.region)
+            for frames, augment in ((data.fit, True), (data.val, False))]
     for spec in specs:
         torch.manual_seed(recipe.seed)
         network = spec.build(**recipe.options)
         set_statistics(network, kept[0])
         network = train_refinement(network, recipe, *kept, arguments.output / spec.name)
-        finish(network, replace(card(spec, recipe, arguments), options=recipe.options,
-                                inputs=files), arguments.output, val)
+        finish(network, replace(card(spec, recipe, arguments, data), options=recipe.options,
+                                inputs=files), arguments.output, data)
 
 
-def card(spec: networks.Spec, recipe, arguments) -> weights.Card:
+def card(spec: networks.Spec, recipe, arguments: argparse.Namespace, data: Data) -> weights.Card:
     """Return the card of a network trained under ``recipe``, its metrics still empty."""
     import torch
-    height, width = recipe.input_size
-    focal_length = (CAMERA_MATRIX[0, 0] * width / 640, CAMERA_MATRIX[1, 1] * height / 480)
+    frame = data.fit[0]
+    scale = np.array(recipe.input_size[::-1]) / frame.rgb.shape[1::-1]
+    focal_length = None
+    if frame.camera_matrix is not None:
+        focal_length = tuple(np.round(scale * np.diag(frame.camera_matrix)[:2], 3).tolist())
     return weights.Card(
         spec.architecture, spec.variant, spec.labels.name if spec.labels else None,
-        input_size=recipe.input_size, focal_length=tuple(round(f, 3) for f in focal_length),
-        depth_range=(0.5, 10.0),
-        training={'data': 'NYU-Depth v2 (Silberman et al., ECCV 2012), official training split',
-                  'fit': arguments.fit, 'val': arguments.val, 'recipe': asdict(recipe),
-                  'jrn_perception': __version__, 'torch': torch.__version__})
+        input_size=recipe.input_size, focal_length=focal_length, depth_range=DEPTH_RANGE,
+        training={'reader': arguments.reader, 'fit': arguments.fit, 'val': arguments.val,
+                  'frames': len(data.fit), 'extra': [text.partition('=')[0] for text in
+                                                     arguments.extra],
+                  'recipe': asdict(recipe), 'jrn_perception': __version__,
+                  'torch': torch.__version__})
 
 
-def finish(network, filled: weights.Card, folder: Path, val: NYUv2) -> None:
+def finish(network, filled: weights.Card, folder: Path, data: Data) -> None:
     """Write the weights, measure what was written, and put that in the card."""
     path = folder / f'{filled.spec.name}.safetensors'
     written = weights.save(network, filled, path)
-    weights.write_card(replace(written, metrics=measure(path, written, val)), path)
+    weights.write_card(replace(written, metrics=measure(path, written, data)), path)
     print(f'{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {written.sha256[:12]}…')
 
 
-def measure(path: Path, filled: weights.Card, val: NYUv2) -> dict[str, Any]:
-    """Return the pooled metrics on ``val`` inside the field's crop, of a JRN's inputs as well."""
+def measure(path: Path, filled: weights.Card, data: Data) -> dict[str, Any]:
+    """Return the pooled metrics on the watched split, of a JRN's inputs as well."""
     perception = Perception.load(filled.architecture, filled.variant, weights_file=str(path))
-    evaluation = evaluate(perception, val, Protocol(crop=CROP))
+    evaluation = evaluate(perception, data.val, Protocol(crop=data.crop))
     tables = {'output': evaluation.output}
     if evaluation.inputs is not None:
         tables['inputs'] = evaluation.inputs
     found = {name: {metric: round(float(pooled(table, metric)(np.ones((1, len(table))))[0]), 4)
                     for metric in METRICS} for name, table in tables.items()}
-    return {'images': len(val), 'labels': filled.labels, 'averaging': 'pooled', **{
+    return {'images': len(data.val), 'labels': filled.labels, 'averaging': 'pooled', **{
         name: {metric: value for metric, value in values.items() if np.isfinite(value)}
         for name, values in found.items()}}
 

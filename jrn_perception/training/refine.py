@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jrn_perception.data.frame import Frame
-from jrn_perception.data.nyuv2 import CROP
 from jrn_perception.labels import map_labels, UNLABELLED
 from jrn_perception.networks.jrn import JointRefinementNetwork, ModularNetwork
 from jrn_perception.networks.layers import resize
@@ -32,19 +31,21 @@ TARGET_STRIDE = 2
 
 @torch.inference_mode()
 def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: RefineRecipe,
-                   table: np.ndarray, augment: bool) -> TensorDataset:
+                   table: np.ndarray, augment: bool,
+                   region: tuple[slice, slice] = (slice(None), slice(None))) -> TensorDataset:
     """
     Return what the single-task networks say of each frame, with the ground truth.
 
     Tensors of a sample: depth (1, h, w) and class probabilities (K, h, w) as predicted, float16;
     true depth, float16 with NaN = none, and labels, uint8, of half the input's size. ``table``
-    maps the frames' labels to the JRN's. With ``augment`` each frame comes ``recipe.views`` times.
+    maps the frames' labels to the JRN's; depth is trusted inside ``region``. With ``augment`` each
+    frame comes ``recipe.views`` times.
     """
     size = recipe.input_size
     jitter = recipe.colour_jitter
     colour = augmentation.ColorJiggle(jitter, jitter, jitter, jitter / 5)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    views = Views(frames, size, size if augment else None, recipe.zoom, CROP, cache=False)
+    views = Views(frames, size, size if augment else None, recipe.zoom, region, cache=False)
     samples = []
     generator = torch.Generator().manual_seed(recipe.seed)
     torch.manual_seed(recipe.seed)

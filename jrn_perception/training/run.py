@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from jrn_perception.data.frame import Frame
-from jrn_perception.data.nyuv2 import CROP
 from jrn_perception.networks.jrn import JointRefinementNetwork
-from jrn_perception.training.dataset import Views
 from jrn_perception.training.module import DenseModule
 from jrn_perception.training.recipes import Recipe, RefineRecipe
 from jrn_perception.training.refine import RefineModule
@@ -23,22 +20,21 @@ from torch import nn, Tensor
 from torch.utils.data import DataLoader, Dataset
 
 
-def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe, fit: Sequence[Frame],
-          val: Sequence[Frame], num_classes: int, output: Path, workers: int = 0) -> nn.Module:
+def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe, fit: Dataset,
+          val: Dataset, num_classes: int, output: Path, workers: int = 0) -> nn.Module:
     """
     Train a network that sees pictures under ``recipe``; return it with the averaged weights.
 
-    ``initial`` holds the weights to start from; what it lacks starts at random. A run that was
-    stopped goes on from ``output``/last.ckpt. Depth is trusted inside the data set's evaluation
-    crop only.
+    ``initial`` holds the weights to start from; what it lacks starts at random. ``fit`` and
+    ``val`` are samples as ``Views`` makes them. A run that was stopped goes on from
+    ``output``/last.ckpt.
     """
     seed_everything(recipe.seed, workers=True)
     network.load_state_dict(initial, strict=False)
     loaders = [
-        DataLoader(Views(fit, recipe.input_size, recipe.crop, recipe.zoom, CROP),
-                   recipe.batch_size, shuffle=True, drop_last=True, num_workers=workers,
+        DataLoader(fit, recipe.batch_size, shuffle=True, drop_last=True, num_workers=workers,
                    persistent_workers=workers > 0),
-        DataLoader(Views(val, recipe.input_size, region=CROP), recipe.batch_size)]
+        DataLoader(val, recipe.batch_size)]
     module = DenseModule(network.to(memory_format=torch.channels_last), recipe, num_classes)
     _fit(module, recipe, loaders, output)
     return module.network

@@ -195,12 +195,13 @@ def _fold(source: labels.LabelSet, target: labels.LabelSet) -> torch.Tensor:
 def _random(spec: networks.Spec, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        # The inputs are drawn first, so that all variants of a JRN start from the same ones.
+        inputs = [networks.find(*other) for other in spec.inputs]
+        drawn = [other.build() for other in inputs]
         network = spec.build()
-        if not spec.inputs:
-            return network
-        depth, semantics = (networks.find(*other) for other in spec.inputs)
-        return ModularNetwork(depth.build(), semantics.build(), network,
-                              _fold(semantics.labels, spec.labels))
+    if not inputs:
+        return network
+    return ModularNetwork(*drawn, network, _fold(inputs[1].labels, spec.labels))
 
 
 def load_file(path: Path, architecture: str = '', variant: str = '') -> tuple[nn.Module, Card]:

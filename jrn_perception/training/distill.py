@@ -1,0 +1,101 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Hard knowledge distillation for asymmetric annotations.
+
+Nekrasov et al., ICRA 2019, Sec. III-B: frames that lack one annotation get it from a teacher,
+once and offline, as hard labels and metres; the student then trains on them as on any others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+import json
+from pathlib import Path
+
+import cv2
+from jrn_perception.data.frame import Frame
+from jrn_perception.labels import NYU40, UNLABELLED
+from jrn_perception.perception import limit_depth, limit_labels, Perception
+import numpy as np
+
+PROVENANCE = 'provenance.json'
+SPLIT = 'all'
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """How many frames were written, and the share of pixels that the teacher was sure of."""
+
+    frames: int
+    labelled_by_teacher: int
+    measured_by_teacher: int
+    share_labelled: float
+
+
+def distil(teacher: Perception, frames: Iterable[Frame], folder: Path,
+           threshold: float) -> Distilled:
+    """
+    Write ``frames`` to ``folder`` with what they lack filled in by ``teacher``.
+
+    The layout is that of ``data.nyuv2.NYUv2`` with the split ``all``; ``provenance.json`` tells
+    which network annotated what, and how. A pixel stays unlabelled where the teacher's confidence
+    is below ``threshold`` (0..1), and without depth outside the teacher's ``depth_range``. An
+    annotation that a frame has is never touched. Raises ValueError if the teacher's classes are
+    not NYU40's, if it cannot give what is missing, or if ``folder`` holds frames already.
+    """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f'threshold {threshold}: a confidence between 0 and 1')
+    if (folder / f'{SPLIT}.txt').exists():
+        raise ValueError(f'{folder}: holds distilled frames already; choose another folder')
+    for part in ('rgb', 'depth_mm', 'label40'):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    names, origin, shares = [], {}, []
+    for index, frame in enumerate(frames):
+        name = f'{index:06d}'
+        missing = [part for part in ('depth', 'labels') if getattr(frame, part) is None]
+        depth, labels = frame.depth, frame.labels
+        if missing:
+            prediction = teacher(frame.rgb)
+            if 'depth' in missing:
+                depth = _require(prediction.depth, 'depth', frame)
+                depth = limit_depth(depth, *teacher.card.depth_range)
+            if 'labels' in missing:
+                if teacher.label_set not in (None, NYU40):
+                    raise ValueError(f'the teacher labels {teacher.label_set.name}, not nyu40')
+                _require(prediction.labels, 'labels', frame)
+                labels = limit_labels(prediction, threshold)
+                shares.append(np.mean(labels != UNLABELLED))
+        _write(folder, name, frame.rgb, depth, labels)
+        names.append(name)
+        origin[name] = {'source': frame.name, 'from_teacher': missing}
+    result = Distilled(
+        len(names), len(shares), sum('depth' in o['from_teacher'] for o in origin.values()),
+        round(float(np.mean(shares)), 4) if shares else 0.0)
+    card = teacher.card
+    (folder / PROVENANCE).write_text(json.dumps({
+        'teacher': {'architecture': card.architecture, 'variant': card.variant,
+                    'sha256': card.sha256}, 'threshold': threshold, **asdict(result),
+        'origin': origin}, indent=1) + '\n')
+    # Last, because its presence says that the folder is whole.
+    (folder / f'{SPLIT}.txt').write_text('\n'.join(names) + '\n')
+    return result
+
+
+def _require(array: np.ndarray | None, what: str, frame: Frame) -> np.ndarray:
+    if array is None:
+        raise ValueError(f'frame {frame.name} lacks {what}, which this teacher does not predict')
+    return array
+
+
+def _write(folder: Path, name: str, rgb: np.ndarray, depth: np.ndarray,
+           labels: np.ndarray) -> None:
+    millimetres = np.nan_to_num(np.rint(depth * 1000), nan=0.).clip(0, 65535).astype(np.uint16)
+    # 255, unlabelled, wraps around to 0, void.
+    ids = labels + np.uint8(1)
+    cv2.imwrite(str(folder / 'rgb' / f'{name}.jpg'), rgb[..., ::-1],
+                [cv2.IMWRITE_JPEG_QUALITY, 95])
+    cv2.imwrite(str(folder / 'depth_mm' / f'{name}.png'), millimetres)
+    cv2.imwrite(str(folder / 'label40' / f'{name}.png'), ids)
