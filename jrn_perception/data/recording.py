@@ -19,7 +19,7 @@ COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 DEPTH_ENCODINGS = ('16UC1', '32FC1')
 STORAGE_SUFFIXES = ('.mcap', '.db3')
-INSTALL = 'reading a recording needs rosbags: pip install rosbags'
+INSTALL = 'reading a recording needs rosbags: pip install "rosbags>=0.11"'
 
 
 class RecordingError(ValueError):
