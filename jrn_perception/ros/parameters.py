@@ -48,7 +48,7 @@ class Parameter:
         # `-p max_rate:=5` is an integer to ROS; nobody means anything else by it than 5.0.
         if expected is float and type(value) is int:
             value = float(value)
-        if expected is list:
+        if type(value) is tuple:
             value = list(value)
         if type(value) is not expected:
             raise ValueError(f'{self.name}: expected {_TYPES[expected]}, got {value!r}')

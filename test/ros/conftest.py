@@ -247,7 +247,7 @@ class Robot:
             return self.wait_for(
                 lambda: next(filter(condition, self.statuses[start:]), None), 'the status')
         except pytest.fail.Exception as failure:
-            pytest.fail(f'{failure}\nstatuses: {self.statuses[start:]}')
+            pytest.fail(f'{failure}\nlast of {len(self.statuses) - start}: {self.statuses[-1:]}')
 
     def warnings(self, text=''):
         """Return what the node logged as a warning or worse and holds `text`."""

@@ -1,0 +1,104 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The table of pictures that the node publishes, from a real prediction."""
+
+from importlib import import_module
+
+from jrn_perception import labels, perception
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
+outputs = import_module('jrn_perception.ros.outputs')
+parameters = import_module('jrn_perception.ros.parameters')
+Header = import_module('std_msgs.msg').Header
+BY_NAME = {output.name: output for output in outputs.OUTPUTS}
+HEADER = Header(frame_id='camera')
+ENCODINGS = {'depth': '32FC1', 'semantics': 'mono8', 'confidence': '32FC1',
+             'depth_color': 'rgb8', 'semantics_color': 'rgb8', 'overlay': 'rgb8'}
+
+
+@pytest.fixture(scope='module')
+def network():
+    return perception.Perception.load('hydranet', weights_file='random', height=64, width=96)
+
+
+@pytest.fixture
+def result_of(network, tools):
+    def make(depth_range=(0.1, 10.0), **changes):
+        settings = parameters.Settings(
+            **{row.name: row.default for row in parameters.PARAMETERS} | changes)
+        rgb = tools.picture(seed=3)
+        return outputs.Result(rgb, network(rgb), settings, depth_range, HEADER)
+    return make
+
+
+@pytest.mark.parametrize('name', BY_NAME)
+def test_an_output_has_its_encoding_the_pictures_size_and_the_header(result_of, tools, name):
+    message = BY_NAME[name].make(result_of())
+    assert message.encoding == ENCODINGS[name]
+    assert (message.height, message.width) == (48, 64)
+    assert message.header is HEADER
+    assert tools.array_of(message).any()
+
+
+def test_the_table_is_the_documented_one():
+    assert set(BY_NAME) == set(ENCODINGS)
+    assert {name for name, output in BY_NAME.items() if output.picture} == {
+        'depth_color', 'semantics_color', 'overlay'}
+    assert all(output.meaning for output in outputs.OUTPUTS)
+
+
+def test_what_is_data_is_reliable_and_two_deep():
+    reliable = import_module('rclpy.qos').ReliabilityPolicy.RELIABLE
+    assert all(output.qos.reliability == reliable for output in outputs.OUTPUTS)
+    assert [BY_NAME[name].qos.depth for name in ENCODINGS] == [2, 2, 2, 1, 1, 1]
+
+
+def test_limits_not_set_are_those_of_the_weights(result_of):
+    full = result_of().prediction.depth
+    low, middle, high = (float(value) for value in np.quantile(full, (0.2, 0.5, 0.8)))
+    for settings, expected in (({}, (low, high)), ({'min_depth': middle}, (middle, high)),
+                               ({'max_depth': middle}, (low, middle))):
+        depth = result_of((low, high), **settings).depth
+        np.testing.assert_array_equal(
+            np.isnan(depth), (full < expected[0]) | (full > expected[1]))
+
+
+def test_what_several_outputs_share_is_computed_once(result_of, monkeypatch):
+    calls = []
+    for name in ('limit_depth', 'limit_labels'):
+        original = getattr(outputs, name)
+        monkeypatch.setattr(outputs, name, lambda *arguments, name=name, original=original: (
+            calls.append(name), original(*arguments))[1])
+    result = result_of(confidence_threshold=0.1)
+    for output in outputs.OUTPUTS:
+        output.make(result)
+    assert sorted(calls) == ['limit_depth', 'limit_labels']
+
+
+def test_unlabelled_pixels_are_black_and_those_of_the_picture_in_the_overlay(result_of, tools):
+    confidence = result_of().prediction.confidence
+    result = result_of(confidence_threshold=float(np.median(confidence)))
+    unsure = confidence < np.median(confidence)
+    assert 0 < unsure.sum() < unsure.size
+    ids, colours, overlay = (tools.array_of(BY_NAME[name].make(result))
+                             for name in ('semantics', 'semantics_color', 'overlay'))
+    assert (ids[unsure] == 255).all()
+    assert not colours[unsure].any()
+    np.testing.assert_array_equal(overlay[unsure], result.rgb[unsure])
+    np.testing.assert_array_equal(
+        colours[~unsure], np.array(labels.NYU40.colours, np.uint8)[ids[~unsure]])
+
+
+def test_making_pictures_leaves_the_prediction_and_the_picture_alone(result_of):
+    result = result_of(min_depth=1.0, confidence_threshold=0.2)
+    before = [array.copy() for array in (
+        result.rgb, result.prediction.depth, result.prediction.labels,
+        result.prediction.confidence)]
+    for output in outputs.OUTPUTS:
+        output.make(result)
+    for array, copy in zip((result.rgb, result.prediction.depth, result.prediction.labels,
+                            result.prediction.confidence), before):
+        np.testing.assert_array_equal(array, copy)

@@ -1,0 +1,480 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The table of parameters: what it accepts, and that each row changes what the node does."""
+
+from importlib import import_module
+import math
+
+import cv2
+from jrn_perception import drawing, labels, networks, weights
+from jrn_perception.perception import limit_depth, Perception
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
+parameters = import_module('jrn_perception.ros.parameters')
+CompressedImage = import_module('sensor_msgs.msg').CompressedImage
+BY_NAME, PARAMETERS = parameters.BY_NAME, parameters.PARAMETERS
+VALUES = {bool: True, int: 3, float: 0.25, str: 'x', list: ['a']}
+
+
+@pytest.fixture
+def settings():
+    values = {parameter.name: parameter.default for parameter in PARAMETERS}
+    return parameters.check_together(parameters.Settings(**values))
+
+
+# The table alone.
+
+
+@pytest.mark.parametrize('parameter', PARAMETERS, ids=lambda parameter: parameter.name)
+def test_a_row_accepts_its_default_and_no_other_type(parameter):
+    assert parameter.check(parameter.default) == parameter.default
+    assert parameter.meaning
+    for kind, value in VALUES.items():
+        accepted = (type(parameter.default), *([int] if type(parameter.default) is float else []))
+        if kind not in accepted:
+            with pytest.raises(ValueError, match=f'^{parameter.name}: expected .*, got '):
+                parameter.check(value)
+    with pytest.raises(ValueError, match=f'^{parameter.name}: expected '):
+        parameter.check(None)
+
+
+@pytest.mark.parametrize('parameter', [row for row in PARAMETERS if row.choices],
+                         ids=lambda parameter: parameter.name)
+def test_a_row_with_choices_accepts_those_and_lists_them(parameter):
+    for choice in parameter.choices:
+        assert parameter.check(choice) == choice
+    with pytest.raises(ValueError, match=f'{parameter.name}: .*{parameter.choices[-1]}'):
+        parameter.check('none of these')
+
+
+@pytest.mark.parametrize('parameter', [
+    row for row in PARAMETERS if type(row.default) in (int, float)],
+    ids=lambda parameter: parameter.name)
+def test_a_number_has_bounds(parameter):
+    assert -math.inf < parameter.low < parameter.high < math.inf
+    for value in (parameter.low, parameter.high):
+        assert parameter.check(type(parameter.default)(value)) == value
+    outside = [parameter.low - 1, parameter.high + 1]
+    if type(parameter.default) is float:
+        outside += [math.nan, math.inf]
+    for value in outside:
+        with pytest.raises(ValueError, match=f'^{parameter.name}: .* is outside '):
+            parameter.check(type(parameter.default)(value))
+
+
+def test_an_integer_is_accepted_where_a_float_is_meant_and_not_the_other_way():
+    value = BY_NAME['max_rate'].check(5)
+    assert (value, type(value)) == (5.0, float)
+    for name, value in (('inference_height', 64.0), ('max_rate', True), ('enabled', 1)):
+        with pytest.raises(ValueError, match=name):
+            BY_NAME[name].check(value)
+
+
+def test_settings_are_merged_into_a_copy(settings):
+    before = dict(vars(settings))
+    new = parameters.merge(settings, {'max_rate': 5, 'enabled': False})
+    assert (new.max_rate, new.enabled) == (5.0, False)
+    assert vars(settings) == before
+    assert {**vars(new), 'max_rate': 0.0, 'enabled': True} == before
+
+
+def test_a_new_architecture_brings_its_own_default_variant(settings):
+    settings = parameters.merge(settings, {'variant': 'cat5'})
+    hydranet = parameters.merge(settings, {'architecture': 'hydranet'})
+    assert hydranet.variant == 'nyu40'
+    assert parameters.merge(settings, {'architecture': 'jrn'}).variant == 'cat5'
+    both = parameters.merge(hydranet, {'architecture': 'jrn', 'variant': 'cat1'})
+    assert both.variant == 'cat1'
+
+
+@pytest.mark.parametrize(('changes', 'reason'), [
+    ({'variant': 'nyu40'}, "unknown variant 'nyu40' of jrn: choose from sum60, "),
+    ({'architecture': 'hydranet', 'variant': 'cat5'}, "unknown variant 'cat5' of hydranet"),
+    ({'min_depth': 3, 'max_depth': 3}, 'min_depth 3.0 must be below max_depth 3.0'),
+    ({'architecture': 'hydranet', 'mute': 'depth'}, 'mute: hydranet has no modality'),
+    ({'labels': ['wall']}, 'labels: is set by the node'),
+    ({'device': 'cpu'}, 'device: cannot change while the node runs; set it at start'),
+])
+def test_what_does_not_fit_is_refused_with_the_reason(settings, changes, reason):
+    with pytest.raises(ValueError) as caught:
+        parameters.merge(settings, changes)
+    assert reason in str(caught.value)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('parameter', [row for row in PARAMETERS if not row.dynamic],
+                         ids=lambda parameter: parameter.name)
+def test_what_is_fixed_at_start_may_be_set_to_what_it_is(settings, parameter):
+    value = getattr(settings, parameter.name)
+    assert vars(parameters.merge(settings, {parameter.name: value})) == vars(settings)
+
+
+# Each row, on a running node: EFFECTS holds one check per name. `shown` is what it sees.
+
+
+class Shown:
+    """A running node, a camera and the answers to one and the same picture."""
+
+    def __init__(self, robot, tools, output, **start):
+        self.robot, self.tools, self.output = robot, tools, output
+        self.rgb = tools.picture(seed=3)
+        self.start(**start)
+
+    def start(self, **start):
+        self.robot.start(**start)
+        self.robot.camera()
+        self.inbox = self.robot.listen(self.output)
+
+    def array(self):
+        return self.tools.array_of(self.robot.ask(self.rgb, self.inbox))
+
+    def set(self, **values):
+        result = self.robot.set(**values)
+        assert result.successful, result.reason
+
+    def library(self, architecture='hydranet', variant='', *mute, **options):
+        options = {'weights_file': 'random', 'height': 64, 'width': 96, **options}
+        return Perception.load(architecture, variant, **options)(self.rgb, *mute)
+
+
+def limited(depth):
+    return limit_depth(depth, *weights.Card('jrn', 'sum60').depth_range)
+
+
+def differ(one, other):
+    return not np.array_equal(one, other, equal_nan=one.dtype.kind == 'f')
+
+
+def architecture(robot, tools):
+    shown = Shown(robot, tools, 'semantics')
+    assert np.array_equal(shown.array(), shown.library().labels)
+    shown.set(architecture='jrn')
+    assert np.array_equal(shown.array(), shown.library('jrn').labels)
+    assert robot.status().values['architecture'] == 'jrn'
+
+
+def variant(robot, tools):
+    shown = Shown(robot, tools, 'semantics', variant='kitti6')
+    assert np.array_equal(shown.array(), shown.library(variant='kitti6').labels)
+    shown.set(variant='nyu40_kitti6')
+    assert np.array_equal(shown.array(), shown.library(variant='nyu40_kitti6').labels)
+    assert robot.status().values['variant'] == 'nyu40_kitti6'
+
+
+def mute(robot, tools):
+    shown = Shown(robot, tools, 'confidence', architecture='jrn')
+    answers = []
+    for modality in ('none', 'depth', 'semantics'):
+        shown.set(mute=modality)
+        answers.append(shown.array())
+        assert np.array_equal(answers[-1], shown.library('jrn', '', modality).confidence)
+    assert all(differ(answers[i], answers[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert robot.status().values['mute'] == 'semantics'
+
+
+def mute_value(robot, tools):
+    shown = Shown(robot, tools, 'confidence', architecture='jrn', mute='depth')
+    answers = []
+    for value in ('zero', 'mean', 'noise'):
+        shown.set(mute_value=value)
+        answers.append(shown.array())
+        assert np.array_equal(answers[-1], shown.library('jrn', '', 'depth', value).confidence)
+    assert all(differ(answers[i], answers[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def weights_(robot, tools, folder):
+    loaded = weights.load('hydranet', weights='random', seed=7)
+    file = folder / 'mine.safetensors'
+    card = weights.save(loaded.network, loaded.card, file)
+    shown = Shown(robot, tools, 'confidence')
+    first = shown.array()
+    shown.set(weights=str(file))
+    second = shown.array()
+    assert differ(first, second)
+    assert np.array_equal(second, shown.library(weights_file=str(file)).confidence)
+    values = robot.status().values
+    assert (values['weights'], values['weights_sha256']) == (str(file), card.sha256)
+    shown.start(weights=str(file))
+    assert np.array_equal(shown.array(), second)
+
+
+def device(robot, tools):
+    Shown(robot, tools, 'depth', device='cpu')
+    status = robot.status()
+    assert status.hardware_id == status.values['device'] == 'cpu'
+    with pytest.raises(ValueError, match="device 'cuda:99' is not there.*auto or cpu"):
+        robot.start(device='cuda:99')
+
+
+def precision(robot, tools):
+    shown = Shown(robot, tools, 'confidence', device='cpu', precision='bf16')
+    answer = shown.array()
+    assert np.array_equal(answer, shown.library(device='cpu', precision='bf16').confidence)
+    assert differ(answer, shown.library(device='cpu', precision='fp32').confidence)
+    assert robot.status().values['precision'] == 'bf16'
+    with pytest.raises(ValueError, match='fp16'):
+        robot.start(device='cpu', precision='fp16')
+
+
+def inference_height(robot, tools):
+    shown = Shown(robot, tools, 'confidence', inference_height=32)
+    assert np.array_equal(shown.array(), shown.library(height=32).confidence)
+    assert differ(shown.array(), shown.library().confidence)
+
+
+def inference_width(robot, tools):
+    shown = Shown(robot, tools, 'confidence', inference_width=64)
+    assert np.array_equal(shown.array(), shown.library(width=64).confidence)
+    assert differ(shown.array(), shown.library().confidence)
+
+
+def image_transport(robot, tools):
+    robot.start(image_transport='compressed')
+    robot.camera('image/compressed', CompressedImage)
+    message = CompressedImage(format='png')
+    message.data.frombytes(cv2.imencode('.png', tools.picture())[1].tobytes())
+    robot.ask(message, robot.listen('depth'))
+    assert robot.body.count_subscribers('/image') == 0
+
+
+def depth_encoding(robot, tools):
+    shown = Shown(robot, tools, 'depth', depth_encoding='16UC1')
+    answer = shown.array()
+    assert answer.dtype == np.uint16
+    assert np.array_equal(answer, np.rint(shown.library().depth * np.float32(1000)))
+
+
+def min_depth(robot, tools):
+    shown = Shown(robot, tools, 'depth')
+    full = shown.array()
+    assert not np.isnan(full).any()
+    shown.set(min_depth=float(np.median(full)))
+    assert np.array_equal(np.isnan(shown.array()), full < np.median(full))
+
+
+def max_depth(robot, tools):
+    shown = Shown(robot, tools, 'depth')
+    full = shown.array()
+    shown.set(max_depth=float(np.median(full)))
+    assert np.array_equal(np.isnan(shown.array()), full > np.median(full))
+
+
+def confidence_threshold(robot, tools):
+    shown = Shown(robot, tools, 'semantics')
+    full, confidence = shown.array(), shown.library().confidence
+    assert not (full == labels.UNLABELLED).any()
+    threshold = float(np.median(confidence))
+    shown.set(confidence_threshold=threshold)
+    assert np.array_equal(shown.array(), np.where(confidence >= threshold, full, 255))
+
+
+def enabled(robot, tools):
+    shown = Shown(robot, tools, 'depth', enabled=False)
+    robot.send(shown.rgb)
+    status = robot.status(lambda status: float(status.values['rate_in_hz']) > 0)
+    assert (status.level, status.values['state']) == (0, 'disabled')
+    assert 'enable' in status.message
+    shown.set(enabled=True)
+    shown.array()
+    assert robot.enable(False).success
+    assert robot.get('enabled') is False
+    robot.send(shown.rgb)
+    robot.status(lambda status: status.values['state'] == 'disabled')
+    assert robot.enable(True).success
+    shown.array()
+    # The two that came in between are gone for good.
+    assert len(shown.inbox) == 2
+    assert robot.status().count['frames_processed'] == 2
+
+
+def lazy(robot, tools):
+    robot.start(lazy=False)
+    robot.camera()
+    robot.send(tools.picture())
+    robot.status(lambda status: status.count['frames_processed'] == 1)
+    assert robot.set(lazy=True).successful
+    robot.send(tools.picture())
+    status = robot.status(lambda status: float(status.values['rate_in_hz']) * 5 == 2)
+    assert status.values['state'] == 'idle'
+    assert status.count['frames_processed'] == 1
+
+
+def max_rate(robot, tools):
+    # One frame in a thousand seconds: the first.
+    shown = Shown(robot, tools, 'depth', max_rate=0.001, **{
+        'qos_overrides./image.subscription.reliability': 'reliable',
+        'qos_overrides./image.subscription.depth': 10})
+    shown.array()
+    for _ in range(3):
+        robot.send(shown.rgb)
+    robot.status(lambda status: float(status.values['rate_in_hz']) * 5 == 4)
+    # A change holds for the next frame, not only after the old limit's thousand seconds.
+    shown.set(max_rate=1000)
+    shown.array()
+    shown.set(max_rate=0.001)
+    shown.array()
+    robot.send(shown.rgb)
+    shown.set(max_rate=0)
+    shown.array()
+    assert len(shown.inbox) == 4
+    # What the limit holds back is not called dropped: the network is not too slow.
+    assert robot.status().count['frames_dropped'] == 0
+
+
+def max_age(robot, tools):
+    shown = Shown(robot, tools, 'depth', max_age=100)
+    now, second = robot.body.get_clock().now().nanoseconds, 10 ** 9
+    robot.send(shown.rgb, stamp_ns=now - 1000 * second)
+    robot.status(lambda status: status.count['frames_rejected'] == 1)
+    assert 's old, max_age is 100' in robot.warnings('/image')[0]
+    robot.ask(shown.rgb, shown.inbox, stamp_ns=now - 50 * second)
+    shown.start(max_age=100)
+    shown.set(max_age=0)
+    robot.ask(shown.rgb, shown.inbox, stamp_ns=now - 1000 * second)
+
+
+def overlay_alpha(robot, tools):
+    shown = Shown(robot, tools, 'overlay')
+    for alpha in (0.5, 0.0, 1.0):
+        shown.set(overlay_alpha=alpha)
+        expected = drawing.overlay(shown.rgb, shown.library().labels, labels.NYU40, alpha)
+        assert np.array_equal(shown.array(), expected)
+        assert np.array_equal(expected, shown.rgb) == (alpha == 0)
+
+
+def depth_colormap(robot, tools):
+    shown = Shown(robot, tools, 'depth_color')
+    answers = []
+    for name in drawing.COLORMAPS:
+        shown.set(depth_colormap=name)
+        answers.append(shown.array())
+        assert np.array_equal(answers[-1], drawing.colourise_depth(
+            shown.library().depth, *weights.Card('jrn', 'sum60').depth_range, name))
+    assert len(answers) > 1
+    assert len({answer.tobytes() for answer in answers}) == len(answers)
+
+
+def max_processing_time_ms(robot, tools):
+    shown = Shown(robot, tools, 'depth', max_processing_time_ms=0)
+    shown.array()
+    status = robot.status(lambda status: status.count['frames_processed'])
+    assert status.level == 1
+    assert 'max_processing_time_ms (0)' in status.message
+    shown.set(max_processing_time_ms=60_000)
+    assert robot.status(lambda status: status.level == 0).message == 'frames flow'
+
+
+def max_silence_s(robot, tools):
+    shown = Shown(robot, tools, 'depth', max_silence_s=3600)
+    assert robot.status(lambda status: status.values['state'] == 'running').level == 0
+    shown.set(max_silence_s=0.1)
+    assert robot.status(lambda status: status.values['state'] == 'silent').level == 2
+    shown.set(max_silence_s=3600)
+    assert robot.status(lambda status: status.values['state'] == 'running').level == 0
+
+
+def labels_(robot, tools):
+    robot.start()
+    names = robot.get('labels')
+    result = robot.set(labels=['wall'])
+    assert not result.successful
+    assert 'set by the node' in result.reason
+    assert robot.get('labels') == names
+    with pytest.raises(ValueError, match='labels: is set by the node'):
+        robot.start(labels=['wall'])
+    # What `ros2 param dump` wrote can be read back.
+    robot.start(labels=names, variant='nyu40')
+
+
+EFFECTS = {check.__name__.rstrip('_'): check for check in (
+    architecture, variant, mute, mute_value, weights_, device, precision, inference_height,
+    inference_width, image_transport, depth_encoding, min_depth, max_depth, confidence_threshold,
+    enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms,
+    max_silence_s, labels_)}
+
+
+@pytest.mark.parametrize('name', BY_NAME)
+def test_every_parameter_changes_what_can_be_seen(robot, tools, tmp_path, name):
+    arguments = (robot, tools, tmp_path) if name == 'weights' else (robot, tools)
+    EFFECTS[name](*arguments)
+
+
+# Refusals, on a running node.
+
+
+REFUSED_LATER = {
+    'wrong type': ({'max_rate': 'fast'}, 'max_rate: expected a number'),
+    'out of range': ({'confidence_threshold': 1.5}, 'confidence_threshold: 1.5 is outside 0..1'),
+    'unknown name': ({'max_rat': 5.0}, 'undeclared'),
+    'no choice': ({'depth_colormap': 'grey-ish'}, 'turbo'),
+    'only at start': ({'depth_encoding': '16UC1'}, 'set it at start'),
+    'device': ({'device': 'cuda:7'}, 'set it at start'),
+    'no such variant': ({'variant': 'cat60'}, 'choose from nyu40'),
+    'no such weights': ({'weights': 'nowhere.safetensors'}, 'nowhere.safetensors'),
+    'one of two': ({'max_rate': 1.0, 'min_depth': -1.0}, 'min_depth'),
+}
+
+
+@pytest.mark.parametrize('case', REFUSED_LATER)
+def test_a_refusal_disturbs_nothing(robot, tools, case):
+    values, reason = REFUSED_LATER[case]
+    shown = Shown(robot, tools, 'confidence')
+    before = shown.array()
+    known = {name: robot.get(name) for name in values if name in BY_NAME}
+    result = robot.set(**values)
+    assert not result.successful
+    assert reason in result.reason
+    assert '\n' not in result.reason
+    assert {name: robot.get(name) for name in known} == known
+    assert np.array_equal(shown.array(), before)
+    assert len(shown.inbox) == 2
+
+
+REFUSED_AT_START = {
+    'wrong type': ({'enabled': 'maybe'}, 'enabled: expected true or false'),
+    'out of range': ({'overlay_alpha': 2}, 'overlay_alpha: 2.0 is outside 0..1'),
+    'unknown name': ({'max_rat': 5, 'lasy': True}, 'unknown parameters: lasy, max_rat; there are'),
+    'no such architecture': ({'architecture': 'segnet'}, 'none of jrn, hydranet'),
+    'no such variant': ({'variant': 'cat60'}, 'choose from nyu40'),
+    'no such weights': ({'weights': 'nowhere.safetensors'}, 'no such weights file'),
+    'cannot be muted': ({'mute': 'depth'}, 'only the jrn has'),
+}
+
+
+@pytest.mark.parametrize('case', REFUSED_AT_START)
+def test_a_wrong_start_is_refused_in_one_line(robot, case):
+    values, reason = REFUSED_AT_START[case]
+    with pytest.raises(ValueError) as caught:
+        robot.start(**values)
+    assert reason in str(caught.value)
+    assert '\n' not in str(caught.value)
+
+
+def test_an_integer_sets_a_float_at_start_and_later(robot):
+    robot.start(max_rate=5)
+    assert robot.set(max_age=3).successful
+    assert robot.node.get_parameter('max_rate').value == 5
+
+
+def test_a_camera_of_30_hz_limited_to_20_gives_20(robot, monkeypatch):
+    robot.start()
+    now = [1000.0]
+    monkeypatch.setattr('jrn_perception.ros.node.monotonic', lambda: now[0])
+    taken = 0
+    for frame in range(300):
+        now[0] = 1000 + frame / 30
+        taken += robot.node._is_due(20.0)
+    assert 199 <= taken <= 201
+    # After a pause no more than one at once.
+    now[0] += 100
+    assert [robot.node._is_due(20.0) for _ in range(3)] == [True, False, False]
+
+
+def test_the_documented_names_are_those_of_the_table():
+    assert set(EFFECTS) == set(BY_NAME)
+    assert len(BY_NAME) == len(PARAMETERS)
+    assert set(parameters.NETWORK) <= set(BY_NAME)
+    assert set(BY_NAME['architecture'].choices) <= set(networks.ARCHITECTURES)
