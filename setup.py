@@ -31,8 +31,8 @@ EXTRAS = {
         'ros-std-srvs',
     ],
     'predict': ['rich'],
-    'play': ['rosbags'],
-    'evaluate': ['h5py', 'matplotlib', 'rich', 'rosbags', 'torchmetrics'],
+    'play': ['rosbags>=0.11'],
+    'evaluate': ['h5py', 'matplotlib', 'rich', 'rosbags>=0.11', 'torchmetrics'],
     'train': ['h5py', 'kornia', 'lightning', 'rich', 'torchmetrics', 'tqdm'],
     # Not `tests_require`, which setuptools 72 and later ignore. launch_testing's pytest plug-in
     # needs pytest before 8.4. The flake8 plug-ins are those that ROS's package ament_flake8 has.

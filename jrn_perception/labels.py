@@ -39,10 +39,6 @@ class LabelSet:
         table[:len(self)] = self.colours
         return table
 
-    def colourise(self, labels: np.ndarray) -> np.ndarray:
-        """Return the RGB picture, uint8 (H, W, 3), of uint8 (H, W) class ids."""
-        return self.palette()[labels]
-
 
 def voc_colours(count: int, first: int = 0) -> tuple[tuple[int, int, int], ...]:
     """Return ``count`` colours of the PASCAL VOC palette, whose bits are the id's, interleaved."""

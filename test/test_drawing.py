@@ -57,7 +57,7 @@ def test_depth_beyond_the_range_and_invalid_depth():
 
 def test_labels_get_their_colours():
     labels = np.array([[0, 1, 4, 5, 254, 255]], np.uint8)
-    np.testing.assert_array_equal(drawing.colourise_labels(labels, NYU5), NYU5.colourise(labels))
+    np.testing.assert_array_equal(drawing.colourise_labels(labels, NYU5), NYU5.palette()[labels])
 
 
 @pytest.mark.parametrize('alpha', [0, 0.25, 1])
@@ -66,7 +66,7 @@ def test_overlay(alpha):
     before = rgb.copy()
     labels = np.array([[0, 1, 2, 5, 6, 254, 255]], np.uint8)
     mixed = drawing.overlay(rgb, labels, KITTI6, alpha)
-    expected = (1 - alpha) * rgb[:, :4] + alpha * KITTI6.colourise(labels[:, :4])
+    expected = (1 - alpha) * rgb[:, :4] + alpha * KITTI6.palette()[labels[:, :4]]
     assert np.abs(mixed[:, :4] - expected).max() <= 0.5
     np.testing.assert_array_equal(mixed[:, 4:], rgb[:, 4:])
     np.testing.assert_array_equal(rgb, before)

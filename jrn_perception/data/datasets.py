@@ -220,8 +220,8 @@ def open_dataset(name: str, root: str | Path, split: str | None = None) -> Seque
         arguments['split'] = split
     try:
         module = importlib.import_module(f'jrn_perception.data.{entry.module}')
+        return getattr(module, entry.reader)(root, **arguments)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f'data set {name} needs the Python package {error.name}: '
             "pip install 'jrn_perception[evaluate]'", name=error.name) from error
-    return getattr(module, entry.reader)(root, **arguments)

@@ -72,7 +72,7 @@ def _depth_color(result: Result) -> Image:
 
 
 def _semantics_color(result: Result) -> Image:
-    picture = result.prediction.label_set.colourise(result.labels)
+    picture = drawing.colourise_labels(result.labels, result.prediction.label_set)
     return image_message(picture, result.header, 'rgb8')
 
 
