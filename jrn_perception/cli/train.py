@@ -126,22 +126,30 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
     # Not kept in memory: there may be many.
     fit += [Views(frames, recipe.input_size, recipe.crop, recipe.zoom, cache=False)
             for frames in data.extra]
-    network = train(network, start(recipe.start, network, arguments.output), recipe,
+    initial, begin = start(recipe.start, network, arguments.output)
+    network = train(network, initial, recipe,
                     ConcatDataset(fit), Views(data.val, recipe.input_size, region=data.region),
                     len(spec.labels or labels.NYU40), arguments.output / arguments.network,
-                    arguments.workers)
+                    arguments.workers, origin(arguments, start=begin))
     finish(network, card(spec, recipe, arguments, data), arguments.output, data)
 
 
-def start(name: str, network, folder: Path) -> dict:
-    """Return the weights that training starts from: ImageNet's, or another recipe's result."""
+def start(name: str, network, folder: Path) -> tuple[dict, str]:
+    """Return the weights that training starts from, and the sha256 of their file."""
     if name == 'imagenet':
         from jrn_perception.training import pretrained
-        return {f'encoder.{key}': value for key, value in pretrained.mobilenet_v2().items()}
+        state = pretrained.mobilenet_v2()
+        return {f'encoder.{key}': value for key, value in state.items()}, pretrained.SHA256
     spec = networks.find(name)
-    other, _ = weights.load_file(folder / f'{spec.name}.safetensors')
+    other, found = weights.load_file(folder / f'{spec.name}.safetensors')
     own = network.state_dict()
-    return {key: value for key, value in other.state_dict().items() if key in own}
+    return {key: value for key, value in other.state_dict().items() if key in own}, found.sha256
+
+
+def origin(arguments: argparse.Namespace, **files: Any) -> dict[str, Any]:
+    """Return what, with the recipe, makes a run that was stopped the same run."""
+    return {'reader': arguments.reader, 'fit': arguments.fit, 'extra': arguments.extra,
+            'crop': arguments.crop, **files}
 
 
 def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
@@ -165,7 +173,8 @@ def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
         torch.manual_seed(recipe.seed)
         network = spec.build(**recipe.options)
         set_statistics(network, kept[0])
-        network = train_refinement(network, recipe, *kept, arguments.output / spec.name)
+        network = train_refinement(network, recipe, *kept, arguments.output / spec.name,
+                                   origin(arguments, **files))
         finish(network, replace(card(spec, recipe, arguments, data), options=recipe.options,
                                 inputs=files), arguments.output, data)
 

@@ -76,11 +76,17 @@ class DenseModule(LightningModule):
         optimiser = torch.optim.AdamW(
             [{'params': encoder, 'lr': rates[0]}, {'params': rest, 'lr': rates[1]}],
             weight_decay=recipe.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, rates, total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.05, cycle_momentum=False)
+            optimiser, rates, total_steps=steps, pct_start=warm_up(steps), cycle_momentum=False)
         return {'optimizer': optimiser, 'lr_scheduler': {'scheduler': schedule,
                                                          'interval': 'step'}}
+
+
+def warm_up(steps: int) -> float:
+    """Return the share of a run of ``steps`` during which the learning rates rise: 5 %."""
+    # Two steps at least: with a single one OneCycleLR would divide by zero.
+    return min(0.6, max(0.05, 2 / steps))
 
 
 def _strided(batch: dict[str, Tensor], stride: int) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from jrn_perception.networks.layers import resize
 from jrn_perception.networks.maps import Maps, MEAN, STD
 from jrn_perception.training.dataset import Views
 from jrn_perception.training.losses import jrn_loss
+from jrn_perception.training.module import warm_up
 from jrn_perception.training.recipes import RefineRecipe
 import kornia.augmentation as augmentation
 from lightning.pytorch import LightningModule
@@ -105,8 +106,9 @@ class RefineModule(LightningModule):
         recipe = self.recipe
         optimiser = torch.optim.AdamW(self.network.parameters(), recipe.rate,
                                       weight_decay=recipe.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, recipe.rate, total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.05, cycle_momentum=False)
+            optimiser, recipe.rate, total_steps=steps, pct_start=warm_up(steps),
+            cycle_momentum=False)
         return {'optimizer': optimiser,
                 'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from jrn_perception.networks.jrn import JointRefinementNetwork
 from jrn_perception.training.module import DenseModule
@@ -21,13 +23,16 @@ from torch.utils.data import DataLoader, Dataset
 
 
 def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe, fit: Dataset,
-          val: Dataset, num_classes: int, output: Path, workers: int = 0) -> nn.Module:
+          val: Dataset, num_classes: int, output: Path, workers: int = 0,
+          origin: Mapping[str, Any] | None = None) -> nn.Module:
     """
     Train a network that sees pictures under ``recipe``; return it with the averaged weights.
 
     ``initial`` holds the weights to start from; what it lacks starts at random. ``fit`` and
     ``val`` are samples as ``Views`` makes them. A run that was stopped goes on from
-    ``output``/last.ckpt.
+    ``output``/last.ckpt, one that had ended returns what it had; if the run there has another
+    recipe or another ``origin`` (JSON values that tell what it is made from), or there are fewer
+    samples than a batch takes, ValueError.
     """
     seed_everything(recipe.seed, workers=True)
     network.load_state_dict(initial, strict=False)
@@ -36,29 +41,44 @@ def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe, fit
                    persistent_workers=workers > 0),
         DataLoader(val, recipe.batch_size)]
     module = DenseModule(network.to(memory_format=torch.channels_last), recipe, num_classes)
-    _fit(module, recipe, loaders, output)
+    _fit(module, recipe, loaders, output, origin)
     return module.network
 
 
 def train_refinement(network: JointRefinementNetwork, recipe: RefineRecipe, fit: Dataset,
-                     val: Dataset, output: Path) -> nn.Module:
+                     val: Dataset, output: Path,
+                     origin: Mapping[str, Any] | None = None) -> nn.Module:
     """Train a JRN on kept predictions (see ``refine.predict_inputs``); as ``train`` otherwise."""
     seed_everything(recipe.seed, workers=True)
     loaders = [DataLoader(fit, recipe.batch_size, shuffle=True, drop_last=True),
                DataLoader(val, recipe.batch_size)]
     module = RefineModule(network.to(memory_format=torch.channels_last), recipe)
-    _fit(module, recipe, loaders, output)
+    _fit(module, recipe, loaders, output, origin)
     return module.network
 
 
 def _fit(module: LightningModule, recipe: Recipe | RefineRecipe, loaders: list[DataLoader],
-         output: Path) -> None:
+         output: Path, origin: Mapping[str, Any] | None) -> None:
+    if not len(loaders[0]):
+        raise ValueError(f'{len(loaders[0].dataset)} samples to train on are no batch of '
+                         f'{recipe.batch_size}: --set batch_size to fewer')
+    module.save_hyperparameters({'recipe': asdict(recipe), 'origin': dict(origin or {})})
+    checkpoint = output / 'last.ckpt'
+    if checkpoint.exists():
+        begun = torch.load(checkpoint, map_location='cpu', weights_only=True)
+        if begun.get('hyper_parameters') != dict(module.hparams):
+            raise ValueError(f'{checkpoint} is of a run with another recipe or made from other '
+                             'files: remove it, or choose another --output')
+        if begun['epoch'] + 1 >= recipe.epochs:
+            # Lightning would train no more, and leave the last weights instead of their average.
+            module.load_state_dict(begun['state_dict'])
+            return
     # bfloat16 halves the time of a step on CPUs that know it, and needs no loss scaling on GPUs.
     trainer = Trainer(
         max_epochs=recipe.epochs, precision='bf16-mixed', default_root_dir=output,
         logger=CSVLogger(output, name='log'), check_val_every_n_epoch=min(5, recipe.epochs),
         log_every_n_steps=20, num_sanity_val_steps=0, gradient_clip_val=10.,
         callbacks=[EMAWeightAveraging(decay=recipe.ema_decay),
-                   ModelCheckpoint(output, filename='last', enable_version_counter=False)])
-    checkpoint = output / 'last.ckpt'
+                   ModelCheckpoint(output, filename='last', enable_version_counter=False,
+                                   save_on_train_epoch_end=True)])
     trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None)
