@@ -18,6 +18,9 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     # Before rclpy is imported: Fast DDS reads the variable once.
     use_large_segments()
+    # Before torch is imported, likewise. A robot's cores are shared: threads that spin while they
+    # wait for each other take ten times as long there, and their neighbours' time with it.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     try:
         from jrn_perception.ros.node import PerceptionNode
         import rclpy
