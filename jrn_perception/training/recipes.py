@@ -25,16 +25,16 @@ class Recipe:
     epochs: int
     start: str = 'imagenet'
     batch_size: int = 8
-    encoder_rate: float = 4e-4
-    decoder_rate: float = 2e-3
+    encoder_rate: float = 2e-4
+    decoder_rate: float = 7e-4
     weight_decay: float = 0.02
-    ema_decay: float = 0.998
+    ema_decay: float = 0.995
     input_size: tuple[int, int] = (288, 384)
     crop: tuple[int, int] = (240, 320)
     zoom: tuple[float, float] = (0.8, 1.6)
     colour_jitter: float = 0.3
     loss_stride: int = 2
-    depth_weight: float = 1.0
+    depth_weight: float = 0.5
     semantics_weight: float = 1.0
     seed: int = 0
 
@@ -67,7 +67,7 @@ class RefineRecipe:
 # serves them better than the same time from ImageNet's weights alone.
 RECIPES = {
     'hydranet': Recipe(epochs=36),
-    'depth': Recipe(epochs=10, start='hydranet', encoder_rate=2e-4, decoder_rate=1e-3),
-    'semantics': Recipe(epochs=10, start='hydranet', encoder_rate=2e-4, decoder_rate=1e-3),
+    'depth': Recipe(epochs=10, start='hydranet', encoder_rate=1e-4, decoder_rate=4e-4),
+    'semantics': Recipe(epochs=10, start='hydranet', encoder_rate=1e-4, decoder_rate=4e-4),
     'jrn': RefineRecipe(),
 }
