@@ -69,9 +69,11 @@ class Robot:
     """
 
     def __init__(self):
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context)
-        self.body = rclpy.create_node('robot', context=self.context)
+        # Two participants of DDS, as two processes would be.
+        self._contexts = rclpy.Context(), rclpy.Context()
+        for context in self._contexts:
+            rclpy.init(context=context)
+        self.body = rclpy.create_node('robot', context=self._contexts[0])
         self.node = self._spinner = self._publisher = self._client = None
         self.logs, self.statuses = [], []
         self._changed = threading.Condition()
@@ -87,7 +89,7 @@ class Robot:
         overrides = [Parameter(name, value=value)
                      for name, value in {**SETUP, **parameters}.items()]
         self.node = PerceptionNode(
-            context=self.context, namespace=namespace, parameter_overrides=overrides,
+            context=self._contexts[1], namespace=namespace, parameter_overrides=overrides,
             use_global_arguments=False, cli_args=['--ros-args', *ros_arguments])
         for timer in self.node.timers:
             timer.timer_period_ns //= 10  # Tests wait for statuses all the time.
@@ -111,7 +113,8 @@ class Robot:
                 self._body_spinner.end()
         finally:
             self.body.destroy_node()
-            rclpy.try_shutdown(context=self.context)
+            for context in self._contexts:
+                rclpy.try_shutdown(context=context)
 
     def wait_for(self, condition, what='what the test waits for'):
         """Return `condition()` as soon as it is true; fail if that takes too long."""

@@ -1,0 +1,208 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Another network while pictures keep coming, and weights that cannot be used."""
+
+from importlib import import_module
+import threading
+
+from jrn_perception import weights
+from jrn_perception.perception import Perception
+import pytest
+
+pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
+import_module('sensor_msgs.msg')
+TIMEOUT_S = 20
+NETWORKS = (('hydranet', 'nyu40'), ('jrn', 'sum60'), ('jrn', 'cat1'), ('hydranet', 'kitti6'))
+
+
+class Stream:
+    """A camera on a thread of its own: one picture, the next as soon as it is answered."""
+
+    def __init__(self, robot, rgb, *inboxes):
+        self.robot, self.rgb, self.inboxes = robot, rgb, inboxes
+        self.sent, self.failure = [], None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name='camera')
+
+    def _run(self):
+        try:
+            while not self._ended.is_set():
+                header = self.robot.send(self.rgb)
+                self.robot.answers(header, *self.inboxes)
+                self.sent.append(header.stamp)
+        except BaseException as failure:  # noqa: B902, BLE001 raised again where it is seen
+            self.failure = failure
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+        if self.failure is not None:
+            raise self.failure
+
+    def more(self, frames=3):
+        """Return when so many more have been answered."""
+        count = len(self.sent) + frames
+        self.robot.wait_for(lambda: self.failure or len(self.sent) >= count, f'{frames} frames')
+        assert self.failure is None, self.failure
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Return the semaphores (loading, go on) of networks that take as long as the test likes."""
+    loading, go_on, load = threading.Semaphore(0), threading.Semaphore(0), Perception.load
+
+    def slow(*arguments, **options):
+        loading.release()
+        assert go_on.acquire(timeout=TIMEOUT_S)
+        return load(*arguments, **options)
+    yield lambda: monkeypatch.setattr(Perception, 'load', slow), loading, go_on
+    for _ in range(10):
+        go_on.release()
+
+
+def set_beside(robot, **values):
+    """Set parameters on a thread; return it and the list that the result comes into."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(robot.set(**values)))
+    thread.start()
+    return thread, results
+
+
+def stamps(inbox):
+    return [message.header.stamp for message in inbox]
+
+
+def outputs_of(rgb, architecture, variant):
+    prediction = Perception.load(architecture, variant, weights_file='random', height=64,
+                                 width=96)(rgb)
+    return prediction.labels.tobytes(), prediction.confidence.tobytes()
+
+
+def test_swaps_under_load_lose_no_frame_and_mix_no_networks(robot, tools):
+    rgb = tools.picture(seed=3)
+    robot.start()
+    robot.camera()
+    labels, confidence = robot.listen('semantics'), robot.listen('confidence')
+    with Stream(robot, rgb, labels, confidence) as stream:
+        for architecture, variant in NETWORKS[1:] + NETWORKS[:1]:
+            stream.more()
+            assert robot.set(architecture=architecture, variant=variant).successful
+        stream.more()
+    assert stamps(labels) == stamps(confidence) == stream.sent
+    seen = [(bytes(a.data), bytes(b.data)) for a, b in zip(labels, confidence)]
+    expected = [outputs_of(rgb, *network) for network in NETWORKS]
+    order = [expected.index(pair) for pair in seen]
+    assert [network for i, network in enumerate(order) if not i or network != order[i - 1]] == [
+        0, 1, 2, 3, 0]
+    status = robot.status(lambda status: status.count['frames_processed'] == len(seen))
+    assert (status.count['frames_dropped'], status.count['frames_failed']) == (0, 0)
+
+
+def test_frames_flow_while_a_network_loads(robot, tools, gate):
+    install, loading, go_on = gate
+    robot.start()
+    robot.camera()
+    depth = robot.listen('depth')
+    install()
+    with Stream(robot, tools.picture(), depth) as stream:
+        setting, results = set_beside(robot, architecture='jrn')
+        assert loading.acquire(timeout=TIMEOUT_S)
+        stream.more(20)
+        assert not results
+        go_on.release()
+        setting.join(TIMEOUT_S)
+        assert results[0].successful
+        stream.more()
+    assert stamps(depth) == stream.sent
+
+
+def test_a_load_that_fails_leaves_the_network_running(robot, tools, monkeypatch):
+    robot.start()
+    robot.camera()
+    depth = robot.listen('depth')
+    rgb = tools.picture()
+    before = bytes(robot.ask(rgb, depth).data)
+
+    def fail(*arguments, **options):
+        raise MemoryError('no room for another network')
+    monkeypatch.setattr(Perception, 'load', fail)
+    result = robot.set(architecture='jrn')
+    assert (result.successful, result.reason) == (False, 'no room for another network')
+    assert bytes(robot.ask(rgb, depth).data) == before
+    assert (robot.get('architecture'), robot.get('variant')) == ('hydranet', 'nyu40')
+
+
+def save(folder, variant='nyu40', seed=5):
+    loaded = weights.load('hydranet', variant, 'random', seed)
+    file = folder / f'{variant}.safetensors'
+    weights.save(loaded.network, loaded.card, file)
+    return file
+
+
+def missing(folder):
+    return {'weights': str(folder / 'nowhere.safetensors')}, 'no such weights file'
+
+
+def damaged(folder):
+    file = save(folder)
+    content = bytearray(file.read_bytes())
+    content[-1000] ^= 1
+    file.write_bytes(content)
+    return {'weights': str(file)}, 'damaged or not the file of this card'
+
+
+def truncated(folder):
+    file = save(folder)
+    file.write_bytes(file.read_bytes()[:-1000])
+    return {'weights': str(file)}, 'damaged or not the file of this card'
+
+
+def without_card(folder):
+    file = save(folder)
+    file.with_suffix('.json').unlink()
+    return {'weights': str(file)}, 'needs its card beside it'
+
+
+def of_another_architecture(folder):
+    return ({'architecture': 'jrn', 'weights': str(save(folder))},
+            "holds architecture 'hydranet', expected 'jrn'")
+
+
+def of_another_variant(folder):
+    return {'weights': str(save(folder, 'kitti6'))}, "holds variant 'kitti6', expected 'nyu40'"
+
+
+@pytest.mark.parametrize('fault', [missing, damaged, truncated, without_card,
+                                   of_another_architecture, of_another_variant])
+def test_weights_that_cannot_be_used_are_refused_and_frames_go_on(robot, tools, tmp_path, fault):
+    values, reason = fault(tmp_path)
+    robot.start()
+    robot.camera()
+    depth = robot.listen('depth')
+    with Stream(robot, tools.picture(seed=3), depth) as stream:
+        stream.more()
+        result = robot.set(**values)
+        stream.more()
+    assert not result.successful
+    assert reason in result.reason
+    assert values['weights'].removesuffix('.safetensors') in result.reason
+    assert '\n' not in result.reason
+    assert stamps(depth) == stream.sent
+    assert len({bytes(message.data) for message in depth}) == 1
+    assert robot.get('weights') == 'random'
+    with pytest.raises(ValueError) as caught:
+        robot.start(**values)
+    assert str(caught.value) == result.reason
+
+
+def test_variant_and_weights_that_belong_together_are_set_together(robot, tools, tmp_path):
+    robot.start()
+    file = str(save(tmp_path, 'kitti6'))
+    assert not robot.set(variant='kitti6', weights=str(save(tmp_path))).successful
+    assert robot.set(variant='kitti6', weights=file).successful
+    assert (robot.get('weights'), len(robot.get('labels'))) == (file, 6)
