@@ -40,14 +40,17 @@ class Prediction:
     started from. What the network does not predict is None.
     """
 
-    def __init__(self, maps: Maps, size: tuple[int, int], label_set: LabelSet | None):
+    def __init__(self, maps: Maps, size: tuple[int, int], label_set: LabelSet | None,
+                 depth_scale: float = 1.0):
         self._maps, self._size, self.label_set = maps, size, label_set
+        self._depth_scale = depth_scale
 
     @cached_property
     def depth(self) -> np.ndarray | None:
         if self._maps.depth is None:
             return None
-        return _enlarge(self._maps.depth[0, 0].float().cpu().numpy(), self._size, smooth=True)
+        depth = self._depth_scale * self._maps.depth[0, 0].float()
+        return _enlarge(depth.cpu().numpy(), self._size, smooth=True)
 
     @cached_property
     def labels(self) -> np.ndarray | None:
@@ -74,7 +77,7 @@ class Prediction:
     def inputs(self) -> Prediction | None:
         if self._maps.inputs is None:
             return None
-        return Prediction(self._maps.inputs, self._size, self.label_set)
+        return Prediction(self._maps.inputs, self._size, self.label_set, self._depth_scale)
 
     @cached_property
     def _logits(self) -> Tensor:
@@ -131,17 +134,20 @@ class Perception:
         return cls(weights.load(architecture, variant, weights_file), device, precision, height,
                    width)
 
-    def __call__(self, rgb: np.ndarray, mute: str = 'none',
-                 mute_value: str = 'zero') -> Prediction:
+    def __call__(self, rgb: np.ndarray, mute: str = 'none', mute_value: str = 'zero',
+                 focal_length: tuple[float, float] | None = None) -> Prediction:
         """
         Return the prediction for uint8 RGB (H, W, 3) of any size.
 
+        ``focal_length`` (x, y) of the camera, in pixels of the picture, makes the depth metric for
+        cameras other than that of training (see ``depth_scale``).
         ``mute`` replaces one input of a JRN: none, depth, semantics; ``mute_value`` by what: zero,
         mean, noise. Raises ValueError for another array, or to mute what has no such input.
         """
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
             raise ValueError(f'a picture is uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}')
-        return self.postprocess(self.infer(self.preprocess(rgb), mute, mute_value), rgb.shape[:2])
+        return self.postprocess(self.infer(self.preprocess(rgb), mute, mute_value), rgb.shape[:2],
+                                focal_length)
 
     def preprocess(self, rgb: np.ndarray) -> Tensor:
         """Return the network's input (1, 3, h, w) on its device."""
@@ -168,9 +174,27 @@ class Perception:
             torch.cuda.synchronize(self.device)
         return maps
 
-    def postprocess(self, maps: Maps, size: tuple[int, int]) -> Prediction:
+    def postprocess(self, maps: Maps, size: tuple[int, int],
+                    focal_length: tuple[float, float] | None = None) -> Prediction:
         """Return the prediction for a picture of ``size`` (height, width)."""
-        return Prediction(maps, tuple(size), self.label_set)
+        scale = 1.0 if focal_length is None else self.depth_scale(size, focal_length)
+        return Prediction(maps, tuple(size), self.label_set, scale)
+
+    def depth_scale(self, size: tuple[int, int], focal_length: tuple[float, float]) -> float:
+        """
+        Return what turns the network's depth into metres for a camera of this focal length.
+
+        The network has learned how large things are in pixels at a distance, under one focal
+        length. Under another, counted in pixels of the network's input, the same picture is of
+        things farther away in proportion. 1 where the weights do not tell theirs.
+        """
+        trained = self.card.focal_length
+        if trained is None:
+            return 1.0
+        height, width = self.inference_size(*size)
+        x = focal_length[0] * width / size[1] / trained[0]
+        y = focal_length[1] * height / size[0] / trained[1]
+        return math.sqrt(x * y)
 
     def warm_up(self) -> None:
         """Run one picture: later ones do not wait for allocations, and a misfit shows here."""
