@@ -1,0 +1,243 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The JRN's training: kept predictions, their ground truth, Eq. 1 on them."""
+
+from dataclasses import replace
+
+from jrn_perception import labels, networks
+from jrn_perception.data.frame import Frame
+from jrn_perception.networks.jrn import ModularNetwork
+from jrn_perception.networks.layers import resize
+from jrn_perception.networks.maps import Maps
+from jrn_perception.training.losses import jrn_loss
+from jrn_perception.training.recipes import RefineRecipe
+from jrn_perception.training.refine import predict_inputs, RefineModule, set_statistics
+from jrn_perception.training.run import train_refinement
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
+
+SIZE = (48, 64)
+TABLE = labels.NYU40_TO_NYU5
+RECIPE = RefineRecipe(epochs=1, views=2, batch_size=2, input_size=SIZE)
+
+
+class Depth(nn.Module):
+    """Depth that tells the mean of the picture around a pixel."""
+
+    def forward(self, image):
+        return Maps(2.5 + nn.functional.avg_pool2d(image, 4).mean(1, keepdim=True))
+
+
+class Semantics(nn.Module):
+    """Forty logits that depend on the picture."""
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(2 * torch.randn(40, 3, 1, 1, generator=generator))
+
+    def forward(self, image):
+        small = nn.functional.avg_pool2d(image, 4)
+        return Maps(semantics=nn.functional.conv2d(small, self.weight))
+
+
+@pytest.fixture(scope='module')
+def modular():
+    fold = torch.from_numpy(labels.fold_matrix(labels.NYU40, labels.NYU5))
+    return ModularNetwork(Depth(), Semantics(), networks.find('jrn', 'cat1').build(), fold).eval()
+
+
+def frame(seed=0):
+    """Return a frame of twice the input's size, a third of it without annotation."""
+    generator = np.random.default_rng(seed)
+    height, width = 2 * SIZE[0], 2 * SIZE[1]
+
+    def blocks(*choices):
+        coarse = generator.choice(choices, (height // 16, width // 16))
+        return coarse.repeat(16, 0).repeat(16, 1)
+    rgb = np.stack([blocks(10, 90, 170, 250) for _ in range(3)], 2).astype(np.uint8)
+    return Frame(rgb, depth=blocks(1.5, 2.5, np.nan).astype(np.float32),
+                 labels=blocks(0, 1, 21, 5, 255).astype(np.uint8))
+
+
+FRAMES = [frame(i) for i in range(5)]
+
+
+def kept(modular, augment=False, recipe=RECIPE, frames=None, **arguments):
+    return predict_inputs(modular, frames or FRAMES, recipe, TABLE, augment, **arguments)
+
+
+def equal(first, second):
+    return all(torch.equal(a.nan_to_num(-1), b.nan_to_num(-1))
+               for a, b in zip(first.tensors, second.tensors))
+
+
+# --- kept predictions ---------------------------------------------------------------------------
+
+def test_what_is_kept(modular):
+    for augment, count in ((False, 5), (True, 10)):
+        depth, probabilities, target, classes = kept(modular, augment).tensors
+        assert (depth.shape, depth.dtype) == ((count, 1, 12, 16), torch.float16)
+        assert (probabilities.shape, probabilities.dtype) == ((count, 5, 12, 16), torch.float16)
+        assert (target.shape, target.dtype) == ((count, 24, 32), torch.float16)
+        assert (classes.shape, classes.dtype) == ((count, 24, 32), torch.uint8)
+        torch.testing.assert_close(probabilities.float().sum(1), torch.ones(count, 12, 16),
+                                   atol=2e-3, rtol=0)
+        assert set(classes.unique().tolist()) == {0, 1, 2, 3, 255}
+
+
+def test_without_augmentation_the_networks_see_what_they_see_at_inference(modular):
+    depth, probabilities, _, _ = kept(modular, frames=FRAMES[:1]).tensors
+    # Blocks of 16 pixels, shrunk by two: away from their edges nothing is mixed.
+    rgb = torch.from_numpy(FRAMES[0].rgb).permute(2, 0, 1)[None, :, ::2, ::2] / 255
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (
+        (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    with torch.inference_mode():
+        expected = modular.predict_inputs((rgb - mean) / std)
+    difference = (depth[0, 0].float() - expected.depth[0, 0]).abs()
+    assert difference.median() < 0.02
+    assert (probabilities.float() - expected.semantics.exp()).abs().median() < 0.02
+
+
+def test_ground_truth_is_mapped_and_never_mixed(modular):
+    _, _, target, classes = kept(modular, frames=FRAMES[:1]).tensors
+    truth = FRAMES[0]
+    # Half the input's size is a quarter of the frame's; the middle of blocks of 4 is unambiguous.
+    middle = slice(1, None, 4), slice(1, None, 4)
+    expected = truth.depth[8::16, 8::16]
+    np.testing.assert_allclose(target[0].float().numpy()[middle], expected)
+    np.testing.assert_array_equal(classes[0].numpy()[middle],
+                                  labels.map_labels(truth.labels[8::16, 8::16], TABLE))
+    known = target[target.isfinite()]
+    assert set(known.unique().tolist()) == {1.5, 2.5}
+
+
+def test_views_differ_in_depth_by_their_zoom(modular):
+    depth, _, target, _ = kept(modular, augment=True).tensors
+    assert not torch.equal(depth[:5], depth[5:])
+    zooms = 1.5 / target[target.isfinite() & (target < 2)].float()
+    assert zooms.min() < 0.95 and zooms.max() > 1.05
+    assert 0.79 < zooms.min() and zooms.max() < 1.26
+
+
+def test_predictions_are_those_of_the_seed(modular):
+    torch.manual_seed(11)
+    first = kept(modular, augment=True)
+    torch.manual_seed(12)
+    assert equal(first, kept(modular, augment=True))
+    assert not equal(first, kept(modular, augment=True, recipe=replace(RECIPE, seed=1)))
+
+
+def test_depth_is_trusted_inside_the_region(modular):
+    region = slice(0, 48), slice(64, 128)
+    _, _, target, classes = kept(modular, frames=FRAMES[:1], region=region).tensors
+    _, _, everywhere, all_classes = kept(modular, frames=FRAMES[:1]).tensors
+    assert target[0, 12:].isnan().all() and target[0, :, :16].isnan().all()
+    assert torch.equal(target[0, :12, 16:].isfinite(), everywhere[0, :12, 16:].isfinite())
+    assert torch.equal(classes, all_classes)
+
+
+def test_statistics_are_those_of_the_inputs(modular):
+    inputs = kept(modular)
+    network = networks.find('jrn', 'cat5').build()
+    set_statistics(network, inputs)
+    depth, probabilities = (tensor.float() for tensor in inputs.tensors[:2])
+    assert network.depth_mean.item() == pytest.approx(depth.mean().item(), rel=1e-4)
+    assert network.depth_std.item() == pytest.approx(depth.std().item(), rel=1e-4)
+    assert network.class_mean.tolist() == pytest.approx(
+        [probabilities[:, k].mean().item() for k in range(5)], rel=1e-3)
+    assert network.class_mean.sum().item() == pytest.approx(1, abs=1e-3)
+    assert 'depth_mean' in network.state_dict(), 'they travel with the weights'
+
+
+# --- training -----------------------------------------------------------------------------------
+
+def build(seed=0):
+    torch.manual_seed(seed)
+    return networks.find('jrn', 'cat5').build(residual=True, output_stride=4)
+
+
+def batch_of(dataset):
+    return next(iter(DataLoader(dataset, batch_size=len(dataset))))
+
+
+def test_a_step_is_equation_1_at_the_ground_truths_size(modular):
+    module = RefineModule(build(), RECIPE)
+    batch = batch_of(kept(modular))
+    loss = module.training_step(batch, 0)
+    maps = module.network(batch[0].float(), batch[1].float(), SIZE)
+    expected = jrn_loss(resize(maps.depth, (24, 32)), resize(maps.semantics, (24, 32)),
+                        batch[2].float(), batch[3].long())
+    assert expected > 0.1
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in module.network.parameters())
+
+
+def test_a_batch_without_annotation_teaches_nothing(modular):
+    module = RefineModule(build(), RECIPE)
+    depth, probabilities, target, classes = batch_of(kept(modular))
+    loss = module.training_step((depth, probabilities, torch.full_like(target, torch.nan),
+                                 torch.full_like(classes, 255)), 0)
+    loss.backward()
+    assert loss.item() == 0
+    assert not any(p.grad.any() for p in module.network.parameters())
+
+
+def test_validation_measures_what_is_annotated(modular):
+    module = RefineModule(build(), RECIPE)
+    batch = batch_of(kept(modular))
+    module.validation_step(batch, 0)
+    # An untrained residual network says what its inputs say.
+    found = resize(batch[0].float(), (24, 32))[:, 0]
+    valid = batch[2].isfinite()
+    rms = (found - batch[2].float())[valid].square().mean().sqrt()
+    assert module.rms.compute().item() == pytest.approx(rms.item(), rel=1e-4)
+    assert 0 <= module.mean_iou.compute() < 1
+
+
+def biased():
+    """Return inputs that are half a metre too far, and never sure of the class they name."""
+    generator = torch.Generator().manual_seed(0)
+    truth = 1 + 3 * torch.rand(8, 1, 3, 4, generator=generator)
+    depth = resize(truth, (12, 16))
+    classes = torch.randint(5, (8, 3, 4), generator=generator)
+    classes = classes.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    probabilities = nn.functional.one_hot(classes[:, 1::2, 1::2], 5).movedim(-1, 1) * 0.3 + 0.14
+    return TensorDataset((depth + 0.5).half(), probabilities.half(), resize(
+        truth, (24, 32))[:, 0].half(), classes.to(torch.uint8))
+
+
+def test_training_mends_what_is_wrong_everywhere(tmp_path):
+    recipe = replace(RECIPE, epochs=5, batch_size=4, rate=1e-2, ema_decay=0.8)
+    data = biased()
+    network = train_refinement(build(), recipe, ConcatDataset([data] * 12), data, tmp_path)
+    depth, probabilities, target, classes = batch_of(data)
+    with torch.inference_mode():
+        maps = network(depth.float(), probabilities.float(), SIZE)
+    before = (depth - resize(target[:, None].float(), (12, 16))).abs().mean()
+    after = (maps.depth - resize(target[:, None].float(), (12, 16))).abs().mean()
+    assert before > 0.45 and after < 0.25
+    sure = maps.semantics.softmax(1).amax(1).mean()
+    assert sure > 0.6, 'the inputs name the right class with 0.44'
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path):
+    data = biased()
+    states = [train_refinement(build(), RECIPE, data, data, tmp_path / name).state_dict()
+              for name in 'ab']
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert not all(torch.equal(value, build().state_dict()[name])
+                   for name, value in states[0].items())
+
+
+def test_predictions_of_other_networks_are_not_gone_on_with(tmp_path):
+    data = biased()
+    train_refinement(build(), RECIPE, data, data, tmp_path, {'depth': ('a', '1')})
+    train_refinement(build(), RECIPE, data, data, tmp_path, {'depth': ('a', '1')})
+    with pytest.raises(ValueError, match='made from other files'):
+        train_refinement(build(), RECIPE, data, data, tmp_path, {'depth': ('a', '2')})
