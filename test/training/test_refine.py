@@ -213,17 +213,17 @@ def biased():
 
 
 def test_training_mends_what_is_wrong_everywhere(tmp_path):
-    recipe = replace(RECIPE, epochs=5, batch_size=4, rate=1e-2, ema_decay=0.8)
+    recipe = replace(RECIPE, epochs=2, batch_size=4, rate=2e-2, ema_decay=0.5)
     data = biased()
-    network = train_refinement(build(), recipe, ConcatDataset([data] * 12), data, tmp_path)
+    network = train_refinement(build(), recipe, ConcatDataset([data] * 10), data, tmp_path)
     depth, probabilities, target, classes = batch_of(data)
     with torch.inference_mode():
         maps = network(depth.float(), probabilities.float(), SIZE)
     before = (depth - resize(target[:, None].float(), (12, 16))).abs().mean()
     after = (maps.depth - resize(target[:, None].float(), (12, 16))).abs().mean()
     assert before > 0.45 and after < 0.25
-    sure = maps.semantics.softmax(1).amax(1).mean()
-    assert sure > 0.6, 'the inputs name the right class with 0.44'
+    right = maps.semantics.softmax(1).gather(1, classes[:, None, 1::2, 1::2].long()).mean()
+    assert right > 0.455, 'the inputs give the right class 0.44'
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path):

