@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -14,8 +15,15 @@ from jrn_perception.ros.transport import use_large_segments
 
 def main(argv: list[str] | None = None) -> int:
     """Run the node until Ctrl-C; return 0, or 1 if it cannot start as it was asked to."""
-    # The imports take seconds and leave nothing to put in order: Ctrl-C may just end them.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+    starting = True
+
+    def on_sigint(*_) -> None:
+        # The imports take seconds and leave nothing to put in order. Later rclpy's own handler
+        # ends the spinning, and an exception could land in the middle of the clean-up: launch
+        # sends SIGINT twice.
+        if starting:
+            os._exit(0)
+    signal.signal(signal.SIGINT, on_sigint)
     # Before rclpy is imported: Fast DDS reads the variable once.
     use_large_segments()
     # Before torch is imported, likewise. A robot's cores are shared: threads that spin while they
@@ -25,22 +33,26 @@ def main(argv: list[str] | None = None) -> int:
         from jrn_perception.ros.node import PerceptionNode
         import rclpy
         from rclpy.exceptions import ParameterException
-        from rclpy.executors import ExternalShutdownException
+        from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+        from rclpy.utilities import remove_ros_args
     except ImportError as error:
         return _refuse(f'{error}: source a ROS 2 installation, or pip install '
                        "'jrn_perception[ros]'")
 
-    # From here on rclpy's own handler ends the spinning. launch sends SIGINT twice, and an
-    # exception would land in the middle of the clean-up.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    arguments = ['jrn_node', *(sys.argv[1:] if argv is None else argv)]
     try:
-        rclpy.init(args=argv)
+        _parser().parse_args(remove_ros_args(arguments)[1:])
+        rclpy.init(args=arguments)
+        # Before the node, which takes its time: an executor cannot be made after Ctrl-C.
+        executor = SingleThreadedExecutor()
+        starting = False
     except RuntimeError as error:
         return _refuse(f'ROS arguments: {error}')
     node = None
     try:
         node = PerceptionNode()
-        rclpy.spin(node)
+        executor.add_node(node)
+        executor.spin()
     except ExternalShutdownException:
         pass
     except (ValueError, RuntimeError, OSError, ParameterException) as error:
@@ -53,7 +65,16 @@ def main(argv: list[str] | None = None) -> int:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        # Python gives handlers back before it ends; a late SIGINT would make that a failure.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    # What is not for ROS has no meaning here, and is refused rather than ignored.
+    return argparse.ArgumentParser(
+        prog='jrn_node', description='Camera images in, depth and semantics out.',
+        usage='%(prog)s [-h] [--ros-args -p NAME:=VALUE -r FROM:=TO --params-file FILE ...]')
 
 
 def _refuse(reason: Exception | str) -> int:

@@ -222,8 +222,7 @@ def test_a_late_joiner_gets_the_labels_as_a_parameter(robot, tools):
                           ({'architecture': 'hydranet', 'variant': 'kitti6'},
                            labels.KITTI6.names)):
         assert robot.set(**values).successful
-        while robot.get('labels') != list(names):
-            pass
+        robot.wait_for(lambda names=names: robot.get('labels') == list(names), 'the labels')
         assert robot.get('variant') == values.get('variant', 'sum60')
 
 
