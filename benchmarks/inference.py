@@ -1,0 +1,112 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Show what the networks cost on this machine's CPU, as ratios in one run.
+
+First what memory layout, folded batch norms and precision make of HydraNet, then every network of
+the table beside HydraNet, at the input size of the shipped weights and with random weights, on
+which time does not depend. All take turns, so that a ratio holds on a machine that does other
+things too; each time is the best of its rounds. The two VGG-16 networks take seconds a picture and
+are left out unless asked for.
+
+    python benchmarks/inference.py [--rounds 7] [--size 288 384] [--vgg]
+"""
+
+import argparse
+from contextlib import nullcontext
+import copy
+import time
+
+from jrn_perception import networks, weights
+from jrn_perception.networks.jrn import ModularNetwork
+from jrn_perception.networks.layers import fold_batch_norms
+import torch
+
+VGG = ('depth_multiscale', 'semantics_fcn16s')
+
+
+def run(network, image, precision='fp32'):
+    """Return a function that runs the network once."""
+    def once():
+        autocast = torch.autocast('cpu', torch.bfloat16) if precision == 'bf16' else nullcontext()
+        with torch.inference_mode(), autocast:
+            network(image)
+    return once
+
+
+def best_times(runs, rounds):
+    """Return the seconds of the fastest round of each, all in turn after one to warm up."""
+    best = dict.fromkeys(runs, float('inf'))
+    for turn in range(rounds + 1):
+        for name, once in runs.items():
+            start = time.perf_counter()
+            once()
+            if turn:
+                best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def layouts(image):
+    """Return HydraNet as torch makes it, and step by step as ``Perception`` runs it."""
+    plain = weights.load('hydranet', weights='random').network
+    fast = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+    folded = fold_batch_norms(copy.deepcopy(fast))
+    there = image.contiguous(memory_format=torch.channels_last)
+    return {
+        'eager, NCHW, fp32': run(plain, image),
+        'channels_last': run(fast, there),
+        'channels_last, batch norms folded (Perception)': run(folded, there),
+        'the same under bf16': run(folded, there, 'bf16'),
+    }
+
+
+def every_network(image, vgg):
+    """Return each architecture and variant as ``Perception`` runs it; a JRN with its inputs."""
+    there = image.contiguous(memory_format=torch.channels_last)
+    runs = {}
+    for variants in networks.ARCHITECTURES.values():
+        for spec in variants.values():
+            if spec.name in VGG and not vgg:
+                continue
+            network = weights.load(spec.architecture, spec.variant, 'random').network
+            network = fold_batch_norms(network).to(memory_format=torch.channels_last)
+            if not spec.inputs:
+                runs[spec.name] = run(network, there)
+                continue
+            for stride in (2, 4):
+                # The paper's meeting point of the branches, and the shipped weights'.
+                refine = spec.build(output_stride=stride).eval()
+                modular = ModularNetwork(
+                    network.depth, network.semantics,
+                    refine.to(memory_format=torch.channels_last), network.fold)
+                runs[f'{spec.name}, output stride {stride}'] = run(modular, there)
+    return runs
+
+
+def table(title, times, reference):
+    """Print a markdown table: milliseconds, and the ratio to the reference's."""
+    print(f'\n| {title} | ms | x {reference} |\n| --- | ---: | ---: |')
+    for name, seconds in times.items():
+        print(f'| {name} | {1e3 * seconds:.1f} | {seconds / times[reference]:.2f} |')
+
+
+def main():
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument('--rounds', type=int, default=7, help='turns that each takes')
+    parser.add_argument('--size', type=int, nargs=2, default=weights.Card('', '').input_size,
+                        metavar=('HEIGHT', 'WIDTH'), help='of the input (default: %(default)s)')
+    parser.add_argument('--vgg', action='store_true', help='the two VGG-16 networks as well')
+    arguments = parser.parse_args()
+    image = torch.randn(1, 3, *arguments.size, generator=torch.Generator().manual_seed(0))
+    print(f'torch {torch.__version__}, {torch.get_num_threads()} threads, input '
+          f'{arguments.size[0]}x{arguments.size[1]}, best of {arguments.rounds} rounds')
+    runs = layouts(image)
+    table('hydranet_nyu40', best_times(runs, arguments.rounds), next(iter(runs)))
+    runs = every_network(image, arguments.vgg)
+    table('network', best_times(runs, arguments.rounds), 'hydranet_nyu40')
+
+
+if __name__ == '__main__':
+    main()
