@@ -3,6 +3,7 @@
 
 """Pictures in, depth and labels out: sizes, refusals, laziness, devices, precision."""
 
+from dataclasses import replace
 import math
 from types import SimpleNamespace
 
@@ -407,6 +408,47 @@ def test_an_odd_requested_size_runs():
     assert prediction.depth.shape == (120, 160)
     prediction = load('jrn', 'cat1', height=67, width=101)(picture())
     assert prediction.labels.shape == (120, 160)
+
+
+# --- focal length -------------------------------------------------------------------------------
+
+def with_focal_length(focal_length, trained=(96, 128), **options):
+    loaded = weights.load('depth', weights='random')
+    card = replace(loaded.card, focal_length=focal_length, input_size=trained)
+    return Perception(replace(loaded, card=card), device='cpu', **options)
+
+
+@pytest.mark.parametrize('size, focal_length, expected', [
+    ((96, 128), (100, 110), 1),            # the camera of training
+    ((480, 640), (500, 550), 1),           # in more pixels
+    ((96, 128), (200, 220), 2),            # twice the magnification: twice as far
+    ((480, 640), (250, 275), 0.5),
+    ((96, 128), (400, 110), 2)])           # a pixel that is not square
+def test_depth_follows_the_focal_length(size, focal_length, expected):
+    perception = with_focal_length((100, 110))
+    assert perception.depth_scale(size, focal_length) == pytest.approx(expected)
+    rgb = picture(*size)
+    np.testing.assert_allclose(perception(rgb, focal_length=focal_length).depth,
+                               expected * perception(rgb).depth, rtol=1e-5)
+
+
+def test_a_crop_shows_the_same_depth_as_the_whole():
+    perception = with_focal_length((100, 100))
+    whole = perception.depth_scale((480, 640), (500, 500))
+    # The middle half keeps its focal length, and is enlarged twice as much for the network.
+    assert perception.depth_scale((240, 320), (500, 500)) == pytest.approx(2 * whole)
+
+
+def test_weights_that_do_not_tell_their_focal_length_leave_depth_alone():
+    assert with_focal_length(None).depth_scale((480, 640), (1, 1)) == 1
+
+
+def test_the_inputs_of_a_jrn_are_scaled_with_it():
+    maps = Maps(blocks(1), blocks(5), inputs=Maps(blocks(1, seed=1), blocks(5)))
+    plain, scaled = (Prediction(maps, (6, 8), labels.NYU5, scale) for scale in (1., 3.))
+    np.testing.assert_allclose(scaled.depth, 3 * plain.depth)
+    np.testing.assert_allclose(scaled.inputs.depth, 3 * plain.inputs.depth)
+    assert np.array_equal(scaled.labels, plain.labels)
 
 
 # --- limits -------------------------------------------------------------------------------------
