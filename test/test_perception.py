@@ -122,10 +122,11 @@ def test_a_picture_of_the_inference_size_is_only_normalised(hydranet):
 
 
 def test_a_larger_picture_is_averaged(hydranet):
-    rgb = np.zeros((192, 256, 3), np.uint8)
-    rgb[::2, ::2] = 200
+    rgb = np.zeros((288, 384, 3), np.uint8)
+    # One pixel of nine, and not the middle one.
+    rgb[::3, ::3] = 180
     image = hydranet.preprocess(rgb)
-    expected = (50 / 255 - 0.485) / 0.229
+    expected = (20 / 255 - 0.485) / 0.229
     assert image[0, 0].numpy() == pytest.approx(expected, abs=1e-4)
 
 
@@ -177,6 +178,14 @@ def test_many_classes_are_decided_close_to_full_resolution():
                                      mode='nearest-exact')[0, 0].numpy()
     differing = (prediction.labels != exact).mean()
     assert 0 < differing < 0.5 * (nearest != exact).mean()
+
+
+def test_copied_decisions_are_those_of_the_nearest_pixel(monkeypatch):
+    monkeypatch.setattr(module, 'LOGIT_BUDGET', 1)
+    logits = 9 * torch.eye(3)[None, :, None]
+    prediction = Prediction(Maps(semantics=logits), (1, 4), labels.NYU5)
+    # Centres of the four lie at -0.125, 0.625, 1.375 and 2.125 of the three.
+    assert prediction.labels.tolist() == [[0, 1, 1, 2]]
 
 
 def test_the_work_on_logits_is_bounded(monkeypatch):
