@@ -21,8 +21,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip('lightning')
-pytest.importorskip('kornia')
+pytest.importorskip('jrn_perception.training.run', reason="needs pip install '.[train]'")
 
 TINY = ('--set', 'epochs=1', '--set', 'batch_size=2', '--set', 'input_size=[64,96]')
 SMALL = (*TINY, '--set', 'crop=[48,64]')

@@ -12,13 +12,17 @@ from jrn_perception.networks.layers import resize
 from jrn_perception.networks.maps import Maps
 from jrn_perception.training.losses import jrn_loss
 from jrn_perception.training.recipes import RefineRecipe
-from jrn_perception.training.refine import predict_inputs, RefineModule, set_statistics
-from jrn_perception.training.run import train_refinement
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
+
+NEEDS = "needs pip install '.[train]'"
+refine = pytest.importorskip('jrn_perception.training.refine', reason=NEEDS)
+train_refinement = pytest.importorskip(
+    'jrn_perception.training.run', reason=NEEDS).train_refinement
+RefineModule = refine.RefineModule
 
 SIZE = (48, 64)
 TABLE = labels.NYU40_TO_NYU5
@@ -68,7 +72,7 @@ FRAMES = [frame(i) for i in range(5)]
 
 
 def kept(modular, augment=False, recipe=RECIPE, frames=None, **arguments):
-    return predict_inputs(modular, frames or FRAMES, recipe, TABLE, augment, **arguments)
+    return refine.predict_inputs(modular, frames or FRAMES, recipe, TABLE, augment, **arguments)
 
 
 def equal(first, second):
@@ -144,7 +148,7 @@ def test_depth_is_trusted_inside_the_region(modular):
 def test_statistics_are_those_of_the_inputs(modular):
     inputs = kept(modular)
     network = networks.find('jrn', 'cat5').build()
-    set_statistics(network, inputs)
+    refine.set_statistics(network, inputs)
     depth, probabilities = (tensor.float() for tensor in inputs.tensors[:2])
     assert network.depth_mean.item() == pytest.approx(depth.mean().item(), rel=1e-4)
     assert network.depth_std.item() == pytest.approx(depth.std().item(), rel=1e-4)

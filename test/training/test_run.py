@@ -13,16 +13,16 @@ from jrn_perception.networks.maps import Maps
 from jrn_perception.training import pretrained
 from jrn_perception.training.dataset import Views
 from jrn_perception.training.losses import cross_entropy, inverse_huber
-from jrn_perception.training.module import DenseModule
 from jrn_perception.training.recipes import Recipe, RECIPES
-from jrn_perception.training.run import train
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import ConcatDataset, Dataset
 
-pytest.importorskip('lightning')
+NEEDS = "needs pip install '.[train]'"
+DenseModule = pytest.importorskip('jrn_perception.training.module', reason=NEEDS).DenseModule
+train = pytest.importorskip('jrn_perception.training.run', reason=NEEDS).train
 
 SIZE = (16, 24)
 CLASSES = 4

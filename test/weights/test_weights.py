@@ -179,8 +179,8 @@ def test_a_home_directory_is_found(file, monkeypatch):
 
 def test_what_is_not_shipped_says_what_to_do(monkeypatch, tmp_path, file):
     monkeypatch.setattr(weights, 'SHIPPED', tmp_path / 'nothing')
-    with pytest.raises(WeightsError, match=r"no weights for jrn sum60.*\(shipped: none\).*"
-                                           "jrn_train.*'random'"):
+    with pytest.raises(WeightsError, match=r'no weights for jrn sum60.*\(shipped: none\).*'
+                                           r'jrn_train.*\Wrandom\W'):
         weights.resolve('', 'jrn')
     monkeypatch.setattr(weights, 'SHIPPED', file.parent)
     assert weights.resolve('', 'jrn', 'cat1') == file
