@@ -80,6 +80,22 @@ class Prediction:
         return Prediction(self._maps.inputs, self._size, self.label_set, self._depth_scale)
 
     @cached_property
+    def influence_depth(self) -> np.ndarray | None:
+        """Return metres by which semantics moved the depth, float32 (H, W); see ``Influence``."""
+        if self._maps.influence is None:
+            return None
+        moved = self._depth_scale * self._maps.influence.depth[0, 0].float()
+        return _enlarge(moved.cpu().numpy(), self._size, smooth=True)
+
+    @cached_property
+    def influence_semantics(self) -> np.ndarray | None:
+        """Return the probability that depth added to the class, float32 (H, W), -1..1."""
+        if self._maps.influence is None:
+            return None
+        moved = self._maps.influence.semantics[0, 0].float()
+        return _enlarge(moved.cpu().numpy(), self._size, smooth=True)
+
+    @cached_property
     def _logits(self) -> Tensor:
         """Return the logits (h, w, K) on the CPU; a view of a channels_last network's output."""
         return self._maps.semantics[0].permute(1, 2, 0).float().cpu().contiguous()
@@ -116,7 +132,8 @@ class Perception:
         self._requested = height, width
         network = fold_batch_norms(loaded.network)
         self._network: nn.Module = network.to(self.device, memory_format=torch.channels_last)
-        self._mutable = bool(loaded.card.spec.inputs)
+        # Whether there are modalities at its input that can be muted.
+        self.mutable = bool(loaded.card.spec.inputs)
         self._mean = torch.tensor(MEAN, device=self.device).view(3, 1, 1) * 255
         self._std = torch.tensor(STD, device=self.device).view(3, 1, 1) * 255
 
@@ -160,12 +177,17 @@ class Perception:
         return (image - self._mean) / self._std
 
     @torch.inference_mode()
-    def infer(self, image: Tensor, mute: str = 'none', mute_value: str = 'zero') -> Maps:
-        """Return the network's maps for a preprocessed picture; waits for a GPU to finish."""
+    def infer(self, image: Tensor, mute: str = 'none', mute_value: str = 'zero',
+              influence: bool = False) -> Maps:
+        """
+        Return the network's maps for a preprocessed picture; waits for a GPU to finish.
+
+        With ``influence`` a JRN refines in the three set-ups of the influence test at once.
+        """
         arguments = {}
-        if self._mutable:
-            arguments = {'mute': mute, 'mute_value': mute_value}
-        elif mute != 'none':
+        if self.mutable:
+            arguments = {'mute': mute, 'mute_value': mute_value, 'influence': influence}
+        elif mute != 'none' or influence:
             raise ValueError(f'mute {mute!r}: {self.card.architecture} has no such input; only a '
                              'jrn has')
         with self._autocast():

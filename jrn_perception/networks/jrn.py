@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from jrn_perception.networks.layers import resize
-from jrn_perception.networks.maps import Maps
+from jrn_perception.networks.maps import Influence, Maps
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -140,7 +140,7 @@ class JointRefinementNetwork(nn.Module):
         ``mute`` replaces one input before anything else sees it (Sec. III-C, the influence test):
         by ``zero``, by its ``mean`` over the training set, or by seeded ``noise``.
         """
-        depth, probabilities = self._mute(depth, probabilities, mute, mute_value)
+        depth, probabilities = self.muted(depth, probabilities, mute, mute_value)
         stride = self.options.output_stride
         target = _scaled(size, stride)
         seen_depth = depth.clamp(min=0.1).log() if self.options.depth_input == 'log' else depth
@@ -163,8 +163,9 @@ class JointRefinementNetwork(nn.Module):
             new_depth = functional.relu(new_depth)
         return Maps(new_depth, logits)
 
-    def _mute(self, depth: Tensor, probabilities: Tensor, mute: str,
+    def muted(self, depth: Tensor, probabilities: Tensor, mute: str,
               value: str) -> tuple[Tensor, Tensor]:
+        """Return both inputs, the one that ``mute`` names replaced; ValueError for other names."""
         if mute not in MUTE:
             raise ValueError(f'mute {mute!r}: choose from {", ".join(MUTE)}')
         if value not in MUTE_VALUES:
@@ -223,6 +224,7 @@ class ModularNetwork(nn.Module):
     ``fold`` (K, n) sums the n classes of the semantic network into the JRN's K, a 0/1 matrix.
     ``forward`` takes RGB (B, 3, H, W) normalised with the ImageNet mean and standard deviation
     and returns the refined ``Maps``; their ``inputs`` are the unrefined ones, folded, as logits.
+    With ``influence`` they hold what each modality does to the other's output as well.
     """
 
     def __init__(self, depth: nn.Module, semantics: nn.Module, refine: JointRefinementNetwork,
@@ -242,8 +244,26 @@ class ModularNetwork(nn.Module):
         folded = functional.conv2d(probabilities, self.fold[:, :, None, None]).float()
         return Maps(self.depth(image).depth, folded.clamp(min=1e-8).log())
 
-    def forward(self, image: Tensor, mute: str = 'none', mute_value: str = 'zero') -> Maps:
+    def forward(self, image: Tensor, mute: str = 'none', mute_value: str = 'zero',
+                influence: bool = False) -> Maps:
         inputs = self.predict_inputs(image)
-        refined = self.refine(inputs.depth, inputs.semantics.exp(), tuple(image.shape[-2:]), mute,
-                              mute_value)
+        size = tuple(image.shape[-2:])
+        if influence:
+            return self._all_setups(inputs, size, mute, mute_value)._replace(inputs=inputs)
+        refined = self.refine(inputs.depth, inputs.semantics.exp(), size, mute, mute_value)
         return refined._replace(inputs=inputs)
+
+    def _all_setups(self, inputs: Maps, size: tuple[int, int], mute: str, mute_value: str) -> Maps:
+        """Refine in the three set-ups of Fig. 4 as one batch; return that of ``mute``."""
+        given = inputs.depth, inputs.semantics.exp()
+        pairs = [self.refine.muted(*given, setup, mute_value) for setup in MUTE]
+        maps = self.refine(*(torch.cat(maps) for maps in zip(*pairs)), size)
+        depths = maps.depth.chunk(len(MUTE))
+        logits = maps.semantics.chunk(len(MUTE))
+        both, without_depth, without_semantics = range(len(MUTE))
+        decided = logits[both].argmax(1, keepdim=True)
+        probability = [x.softmax(1).gather(1, decided) for x in logits]
+        chosen = MUTE.index(mute)
+        return Maps(depths[chosen], logits[chosen], influence=Influence(
+            depths[both] - depths[without_semantics],
+            probability[both] - probability[without_depth]))

@@ -14,16 +14,31 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
+class Influence(NamedTuple):
+    """
+    How far each output of a JRN moves when the other modality is muted, pixel by pixel.
+
+    ``depth`` (B, 1, h, w): metres, D' of both inputs minus D' without semantics. ``semantics``
+    (B, 1, h, w): the probability, with both inputs, of the class that they decide for, minus the
+    probability of that class without depth; -1..1.
+    """
+
+    depth: Tensor
+    semantics: Tensor
+
+
 class Maps(NamedTuple):
     """
     The dense outputs of a network, at the network's own output resolution.
 
     ``depth`` is (B, 1, h, w), metres along the optical axis. ``semantics`` is (B, K, h, w), logits
     over the K classes. ``normals`` is (B, 3, h, w). What a network does not predict is None.
-    ``inputs`` are the maps that a refinement network was given.
+    ``inputs`` are the maps that a refinement network was given, ``influence`` what they do to
+    each other's output, where that was asked for.
     """
 
     depth: Tensor | None = None
     semantics: Tensor | None = None
     normals: Tensor | None = None
     inputs: Maps | None = None
+    influence: Influence | None = None

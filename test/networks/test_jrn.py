@@ -324,7 +324,7 @@ def test_mute_values_are_what_their_names_say(inputs):
     network.class_mean.copy_(torch.tensor([0.1, 0.4, 0.05, 0.3, 0.15]))
 
     def muted(modality, value):
-        result = network._mute(depth, probabilities, modality, value)
+        result = network.muted(depth, probabilities, modality, value)
         untouched = result[0 if modality == 'semantics' else 1]
         assert untouched is (depth if modality == 'semantics' else probabilities)
         return result[0 if modality == 'depth' else 1]
