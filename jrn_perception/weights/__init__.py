@@ -103,6 +103,24 @@ def resolve(weights: str, architecture: str, variant: str = '') -> Path | None:
         f'jrn_convert, or to {RANDOM!r} for a test')
 
 
+def _two(value: Any, kind: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(
+        isinstance(part, kind) for part in value)
+
+
+# What an entry of a card has to be, beyond what the rest of ``check`` finds out.
+_NUMBER = (int, float)
+_ENTRIES = {
+    'sha256': lambda value: isinstance(value, str),
+    'options': lambda value: isinstance(value, dict),
+    'input_size': lambda value: _two(value, int) and min(value) > 0,
+    'focal_length': lambda value: value is None or _two(value, _NUMBER) and min(value) > 0,
+    'depth_range': lambda value: _two(value, _NUMBER) and 0 <= value[0] < value[1],
+    'inputs': lambda value: isinstance(value, dict) and all(
+        _two(file, str) for file in value.values()),
+}
+
+
 def read_card(path: Path) -> Card:
     """Return the card beside a weights file; WeightsError if it is missing or no card."""
     file = path.with_suffix('.json')
@@ -114,6 +132,9 @@ def read_card(path: Path) -> Card:
         known = {entry.name for entry in fields(Card)}
         if set(content) - known:
             raise WeightsError(f'{file}: unknown entries {sorted(set(content) - known)}')
+        for name, value in content.items():
+            if name in _ENTRIES and not _ENTRIES[name](value):
+                raise WeightsError(f'{file}: {name} cannot be {value!r}')
         for name in ('input_size', 'depth_range', 'focal_length'):
             if content.get(name) is not None:
                 content[name] = tuple(content[name])

@@ -6,6 +6,7 @@
 from dataclasses import replace
 import json
 import pickle
+import re
 import shutil
 
 from jrn_perception import networks, weights
@@ -219,6 +220,17 @@ def test_a_card_of_another_format(file):
 def test_unknown_entries_of_a_card(file):
     edit_card(file, colour='blue', taste='sweet')
     refused(file, r"unknown entries \['colour', 'taste'\]")
+
+
+@pytest.mark.parametrize('name, value', [
+    ('sha256', 5), ('options', [1]), ('input_size', 7), ('input_size', [96]),
+    ('input_size', [0, 128]), ('input_size', [96.5, 128]), ('input_size', ['96', '128']),
+    ('focal_length', [0, 0]), ('focal_length', [100]), ('focal_length', 'long'),
+    ('depth_range', [10, 1]), ('depth_range', [-1, 10]), ('inputs', []),
+    ('inputs', {'depth': 'a.safetensors'}), ('inputs', {'depth': ['a.safetensors', 1]})])
+def test_impossible_entries_of_a_card(file, name, value):
+    edit_card(file, **{name: value})
+    refused(file, rf'jrn_cat1\.json: {name} cannot be {re.escape(repr(value))}')
 
 
 @pytest.mark.parametrize('position', [3, 2000, -1])
