@@ -50,8 +50,8 @@ class RefineRecipe:
     predicted once and kept. ``options`` are those of the network (``JRNOptions``).
     """
 
-    epochs: int = 5
-    views: int = 3
+    epochs: int = 4
+    views: int = 2
     batch_size: int = 16
     rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -67,7 +67,7 @@ class RefineRecipe:
 # serves them better than the same time from ImageNet's weights alone.
 RECIPES = {
     'hydranet': Recipe(epochs=36),
-    'depth': Recipe(epochs=10, start='hydranet', encoder_rate=1e-4, decoder_rate=4e-4),
-    'semantics': Recipe(epochs=10, start='hydranet', encoder_rate=1e-4, decoder_rate=4e-4),
+    'depth': Recipe(epochs=6, start='hydranet', encoder_rate=1e-4, decoder_rate=4e-4),
+    'semantics': Recipe(epochs=6, start='hydranet', encoder_rate=1e-4, decoder_rate=4e-4),
     'jrn': RefineRecipe(),
 }
