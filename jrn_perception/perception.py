@@ -22,7 +22,8 @@ from torch import nn, Tensor
 STRIDE = 32
 # Logits are enlarged as far towards the picture's size as this many values go, before the class is
 # decided; the rest of the way decisions are copied. Five classes fit at 640x480. All the way for
-# forty classes costs more than the network: see benchmarks/upsampling.py for what it changes.
+# forty takes 10 ms, more than all else around the network, and changes a pixel in forty:
+# benchmarks/upsampling.py.
 LOGIT_BUDGET = 2 ** 21
 
 PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16')
