@@ -12,6 +12,7 @@ import threading
 from time import monotonic
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from jrn_perception.perception import Perception
 from jrn_perception.ros.parameters import Settings
 import numpy as np
 from rclpy.node import Node
@@ -149,6 +150,19 @@ def judge(settings: Settings, statistics: Statistics, recent: Recent, wanted_for
     if statistics.camera_info_fault:
         return WARN, 'running', statistics.camera_info_fault
     return OK, 'running', 'frames flow' if recent.timings else 'waiting for the first frame'
+
+
+def identify(settings: Settings, perception: Perception) -> dict[str, object]:
+    """Return which network runs, where, and the GPU memory that it holds."""
+    return {
+        'architecture': settings.architecture,
+        'variant': settings.variant,
+        'mute': settings.mute,
+        'weights': perception.source,
+        'weights_sha256': perception.card.sha256,
+        'device': perception.device,
+        'precision': perception.precision,
+        'gpu_memory_mb': perception.gpu_memory_mb()}
 
 
 def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:

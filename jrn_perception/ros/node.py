@@ -21,6 +21,7 @@ from jrn_perception.perception import Perception
 from jrn_perception.ros import parameters, qos
 from jrn_perception.ros.diagnostics import (
     explain_silence,
+    identify,
     judge,
     key_values,
     Statistics,
@@ -306,17 +307,8 @@ class PerceptionNode(Node):
         status = DiagnosticStatus(
             level=level, name=f'{self.get_fully_qualified_name()[1:]}: perception',
             message=message, hardware_id=str(perception.device))
-        status.values = key_values({
-            'state': state,
-            'architecture': settings.architecture,
-            'variant': settings.variant,
-            'mute': settings.mute,
-            'weights': perception.source,
-            'weights_sha256': perception.card.sha256,
-            'device': perception.device,
-            'precision': perception.precision,
-            **summarise(self._statistics, recent),
-            'gpu_memory_mb': perception.gpu_memory_mb()})
+        status.values = key_values({'state': state, **identify(settings, perception),
+                                    **summarise(self._statistics, recent)})
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(array)

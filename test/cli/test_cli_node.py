@@ -77,7 +77,7 @@ def test_arguments_that_mean_nothing_are_refused(ros_domain, spawn):
     assert '--ros-args -p NAME:=VALUE' in child.output
 
 
-@pytest.mark.parametrize('module', ['rclpy', 'std_srvs'])
+@pytest.mark.parametrize('module', ['rclpy', pytest.param('std_srvs', marks=pytest.mark.slow)])
 def test_without_ros_it_says_what_to_install(module):
     code = ('import sys; sys.modules[sys.argv.pop(1)] = None; '
             'from jrn_perception.cli.node import main; sys.exit(main())')
@@ -90,6 +90,7 @@ def test_without_ros_it_says_what_to_install(module):
     assert "pip install 'jrn_perception[ros]'" in line
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_in_order(start):
     child = start(*SMALL)
     child.wait_for(READY)
@@ -115,7 +116,9 @@ def loaded(child, library):
 
 
 @pytest.mark.skipif(not Path('/proc/self/maps').exists(), reason='needs /proc, as Linux has it')
-@pytest.mark.parametrize('library', ['libtorch_cpu', '_rclpy_pybind11', 'librmw_fastrtps_cpp'])
+@pytest.mark.parametrize('library', [
+    'libtorch_cpu', pytest.param('_rclpy_pybind11', marks=pytest.mark.slow),
+    'librmw_fastrtps_cpp'])
 def test_ctrl_c_while_it_starts(start, library):
     child = start(*SMALL)
     loaded(child, library)
@@ -133,6 +136,7 @@ def test_ctrl_c_while_topics_are_made(start):
     assert 'jrn_node: ' not in child.output
 
 
+@pytest.mark.slow
 def test_sigterm_ends_it_in_order_too(start):
     child = start(*SMALL)
     child.wait_for(READY)

@@ -135,6 +135,7 @@ def test_a_load_that_fails_leaves_the_network_running(robot, tools, monkeypatch)
     assert (result.successful, result.reason) == (False, 'no room for another network')
     assert bytes(robot.ask(rgb, depth).data) == before
     assert (robot.get('architecture'), robot.get('variant')) == ('hydranet', 'nyu40')
+    assert robot.status().values['architecture'] == 'hydranet'
 
 
 def save(folder, variant='nyu40', seed=5):
