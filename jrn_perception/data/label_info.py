@@ -1,0 +1,111 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+What the ids of a label map mean: vision_msgs/LabelInfo or a json file, brought to a label set.
+
+The definitions of both messages stand here since ``rosbags`` comes without vision_msgs and
+recordings from before Iron without definitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+import json
+from pathlib import Path
+
+from jrn_perception.labels import FOLDS, LABEL_SETS, LabelSet, UNLABELLED
+import numpy as np
+
+LABEL_INFO = 'vision_msgs/msg/LabelInfo'
+VISION_CLASS = 'vision_msgs/msg/VisionClass'
+DEFINITIONS = {
+    VISION_CLASS: 'uint16 class_id\nstring class_name\n',
+    LABEL_INFO: 'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\n'
+                'float32 threshold\n',
+}
+# Names for "no class": nothing is missing where the label set does not have them.
+NO_CLASS = ('background', 'ignore', 'unknown', 'unlabeled', 'unlabelled', 'void')
+
+
+def typestore():
+    """Return a new type store of ``rosbags`` with the common types of ROS 2 and these two."""
+    from rosbags.typesys import get_types_from_msg, get_typestore, Stores
+
+    store = get_typestore(Stores.LATEST)
+    for name, text in DEFINITIONS.items():
+        store.register(get_types_from_msg(text, name))
+    return store
+
+
+def names_of(data: bytes) -> dict[int, str]:
+    """Return the names by id of a serialised LabelInfo; ValueError if it cannot be read."""
+    try:
+        msg = typestore().deserialize_cdr(data, LABEL_INFO)
+    # Cut off CDR data ends in whatever the generated code meets first.
+    except Exception as error:  # noqa: B902
+        raise ValueError(f'a {LABEL_INFO} cannot be decoded: {error}') from error
+    return {item.class_id: item.class_name for item in msg.class_map}
+
+
+def read_names(path: Path) -> dict[int, str]:
+    """Return the names by id of a json file ``{"0": "wall", ...}``; ValueError names the file."""
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        if not all(isinstance(name, str) for name in content.values()):
+            raise ValueError('a name is no text')
+        names = {int(key): name for key, name in content.items()}
+        if not names or not all(0 <= key <= UNLABELLED for key in names):
+            raise ValueError('ids are 0 to 255')
+    except OSError as error:
+        raise ValueError(f'{path}: {error.strerror}') from error
+    except (AttributeError, ValueError) as error:
+        raise ValueError(f'{path}: expected json like {{"0": "wall", "1": "floor"}} ({error})'
+                         ) from error
+    return names
+
+
+@dataclass(frozen=True)
+class Ids:
+    """
+    How the ids of a recording become those of a label set.
+
+    ``table`` is uint8 (256,), index = recorded id, 255 where the set has no such class;
+    ``missing`` are the names that the set does not have.
+    """
+
+    labels: LabelSet
+    table: np.ndarray
+    missing: tuple[str, ...]
+
+
+def match(names: dict[int, str], wanted: Iterable[LabelSet]) -> Ids:
+    """
+    Return the map to the label set that knows most of ``names``.
+
+    Of several the first: of ``wanted``, those that fold into them, all others. Upper case and
+    underscores make no difference. Raises ValueError if no set knows any.
+    """
+    wanted = list(dict.fromkeys(wanted))
+    finer = [LABEL_SETS[source] for source, target in FOLDS
+             if target in [labels.name for labels in wanted]]
+    candidates = list({labels.name: labels for labels in (
+        *wanted, *finer, *LABEL_SETS.values())}.values())
+    known = {key: _plain(name) for key, name in names.items()
+             if key != UNLABELLED and _plain(name) not in NO_CLASS}
+    counts = [sum(name in labels.names for name in known.values()) for labels in candidates]
+    if not any(counts):
+        raise ValueError(f'classes {", ".join(names.values()) or "(none)"}: no label set has any '
+                         f'of them; there are {", ".join(LABEL_SETS)}')
+    labels = candidates[counts.index(max(counts))]
+    table = np.full(256, UNLABELLED, np.uint8)
+    for key, name in known.items():
+        if key < 256 and name in labels.names:
+            table[key] = labels.names.index(name)
+    missing = [name for name in known.values() if name not in labels.names]
+    return Ids(labels, table, tuple(dict.fromkeys(missing)))
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace('_', ' ')
