@@ -5,7 +5,7 @@
 ``jrn_evaluate``: how good a network is, and how much one modality helps the other.
 
 A subcommand is a function that adds its parser, names its handler (``run``) and the extras that
-the handler imports (``needs``); ``COMMANDS`` lists them.
+the handler imports (``needs``); ``COMMANDS`` lists them. A handler may return an exit code.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import sys
 
 from jrn_perception import networks, weights
+from jrn_perception.cli.evaluate_bag import add_bag, add_record
 from jrn_perception.data.frame import Frame
 from jrn_perception.evaluation import dataset, influence, readers, report
 from jrn_perception.networks.jrn import MUTE_VALUES
@@ -32,7 +33,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand; return the exit code: 0, 2 for what the user can mend, 130 on Ctrl-C."""
+    """
+    Run a subcommand; return the exit code.
+
+    0, 2 for what the user can mend, 3 where the results are partial, 130 on Ctrl-C.
+    """
     parser = Parser('jrn_evaluate', description=__doc__.strip().splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     for add in COMMANDS:
@@ -40,13 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         _require(*options.needs)
-        options.run(options)
+        return options.run(options) or 0
     except KeyboardInterrupt:
         return 130
-    except (ModuleNotFoundError, OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         print(f'jrn_evaluate: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
-    return 0
 
 
 def add_dataset(commands) -> None:
@@ -126,7 +130,7 @@ def run_influence(options: argparse.Namespace) -> None:
               f'semantics_to_depth.png in {options.output}', markup=False)
 
 
-COMMANDS: tuple[Callable, ...] = (add_dataset, add_influence)
+COMMANDS: tuple[Callable, ...] = (add_dataset, add_influence, add_bag, add_record)
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,168 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The subcommands of ``jrn_evaluate`` that read recordings: bag and record."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+import math
+from pathlib import Path
+import sys
+
+from jrn_perception import networks
+from jrn_perception.data.recording import RecordingError
+from jrn_perception.data.writer import STORAGES
+from jrn_perception.evaluation import bag, dataset, readers, record, report
+from jrn_perception.perception import Perception, PRECISIONS
+
+PARTIAL = 3
+
+
+def add_bag(commands) -> None:
+    """Add ``jrn_evaluate bag``."""
+    parser = commands.add_parser(
+        'bag', help='metrics, drift, rates and latency on a rosbag2 recording',
+        description='Evaluate on a rosbag2 recording, without ROS. Exit code 3: the results are '
+        'partial.')
+    parser.add_argument('bag', type=Path, metavar='DIR',
+                        help='recording: its folder, or a .mcap or .db3 file')
+    parser.add_argument('--image', default='', metavar='TOPIC',
+                        help='pictures; default: the only colour topic')
+    parser.add_argument('--depth', default='', metavar='TOPIC',
+                        help='true depth: 32FC1, 16UC1 or compressedDepth; default: none')
+    parser.add_argument('--labels', default='', metavar='TOPIC',
+                        help='true labels: mono8, raw or PNG; default: none')
+    parser.add_argument('--label-map', type=Path, metavar='FILE',
+                        help='json {"0": "wall", ...}; default: the LabelInfo of the recording')
+    parser.add_argument('--tolerance', type=float, default=bag.TOLERANCE_S, metavar='S',
+                        help='between the stamps of picture and truth; default: %(default)s')
+    parser.add_argument('--label-set', default='', metavar='SET',
+                        help="label set of the comparison; default: the network's")
+    parser.add_argument('--crop', default='none', metavar='CROP',
+                        help='where truth counts: nyu, none, or y0:y1,x0:x1; default: none')
+    parser.add_argument('--cap', type=float, default=math.inf, metavar='METRES',
+                        help='ignore true depth beyond')
+    parser.add_argument('--clamp', default='', metavar='LOW:HIGH',
+                        help='metres that predicted depth is clamped to; default: the depth '
+                        "range of the network's card")
+    parser.add_argument('--confidence', type=float, default=bag.Request.confidence, metavar='P',
+                        help='labels below count as uncertain; default: %(default)s')
+    parser.add_argument('--limit', type=int, default=0, metavar='N',
+                        help='first N pictures; default: all')
+    parser.add_argument('--worst', type=int, default=bag.Request.worst, metavar='K',
+                        help='frames shown for each measure; default: %(default)s')
+    parser.add_argument('--json', type=Path, metavar='FILE',
+                        help='write the results; twice the same bytes, so without latencies')
+    parser.add_argument('--html', type=Path, metavar='FILE',
+                        help='write a report with plots, latencies and the worst frames')
+    _add_network(parser)
+    parser.set_defaults(run=run_bag, needs=('matplotlib', 'rich', 'rosbags'))
+
+
+def run_bag(options: argparse.Namespace) -> int:
+    """Evaluate on a recording."""
+    from jrn_perception.evaluation import bag_report, html, terminal
+
+    if options.label_map and not options.labels:
+        raise ValueError('--label-map needs --labels, the topic whose ids it names')
+    if not 0 <= options.confidence <= 1 or options.worst < 0:
+        raise ValueError('--confidence is from 0 to 1, --worst not below 0')
+    request = bag.Request(
+        options.image, options.depth, options.labels, options.label_map, options.tolerance,
+        dataset.Protocol(readers.parse_crop(options.crop, ''), options.cap,
+                         readers.parse_range(options.clamp) if options.clamp else None,
+                         dataset.find_label_set(options.label_set)),
+        options.confidence, options.limit, options.worst)
+    perception = _load(options)
+    evaluation = bag.evaluate_bag(perception, options.bag, request, _track('evaluating'))
+    document = bag_report.bag_document(evaluation, perception)
+    clock = bag_report.timings(evaluation)
+    if options.json:
+        report.write(document, options.json)
+    if options.html:
+        html.write_html(evaluation, document, clock, options.html)
+    bag_report.print_bag(document, clock, terminal.console())
+    return _partial(evaluation.reasons)
+
+
+def add_record(commands) -> None:
+    """Add ``jrn_evaluate record``."""
+    parser = commands.add_parser(
+        'record', help='write a recording with /depth and /semantics beside its topics')
+    parser.add_argument('bag', type=Path, metavar='BAG',
+                        help='recording: its folder, or a .mcap or .db3 file')
+    parser.add_argument('output', type=Path, metavar='OUTPUT', help='new folder')
+    parser.add_argument('--image', default='', metavar='TOPIC',
+                        help='pictures; default: the only colour topic')
+    parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
+                        help='what is copied; default: all')
+    parser.add_argument('--namespace', default='', metavar='/NAME',
+                        help='of the results; default: none')
+    parser.add_argument('--depth-encoding', default=record.DEPTH_ENCODINGS[0],
+                        choices=record.DEPTH_ENCODINGS)
+    parser.add_argument('--confidence-threshold', type=float, default=0.0, metavar='P',
+                        help='labels that are less probable become 255; default: %(default)s')
+    parser.add_argument('--storage', default=STORAGES[0], choices=STORAGES,
+                        help='default: %(default)s; sqlite3 for a Humble without its plug-in')
+    _add_network(parser)
+    parser.set_defaults(run=run_record, needs=('rich', 'rosbags'))
+
+
+def run_record(options: argparse.Namespace) -> int:
+    """Write a recording with results."""
+    written = record.record(
+        _load(options), options.bag, options.output, options.topics, options.image,
+        options.namespace, options.depth_encoding, options.confidence_threshold, options.storage,
+        _track('recording'))
+    for topic in written.left_out:
+        print(f'jrn_evaluate: {topic} was not copied: the recording does not define its type, '
+              'which is none of the common ones', file=sys.stderr)
+    if not written.frames:
+        raise RecordingError(f'{options.bag}: no picture has results: '
+                             f'{"; ".join(written.reasons) or "there are none"}')
+    print(f'{options.output}: results for {written.frames} pictures; topics '
+          f'{", ".join(written.topics)}')
+    return _partial(written.reasons)
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--architecture', default='jrn', choices=networks.ARCHITECTURES)
+    parser.add_argument('--variant', default='', help='default: the first of the architecture')
+    parser.add_argument('--weights', default='', metavar='FILE',
+                        help='a safetensors file, or random; default: the shipped ones')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:N')
+    parser.add_argument('--precision', default='auto', choices=PRECISIONS)
+    parser.add_argument('--height', type=int, default=0, help='of the network input; default: '
+                        'as trained')
+    parser.add_argument('--width', type=int, default=0, help='likewise')
+
+
+def _load(options: argparse.Namespace) -> Perception:
+    perception = Perception.load(
+        options.architecture, options.variant, weights_file=options.weights,
+        device=options.device, precision=options.precision, height=options.height,
+        width=options.width)
+    # So that the first frame's latency is not that of the allocations.
+    perception.warm_up()
+    return perception
+
+
+def _partial(reasons: list[str]) -> int:
+    for reason in reasons:
+        print(f'jrn_evaluate: partial: {reason}', file=sys.stderr)
+    return PARTIAL if reasons else 0
+
+
+def _track(title: str) -> bag.Track:
+    from rich.console import Console
+    from rich.progress import track
+
+    out = Console(stderr=True)
+
+    def wrap(items: Iterable, total: int) -> Iterable:
+        return track(items, title, total=total, console=out, transient=True,
+                     disable=not out.is_terminal)
+
+    return wrap

@@ -1,0 +1,45 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""How much a prediction changes from one frame to the next: what needs no ground truth."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Drift(NamedTuple):
+    """
+    Between consecutive frames, NaN where it is not known.
+
+    ``labels``: share of the pixels whose class changes. ``depth``: median over pixels of
+    ``|d_t - d_(t-1)| / d_(t-1)``. Both hold the camera's own motion: compare networks on one
+    recording, not recordings.
+    """
+
+    labels: float = float('nan')
+    depth: float = float('nan')
+
+
+def drift(depth: np.ndarray | None, labels: np.ndarray | None,
+          previous_depth: np.ndarray | None, previous_labels: np.ndarray | None) -> Drift:
+    """
+    Return the drift of metres and class ids, (H, W) each, None for what there is not.
+
+    Pixels whose depth is not finite in both frames do not count. Frames of two sizes have none.
+    """
+    labels_change = depth_change = float('nan')
+    if _comparable(labels, previous_labels):
+        labels_change = np.count_nonzero(labels != previous_labels) / labels.size
+    if _comparable(depth, previous_depth):
+        with np.errstate(invalid='ignore', divide='ignore'):
+            change = np.abs(depth - previous_depth) / previous_depth
+        change = change[np.isfinite(change)]
+        depth_change = float(np.median(change)) if change.size else depth_change
+    return Drift(labels_change, depth_change)
+
+
+def _comparable(new: np.ndarray | None, old: np.ndarray | None) -> bool:
+    return new is not None and old is not None and new.shape == old.shape

@@ -1,0 +1,134 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Messages of one topic with those of others that are nearest by the stamps in their headers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+import struct
+from typing import Generic, NamedTuple, TypeVar
+
+Message = TypeVar('Message')
+
+
+class Stamped(NamedTuple, Generic[Message]):
+    """A message and when it was taken: the stamp of its header, ns; ``topic`` it came on."""
+
+    topic: str
+    stamp_ns: int
+    message: Message
+
+
+class Match(NamedTuple, Generic[Message]):
+    """A message and its partner from each other topic, None where none is near enough."""
+
+    message: Stamped[Message]
+    partners: Mapping[str, Stamped[Message] | None]
+
+
+class BackwardsError(ValueError):
+    """A stamp that is earlier than the one before on its topic; one line that says where."""
+
+
+def stamp_of(data: bytes) -> int:
+    """Return the stamp, ns, of a CDR message that begins with a header; ValueError."""
+    if len(data) < 12:
+        raise ValueError(f'{len(data)} bytes are no message with a header')
+    # Byte 1 of the encapsulation: odd is little-endian.
+    seconds, nanoseconds = struct.unpack_from('<iI' if data[1] & 1 else '>iI', data, 4)
+    return seconds * 10**9 + nanoseconds
+
+
+def written(stamp_ns: int) -> str:
+    """Return a stamp in seconds, with all nine digits."""
+    return f'{stamp_ns // 10**9}.{stamp_ns % 10**9:09d}'
+
+
+class Pairing(Generic[Message]):
+    """
+    Pairs a stream of messages, with memory for no more than what still waits.
+
+    ``add`` each message in the order of reception, then ``end``; both return the matches that are
+    decided, in the order of the leading topic. A partner is the message of its topic whose stamp
+    is nearest, at most ``tolerance_ns`` away, the earlier of two; one may serve several. A message
+    waits for its partners until one with a stamp not before its own arrives, or until anything
+    comes that is ``patience_ns`` later.
+    """
+
+    def __init__(self, leader: str, others: Sequence[str], tolerance_ns: int,
+                 patience_ns: int = 2 * 10**9):
+        if tolerance_ns < 0:
+            raise ValueError(f'tolerance {tolerance_ns / 1e9} s: not below zero')
+        self._leader, self._tolerance = leader, tolerance_ns
+        self._patience = max(patience_ns, tolerance_ns)
+        self._waiting: deque[Stamped[Message]] = deque()
+        self._candidates: dict[str, deque[Stamped[Message]]] = {
+            topic: deque() for topic in others}
+        self._last: dict[str, int] = {}
+
+    def add(self, stamped: Stamped[Message]) -> list[Match[Message]]:
+        """
+        Return the matches that this message decides.
+
+        Raises BackwardsError if its stamp is earlier than the last of its topic: the nearest of a
+        clock that jumps is ambiguous.
+        """
+        topic, stamp, _ = stamped
+        last = self._last.get(topic, stamp)
+        if stamp < last:
+            raise BackwardsError(f'{topic}: stamp {written(stamp)} goes back by '
+                                 f'{(last - stamp) / 1e9:.3f} s')
+        self._last[topic] = stamp
+        if topic == self._leader:
+            self._waiting.append(stamped)
+        else:
+            self._candidates[topic].append(stamped)
+        decided = []
+        while self._waiting and self._is_decided(self._waiting[0].stamp_ns):
+            decided.append(self._match(self._waiting.popleft()))
+        self._forget()
+        return decided
+
+    def end(self) -> list[Match[Message]]:
+        """Return the matches of all that still waits."""
+        decided = [self._match(stamped) for stamped in self._waiting]
+        self._waiting.clear()
+        return decided
+
+    def _is_decided(self, stamp: int) -> bool:
+        return max(self._last.values()) - stamp > self._patience or all(
+            self._last.get(topic, stamp - 1) >= stamp for topic in self._candidates)
+
+    def _match(self, stamped: Stamped[Message]) -> Match[Message]:
+        def distance(candidate: Stamped[Message]) -> int:
+            return abs(candidate.stamp_ns - stamped.stamp_ns)
+
+        partners = {}
+        for topic, candidates in self._candidates.items():
+            nearest = min(candidates, key=distance, default=None)
+            near = nearest is not None and distance(nearest) <= self._tolerance
+            partners[topic] = nearest if near else None
+        return Match(stamped, partners)
+
+    def _forget(self) -> None:
+        """Drop the candidates that no message, waiting or to come, can be nearest to."""
+        leader = self._waiting[0].stamp_ns if self._waiting else self._last.get(self._leader, 0)
+        for topic, candidates in self._candidates.items():
+            # While the leading topic is silent, what is too old by then has to go as well.
+            floor = max(leader, self._last.get(topic, 0) - self._patience) - self._tolerance
+            while candidates and candidates[0].stamp_ns < floor:
+                candidates.popleft()
+
+
+def pair(messages: Iterable[Stamped[Message]], pairing: Pairing[Message]
+         ) -> Iterator[Match[Message]]:
+    """Yield the matches of a whole stream; what still waits when it breaks off comes as well."""
+    try:
+        for stamped in messages:
+            yield from pairing.add(stamped)
+    except BackwardsError:
+        yield from pairing.end()
+        raise
+    yield from pairing.end()

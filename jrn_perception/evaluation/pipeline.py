@@ -1,0 +1,56 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Work done ahead in threads, its results in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from typing import Generic, TypeVar
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
+
+
+class _Done(Generic[Item]):
+    """What needs no work, in the place of a future."""
+
+    def __init__(self, item: Item):
+        self._item = item
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> Item:
+        return self._item
+
+
+def ahead(function: Callable[[Item], Result], items: Iterable[Item], pool: Executor, limit: int,
+          wanted: Callable[[Item], bool] = lambda item: True) -> Iterator[Result]:
+    """
+    Yield ``function(item)`` in the order of ``items``, at most ``limit`` of them begun ahead.
+
+    An item that is not ``wanted`` goes through as it is, in its place. What ``function`` raises is
+    raised here. When the consumer stops early, what is begun is finished and dropped.
+    """
+    pending: deque[Future | _Done] = deque()
+    running = 0
+    try:
+        for item in items:
+            if wanted(item):
+                pending.append(pool.submit(function, item))
+                running += 1
+            else:
+                pending.append(_Done(item))
+            while pending and (running > limit or isinstance(pending[0], _Done)):
+                first = pending.popleft()
+                running -= not isinstance(first, _Done)
+                yield first.result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            if isinstance(future, Future):
+                future.cancel()

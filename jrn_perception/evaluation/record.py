@@ -1,0 +1,174 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""A recording with a network's results beside what was recorded, for any viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+import os
+from pathlib import Path
+from typing import Any
+
+from jrn_perception.data.image_encodings import (
+    BadImage,
+    compressed_to_rgb,
+    to_millimetres,
+    to_rgb,
+)
+from jrn_perception.data.label_info import LABEL_INFO
+from jrn_perception.data.recording import IMAGE, Record, Recording, RecordingError
+from jrn_perception.data.writer import check_free, copy_header, Writer
+from jrn_perception.evaluation.pipeline import ahead
+from jrn_perception.networks.maps import Maps
+from jrn_perception.perception import limit_depth, limit_labels, Perception
+from torch import Tensor
+
+DEPTH_ENCODINGS = ('32FC1', '16UC1')
+RESULTS = ('depth', 'semantics', 'label_info')
+Track = Callable[[Iterable, int], Iterable]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """
+    What was written.
+
+    ``topics`` are all of the new recording, ``frames`` the pictures with results; ``reasons`` why
+    it is partial; ``left_out`` are topics whose definition nobody knows.
+    """
+
+    topics: list[str]
+    frames: int
+    reasons: list[str]
+    left_out: list[str]
+
+
+class _Step:
+    """A record on its way: copied as it is, and followed by messages if it is a picture."""
+
+    def __init__(self, record: Record):
+        self.record = record
+        self.msg: Any = None
+        self.size = (0, 0)
+        self.tensor: Tensor | None = None
+        self.maps: Maps | None = None
+        self.fault = ''
+        self.messages: dict[str, Any] = {}
+
+
+class _Recorder:
+    def __init__(self, perception: Perception, recording: Recording, writer: Writer,
+                 image: str, namespace: str, depth_encoding: str, threshold: float):
+        self._perception, self._recording, self._writer = perception, recording, writer
+        self._image, self._encoding, self._threshold = image, depth_encoding, threshold
+        self.depth, self.semantics, self.label_info = (
+            f'{namespace}/{name}' for name in RESULTS)
+        self.stopped = ''
+
+    def is_picture(self, record: Record) -> bool:
+        return record.topic.name == self._image
+
+    def records(self, topics: Collection[str]) -> Iterator[_Step]:
+        """Yield what comes before the recording breaks off."""
+        try:
+            for record in self._recording.records(topics):
+                yield _Step(record)
+        except RecordingError as error:
+            self.stopped = str(error)
+
+    def decode(self, step: _Step) -> _Step:
+        try:
+            step.msg = self._recording.decode(step.record)
+            raw = step.record.topic.msgtype == IMAGE
+            rgb = to_rgb(step.msg) if raw else compressed_to_rgb(step.msg)
+        except (BadImage, RecordingError) as error:
+            step.fault = f'{self._image} at {step.record.stamp_ns} ns: {error}'
+            return step
+        step.size, step.tensor = rgb.shape[:2], self._perception.preprocess(rgb)
+        return step
+
+    def infer(self, step: _Step) -> _Step:
+        if step.tensor is not None:
+            step.maps, step.tensor = self._perception.infer(step.tensor), None
+        return step
+
+    def encode(self, step: _Step) -> _Step:
+        prediction = self._perception.postprocess(step.maps, step.size)
+        header = copy_header(self._writer, step.msg)
+        if prediction.depth is not None:
+            depth = limit_depth(prediction.depth, *self._perception.card.depth_range)
+            if self._encoding == '16UC1':
+                depth = to_millimetres(depth)
+            step.messages[self.depth] = self._writer.image(header, depth, self._encoding)
+        if prediction.labels is not None:
+            labels = limit_labels(prediction, self._threshold)
+            step.messages[self.semantics] = self._writer.image(header, labels, 'mono8')
+        step.maps = step.msg = None
+        return step
+
+
+def record(perception: Perception, path: Path | str, output: Path | str,
+           topics: Collection[str] = (), image: str = '', namespace: str = '',
+           depth_encoding: str = '32FC1', confidence_threshold: float = 0.0,
+           storage: str = 'mcap', track: Track = lambda items, total: items) -> Recorded:
+    """
+    Write a recording with ``depth`` and ``semantics`` beside the recorded topics.
+
+    ``topics`` are copied undecoded, all if empty; the results, with the header of their picture
+    and its time of reception, go below ``namespace``, with a latched ``label_info``. Depth is
+    32FC1 (m, NaN = invalid) or 16UC1 (mm, 0); labels below ``confidence_threshold`` are 255.
+    Pictures that cannot be decoded are copied and have no results. Raises ValueError
+    (RecordingError among them) of one line.
+    """
+    if depth_encoding not in DEPTH_ENCODINGS:
+        raise ValueError(f'depth encoding {depth_encoding!r}: choose from '
+                         f'{", ".join(DEPTH_ENCODINGS)}')
+    if namespace and not namespace.startswith('/'):
+        raise ValueError(f'namespace {namespace!r}: begins with /')
+    with Recording(path) as recording:
+        picture = recording.image_topic(image)
+        copied = [recording.topic(name).name for name in topics] or list(recording.topics)
+        namespace = namespace.rstrip('/')
+        check_free(recording, [f'{namespace}/{name}' for name in RESULTS], copied)
+        with Writer(output, storage) as writer:
+            recorder = _Recorder(perception, recording, writer, picture.name, namespace,
+                                 depth_encoding, confidence_threshold)
+            return _write(recorder, recording, writer, perception, copied, picture, track)
+
+
+def _write(recorder: _Recorder, recording: Recording, writer: Writer, perception: Perception,
+           copied: list[str], picture: Any, track: Track) -> Recorded:
+    left_out = writer.add_copy(recording.path, copied)
+    labels = perception.label_set
+    if labels:
+        writer.add(recorder.label_info, LABEL_INFO, latched=True)
+        header = writer.header(recording.start_ns, '')
+        writer.write(recorder.label_info, recording.start_ns, writer.label_info(header, labels))
+    frames, faults, first = 0, 0, ''
+    needed = list(dict.fromkeys([*(name for name in copied if name not in left_out),
+                                 picture.name]))
+    workers = max(2, os.cpu_count() or 2)
+    with ThreadPoolExecutor(workers) as pool:
+        decoded = ahead(recorder.decode, recorder.records(needed), pool, 2 * workers,
+                        lambda step: recorder.is_picture(step.record))
+        inferred = map(recorder.infer, track(decoded, sum(
+            recording.topics[name].count for name in needed)))
+        for step in ahead(recorder.encode, inferred, pool, 2 * workers,
+                          lambda step: step.maps is not None):
+            stamp = step.record.stamp_ns
+            if step.record.topic.name in writer.topics:
+                writer.write_copy(step.record.topic.name, stamp, step.record.data)
+            for topic, msg in step.messages.items():
+                if topic not in writer.topics:
+                    writer.add(topic, IMAGE)
+                writer.write(topic, stamp, msg)
+            frames += bool(step.messages)
+            faults += bool(step.fault)
+            first = first or step.fault
+    reasons = [recorder.stopped] if recorder.stopped else []
+    if faults:
+        reasons.append(f'{faults} pictures have no results, the first: {first}')
+    return Recorded(writer.topics, frames, reasons, left_out)

@@ -1,0 +1,60 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Work ahead: in order, in other threads, never too far, and with the first error."""
+
+from concurrent.futures import ThreadPoolExecutor
+import threading
+
+from jrn_perception.evaluation.pipeline import ahead
+import pytest
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def test_results_come_in_order_from_other_threads(pool):
+    first_may_end = threading.Event()
+    threads = set()
+
+    def work(item):
+        threads.add(threading.get_ident())
+        if item == 0:
+            assert first_may_end.wait(10)
+        if item == 1:
+            first_may_end.set()  # Item 1 is done while item 0 still runs.
+        return item * 2
+
+    assert list(ahead(work, range(20), pool, 4)) == list(range(0, 40, 2))
+    assert threading.get_ident() not in threads
+
+
+def test_no_more_than_the_limit_is_begun_ahead(pool):
+    taken = []
+
+    def source():
+        for item in range(10):
+            taken.append(item)
+            yield item
+
+    results = ahead(lambda item: item, source(), pool, 3)
+    assert next(results) == 0 and len(taken) == 4
+    assert next(results) == 1 and len(taken) == 5
+
+
+def test_what_is_not_wanted_keeps_its_place_and_costs_nothing(pool):
+    items = [1, 'a', 'b', 2, 'c', 3, 'd']
+    found = ahead(lambda item: item * 10, items, pool, 1, lambda item: isinstance(item, int))
+    assert list(found) == [10, 'a', 'b', 20, 'c', 30, 'd']
+    only = ahead(None, iter(['a', 'b']), pool, 1, lambda item: False)
+    assert next(only) == 'a'
+
+
+def test_an_error_is_raised_in_its_place(pool):
+    results = ahead(lambda item: 1 // item, [1, 1, 0, 1], pool, 2)
+    assert [next(results), next(results)] == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
