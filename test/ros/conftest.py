@@ -208,7 +208,7 @@ class Robot:
 
     # What an operator does and sees.
 
-    def set(self, **values):
+    def configure(self, **values):
         """Set parameters as `ros2 param set` does, all at once; return the result."""
         from rcl_interfaces.srv import SetParametersAtomically
         return self._call(SetParametersAtomically, 'set_parameters_atomically',

@@ -221,7 +221,7 @@ def test_a_late_joiner_gets_the_labels_as_a_parameter(robot, tools):
     for values, names in (({'architecture': 'jrn'}, labels.NYU5.names),
                           ({'architecture': 'hydranet', 'variant': 'kitti6'},
                            labels.KITTI6.names)):
-        assert robot.set(**values).successful
+        assert robot.configure(**values).successful
         robot.wait_for(lambda names=names: robot.get('labels') == list(names), 'the labels')
         assert robot.get('variant') == values.get('variant', 'sum60')
 
@@ -240,7 +240,7 @@ def test_a_late_joiner_gets_label_info(robot):
             message.class_map)))
         return tuple(entry.class_name for entry in message.class_map)
     assert names() == labels.NYU40.names
-    assert robot.set(architecture='jrn').successful
+    assert robot.configure(architecture='jrn').successful
     robot.wait_for(lambda: len(robot.get('labels')) == 5)
     assert names() == labels.NYU5.names
 
@@ -259,7 +259,7 @@ def test_without_a_subscriber_the_network_rests_unless_told_otherwise(robot, too
     status = robot.status(lambda status: status.arrived)
     assert (status.values['state'], status.count['frames_processed']) == ('idle', 0)
     assert not sizes
-    assert robot.set(lazy=False).successful
+    assert robot.configure(lazy=False).successful
     robot.send(tools.picture())
     status = robot.status(lambda status: status.count['frames_processed'])
     assert (status.values['state'], status.count['frames_processed']) == ('running', 1)

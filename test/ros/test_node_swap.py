@@ -68,7 +68,7 @@ def gate(monkeypatch):
 def set_beside(robot, **values):
     """Set parameters on a thread; return it and the list that the result comes into."""
     results = []
-    thread = threading.Thread(target=lambda: results.append(robot.set(**values)))
+    thread = threading.Thread(target=lambda: results.append(robot.configure(**values)))
     thread.start()
     return thread, results
 
@@ -91,7 +91,7 @@ def test_swaps_under_load_lose_no_frame_and_mix_no_networks(robot, tools):
     with Stream(robot, rgb, labels, confidence) as stream:
         for architecture, variant in NETWORKS[1:] + NETWORKS[:1]:
             stream.more()
-            assert robot.set(architecture=architecture, variant=variant).successful
+            assert robot.configure(architecture=architecture, variant=variant).successful
         stream.more()
     assert stamps(labels) == stamps(confidence) == stream.sent
     seen = [(bytes(a.data), bytes(b.data)) for a, b in zip(labels, confidence)]
@@ -131,7 +131,7 @@ def test_a_load_that_fails_leaves_the_network_running(robot, tools, monkeypatch)
     def fail(*arguments, **options):
         raise MemoryError('no room for another network')
     monkeypatch.setattr(Perception, 'load', fail)
-    result = robot.set(architecture='jrn')
+    result = robot.configure(architecture='jrn')
     assert (result.successful, result.reason) == (False, 'no room for another network')
     assert bytes(robot.ask(rgb, depth).data) == before
     assert (robot.get('architecture'), robot.get('variant')) == ('hydranet', 'nyu40')
@@ -187,7 +187,7 @@ def test_weights_that_cannot_be_used_are_refused_and_frames_go_on(robot, tools, 
     depth = robot.listen('depth')
     with Stream(robot, tools.picture(seed=3), depth) as stream:
         stream.more()
-        result = robot.set(**values)
+        result = robot.configure(**values)
         stream.more()
     assert not result.successful
     assert reason in result.reason
@@ -204,6 +204,6 @@ def test_weights_that_cannot_be_used_are_refused_and_frames_go_on(robot, tools, 
 def test_variant_and_weights_that_belong_together_are_set_together(robot, tools, tmp_path):
     robot.start()
     file = str(save(tmp_path, 'kitti6'))
-    assert not robot.set(variant='kitti6', weights=str(save(tmp_path))).successful
-    assert robot.set(variant='kitti6', weights=file).successful
+    assert not robot.configure(variant='kitti6', weights=str(save(tmp_path))).successful
+    assert robot.configure(variant='kitti6', weights=file).successful
     assert (robot.get('weights'), len(robot.get('labels'))) == (file, 6)

@@ -131,8 +131,8 @@ class Shown:
     def array(self):
         return self.tools.array_of(self.robot.ask(self.rgb, self.inbox))
 
-    def set(self, **values):
-        result = self.robot.set(**values)
+    def configure(self, **values):
+        result = self.robot.configure(**values)
         assert result.successful, result.reason
 
     def library(self, architecture='hydranet', variant='', *mute, **options):
@@ -151,7 +151,7 @@ def differ(one, other):
 def architecture(robot, tools):
     shown = Shown(robot, tools, 'semantics')
     assert np.array_equal(shown.array(), shown.library().labels)
-    shown.set(architecture='jrn')
+    shown.configure(architecture='jrn')
     assert np.array_equal(shown.array(), shown.library('jrn').labels)
     assert robot.status().values['architecture'] == 'jrn'
 
@@ -159,7 +159,7 @@ def architecture(robot, tools):
 def variant(robot, tools):
     shown = Shown(robot, tools, 'semantics', variant='kitti6')
     assert np.array_equal(shown.array(), shown.library(variant='kitti6').labels)
-    shown.set(variant='nyu40_kitti6')
+    shown.configure(variant='nyu40_kitti6')
     assert np.array_equal(shown.array(), shown.library(variant='nyu40_kitti6').labels)
     assert robot.status().values['variant'] == 'nyu40_kitti6'
 
@@ -168,7 +168,7 @@ def mute(robot, tools):
     shown = Shown(robot, tools, 'confidence', architecture='jrn')
     answers = []
     for modality in ('none', 'depth', 'semantics'):
-        shown.set(mute=modality)
+        shown.configure(mute=modality)
         answers.append(shown.array())
         assert np.array_equal(answers[-1], shown.library('jrn', '', modality).confidence)
     assert all(differ(answers[i], answers[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
@@ -179,7 +179,7 @@ def mute_value(robot, tools):
     shown = Shown(robot, tools, 'confidence', architecture='jrn', mute='depth')
     answers = []
     for value in ('zero', 'mean', 'noise'):
-        shown.set(mute_value=value)
+        shown.configure(mute_value=value)
         answers.append(shown.array())
         assert np.array_equal(answers[-1], shown.library('jrn', '', 'depth', value).confidence)
     assert all(differ(answers[i], answers[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
@@ -191,7 +191,7 @@ def weights_(robot, tools, folder):
     card = weights.save(loaded.network, loaded.card, file)
     shown = Shown(robot, tools, 'confidence')
     first = shown.array()
-    shown.set(weights=str(file))
+    shown.configure(weights=str(file))
     second = shown.array()
     assert differ(first, second)
     assert np.array_equal(second, shown.library(weights_file=str(file)).confidence)
@@ -251,14 +251,14 @@ def min_depth(robot, tools):
     shown = Shown(robot, tools, 'depth')
     full = shown.array()
     assert not np.isnan(full).any()
-    shown.set(min_depth=float(np.median(full)))
+    shown.configure(min_depth=float(np.median(full)))
     assert np.array_equal(np.isnan(shown.array()), full < np.median(full))
 
 
 def max_depth(robot, tools):
     shown = Shown(robot, tools, 'depth')
     full = shown.array()
-    shown.set(max_depth=float(np.median(full)))
+    shown.configure(max_depth=float(np.median(full)))
     assert np.array_equal(np.isnan(shown.array()), full > np.median(full))
 
 
@@ -267,7 +267,7 @@ def confidence_threshold(robot, tools):
     full, confidence = shown.array(), shown.library().confidence
     assert not (full == labels.UNLABELLED).any()
     threshold = float(np.median(confidence))
-    shown.set(confidence_threshold=threshold)
+    shown.configure(confidence_threshold=threshold)
     assert np.array_equal(shown.array(), np.where(confidence >= threshold, full, 255))
 
 
@@ -277,7 +277,7 @@ def enabled(robot, tools):
     status = robot.status(lambda status: status.arrived == 1)
     assert (status.level, status.values['state']) == (0, 'disabled')
     assert 'enable' in status.message
-    shown.set(enabled=True)
+    shown.configure(enabled=True)
     shown.array()
     assert robot.enable(False).success
     assert robot.get('enabled') is False
@@ -295,7 +295,7 @@ def lazy(robot, tools):
     robot.camera()
     robot.send(tools.picture())
     robot.status(lambda status: status.count['frames_processed'] == 1)
-    assert robot.set(lazy=True).successful
+    assert robot.configure(lazy=True).successful
     robot.send(tools.picture())
     status = robot.status(lambda status: status.arrived == 2)
     assert status.values['state'] == 'idle'
@@ -312,12 +312,12 @@ def max_rate(robot, tools):
         robot.send(shown.rgb)
     robot.status(lambda status: status.arrived == 4)
     # A change holds for the next frame, not only after the old limit's thousand seconds.
-    shown.set(max_rate=1000)
+    shown.configure(max_rate=1000)
     shown.array()
-    shown.set(max_rate=0.001)
+    shown.configure(max_rate=0.001)
     shown.array()
     robot.send(shown.rgb)
-    shown.set(max_rate=0)
+    shown.configure(max_rate=0)
     shown.array()
     assert len(shown.inbox) == 4
     # What the limit holds back is not called dropped: the network is not too slow.
@@ -332,14 +332,14 @@ def max_age(robot, tools):
     assert 's old, max_age is 100' in robot.warnings('/image')[0]
     robot.ask(shown.rgb, shown.inbox, stamp_ns=now - 50 * second)
     shown.start(max_age=100)
-    shown.set(max_age=0)
+    shown.configure(max_age=0)
     robot.ask(shown.rgb, shown.inbox, stamp_ns=now - 1000 * second)
 
 
 def overlay_alpha(robot, tools):
     shown = Shown(robot, tools, 'overlay')
     for alpha in (0.5, 0.0, 1.0):
-        shown.set(overlay_alpha=alpha)
+        shown.configure(overlay_alpha=alpha)
         expected = drawing.overlay(shown.rgb, shown.library().labels, labels.NYU40, alpha)
         assert np.array_equal(shown.array(), expected)
         assert np.array_equal(expected, shown.rgb) == (alpha == 0)
@@ -349,7 +349,7 @@ def depth_colormap(robot, tools):
     shown = Shown(robot, tools, 'depth_color')
     answers = []
     for name in drawing.COLORMAPS:
-        shown.set(depth_colormap=name)
+        shown.configure(depth_colormap=name)
         answers.append(shown.array())
         assert np.array_equal(answers[-1], drawing.colourise_depth(
             shown.library().depth, *weights.Card('jrn', 'sum60').depth_range, name))
@@ -363,23 +363,23 @@ def max_processing_time_ms(robot, tools):
     status = robot.status(lambda status: status.count['frames_processed'])
     assert status.level == 1
     assert 'max_processing_time_ms (0)' in status.message
-    shown.set(max_processing_time_ms=60_000)
+    shown.configure(max_processing_time_ms=60_000)
     assert robot.status(lambda status: status.level == 0).message == 'frames flow'
 
 
 def max_silence_s(robot, tools):
     shown = Shown(robot, tools, 'depth', max_silence_s=3600)
     assert robot.status(lambda status: status.values['state'] == 'running').level == 0
-    shown.set(max_silence_s=0.1)
+    shown.configure(max_silence_s=0.1)
     assert robot.status(lambda status: status.values['state'] == 'silent').level == 2
-    shown.set(max_silence_s=3600)
+    shown.configure(max_silence_s=3600)
     assert robot.status(lambda status: status.values['state'] == 'running').level == 0
 
 
 def labels_(robot, tools):
     robot.start()
     names = robot.get('labels')
-    result = robot.set(labels=['wall'])
+    result = robot.configure(labels=['wall'])
     assert not result.successful
     assert 'set by the node' in result.reason
     assert robot.get('labels') == names
@@ -424,7 +424,7 @@ def test_a_refusal_disturbs_nothing(robot, tools, case):
     shown = Shown(robot, tools, 'confidence')
     before = shown.array()
     known = {name: robot.get(name) for name in values if name in BY_NAME}
-    result = robot.set(**values)
+    result = robot.configure(**values)
     assert not result.successful
     assert reason in result.reason
     assert '\n' not in result.reason
@@ -455,7 +455,7 @@ def test_a_wrong_start_is_refused_in_one_line(robot, case):
 
 def test_an_integer_sets_a_float_at_start_and_later(robot):
     robot.start(max_rate=5)
-    assert robot.set(max_age=3).successful
+    assert robot.configure(max_age=3).successful
     assert robot.node.get_parameter('max_rate').value == 5
 
 
