@@ -18,6 +18,8 @@ PIP_EXTRA ?=
 # A folder of pictures for the demo, options for pytest.
 IMAGES ?=
 PYTEST ?=
+# Where the sample recording goes.
+SAMPLE ?= runs/sample
 # The NYU frames to evaluate on.
 JRN_DATA ?= ../shared/data
 NYU := $(JRN_DATA)/nyuv2
@@ -83,6 +85,10 @@ build: $(READY)  ## Build with colcon in .colcon/
 .PHONY: benchmark
 benchmark: $(READY)  ## Print the ratios of benchmarks/
 	$(RUN) for script in benchmarks/*.py; do echo "== $$script"; python "$$script" || exit 1; done
+
+.PHONY: sample
+sample: $(READY)  ## Draw the sample recording: 10 s of camera, depth and labels (SAMPLE=folder)
+	test -e '$(SAMPLE)' || ($(RUN) python -m jrn_perception.data.sample '$(SAMPLE)')
 
 .PHONY: evaluate
 evaluate: $(READY)  ## Measure the shipped weights on the NYU frames (JRN_DATA=folder)

@@ -1,0 +1,119 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Whether `jrn_evaluate bag` keeps the network busy, and whether its memory grows.
+
+The wall time of an evaluation over the time that the network alone takes for the same pictures,
+with and without ground truth; the pairs take turns in one run, so that the ratio holds on a
+machine that does other things too. Then the resident memory over a recording of that length.
+
+    python benchmarks/bag.py [--frames 40] [--rounds 3] [--long 1000] [--weights random]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+import os
+from pathlib import Path
+import statistics
+import tempfile
+import time
+
+from jrn_perception.data import sample
+from jrn_perception.data.recording import Recording
+from jrn_perception.data.writer import Writer
+from jrn_perception.evaluation.bag import evaluate_bag, Request
+from jrn_perception.perception import Perception
+
+TRUTH = {'depth': sample.DEPTH_TOPIC, 'labels': sample.LABEL_TOPIC}
+
+
+def network_alone(perception: Perception, path: Path) -> float:
+    """Return the seconds that the network takes for all pictures, one after the other."""
+    seconds = 0.0
+    with Recording(path) as recording:
+        for frame in recording.frames():
+            image = perception.preprocess(frame.rgb)
+            start = time.perf_counter()
+            perception.infer(image)
+            seconds += time.perf_counter() - start
+    return seconds
+
+
+def busy(perception: Perception, path: Path, rounds: int) -> None:
+    """Print wall over network time."""
+    ratios: dict[str, list[float]] = {'without ground truth': [], 'with ground truth': []}
+    perception.warm_up()
+    for _ in range(rounds):
+        for (name, found), truth in zip(ratios.items(), ({}, TRUTH)):
+            alone = network_alone(perception, path)
+            evaluation = evaluate_bag(perception, path, Request(**truth))
+            found.append(evaluation.wall_s / alone)
+            print(f'  {name}: wall {evaluation.wall_s:.2f} s, network in it '
+                  f'{evaluation.network_s:.2f} s, network alone {alone:.2f} s')
+    for name, found in ratios.items():
+        print(f'{name}: wall / network alone {statistics.median(found):.2f} (median of {rounds})')
+
+
+def lengthen(path: Path, output: Path, frames: int) -> None:
+    """Write a recording of the same messages, again and again, with stamps that go on."""
+    with Recording(path) as recording, Writer(output) as writer:
+        writer.add_copy(path, list(recording.topics))
+        records = list(recording.records())
+        count = recording.topics[sample.IMAGE_TOPIC].count
+        span = recording.duration_ns + 10**8
+        for turn in range(-(-frames // count)):
+            for record in records:
+                if turn and record.topic.name == sample.LABEL_INFO_TOPIC:
+                    continue
+                stamp = record.stamp_ns + turn * span
+                data = bytearray(record.data)
+                # Little-endian CDR: 4 bytes of encapsulation, then the stamp of the header.
+                data[4:8] = (stamp // 10**9).to_bytes(4, 'little')
+                data[8:12] = (stamp % 10**9).to_bytes(4, 'little')
+                writer.write_copy(record.topic.name, stamp, bytes(data))
+
+
+def memory(options: argparse.Namespace, path: Path) -> None:
+    """Print resident memory after a tenth of the recording and at its end."""
+    perception = Perception.load(options.architecture, weights_file=options.weights,
+                                 device=options.device, height=64, width=96)
+    sizes = []
+
+    def track(items: Iterable, total: int) -> Iterator:
+        for index, item in enumerate(items, 1):
+            if index in (total // 10, total):
+                pages = int(Path('/proc/self/statm').read_text().split()[1])
+                sizes.append(pages * os.sysconf('SC_PAGE_SIZE') / 2 ** 20)
+            yield item
+
+    evaluation = evaluate_bag(perception, path, Request(**TRUTH), track)
+    print(f'resident after {evaluation.totals.frames // 10} frames {sizes[0]:.0f} MiB, after '
+          f'{evaluation.totals.frames} frames {sizes[1]:.0f} MiB: ratio {sizes[1] / sizes[0]:.3f}')
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    parser.add_argument('--frames', type=int, default=40)
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--long', type=int, default=1000)
+    parser.add_argument('--weights', default='random')
+    parser.add_argument('--architecture', default='jrn')
+    parser.add_argument('--device', default='auto')
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'bag'
+        sample.write_sample(path, options.frames, size=(480, 640))
+        perception = Perception.load(options.architecture, weights_file=options.weights,
+                                     device=options.device)
+        print(f'{options.frames} frames of 640x480, {options.architecture}, '
+              f'{perception.device.type}:')
+        busy(perception, path, options.rounds)
+        lengthen(path, Path(folder) / 'long', options.long)
+        memory(options, Path(folder) / 'long')
+
+
+if __name__ == '__main__':
+    main()
