@@ -63,7 +63,7 @@ def add_bag(commands) -> None:
 
 def run_bag(options: argparse.Namespace) -> int:
     """Evaluate on a recording."""
-    from jrn_perception.evaluation import bag_report, html, terminal
+    from jrn_perception.evaluation import bag_html, bag_report, terminal
 
     if options.label_map and not options.labels:
         raise ValueError('--label-map needs --labels, the topic whose ids it names')
@@ -82,7 +82,7 @@ def run_bag(options: argparse.Namespace) -> int:
     if options.json:
         report.write(document, options.json)
     if options.html:
-        html.write_html(evaluation, document, clock, options.html)
+        bag_html.write_html(evaluation, document, clock, options.html)
     bag_report.print_bag(document, clock, terminal.console())
     return _partial(evaluation.reasons)
 

@@ -139,6 +139,8 @@ def evaluate_bag(perception: Perception, path: Path | str, request: Request | No
 
 
 class _Run:
+    """One evaluation: the stages of a frame, in the order in which it passes them."""
+
     def __init__(self, perception: Perception, recording: Recording, request: Request):
         self._perception, self._recording, self._request = perception, recording, request
         self._topics = {'image': recording.image_topic(request.image)}
@@ -160,8 +162,8 @@ class _Run:
         self._totals = Totals(self._comparison.num_classes, labels,
                               bool(perception.card.spec.inputs), request.worst)
         self._rates = {topic.name: Rate() for topic in self._topics.values()}
-        self._pairing: Pairing[Record] = Pairing(
-            self._topics['image'].name, list(self._rates)[1:], round(request.tolerance_s * 1e9))
+        self._pairing = Pairing(self._topics['image'].name, list(self._rates)[1:],
+                                round(request.tolerance_s * 1e9))
         self._stopped = ''
 
     def evaluate(self, track: Track) -> BagEvaluation:
@@ -190,7 +192,7 @@ class _Run:
             self._comparison.clamp, totals, self._rates, self._reasons(), self._notes(), wall_s,
             network_s)
 
-    def _messages(self) -> Iterator[Stamped[Record]]:
+    def _messages(self) -> Iterator[Stamped]:
         for record in self._recording.records(list(self._rates)):
             try:
                 stamp = stamp_of(record.data)
@@ -200,7 +202,7 @@ class _Run:
             self._rates[record.topic.name].add(stamp)
             yield Stamped(record.topic.name, stamp, record)
 
-    def _unbroken(self, matches: Iterator[Match[Record]]) -> Iterator[Match[Record]]:
+    def _unbroken(self, matches: Iterator[Match]) -> Iterator[Match]:
         """Yield what comes before the recording breaks off."""
         try:
             yield from matches
@@ -209,7 +211,7 @@ class _Run:
         except RecordingError as error:
             self._stopped = str(error)
 
-    def _decode(self, match: Match[Record]) -> _Decoded:
+    def _decode(self, match: Match) -> _Decoded:
         stamped = match.message
         name = f'{stamped.topic}@{written(stamped.stamp_ns)}'
         remarks = Remarks([], {})
@@ -226,7 +228,7 @@ class _Run:
         seconds = time.perf_counter() - start
         return _Decoded(replace(frame, **truth), tensor, seconds, remarks)
 
-    def _truth(self, role: str, match: Match[Record], frame: Frame,
+    def _truth(self, role: str, match: Match, frame: Frame,
                remarks: Remarks) -> np.ndarray | None:
         """Return the ground truth at the picture's size, None where it is not to be had."""
         partner = match.partners[self._topics[role].name]
@@ -307,6 +309,12 @@ class _Run:
 
     def _notes(self) -> list[str]:
         notes = sorted(self._totals.notes)
+        for role in ('depth', 'labels'):
+            unused = [] if role in self._topics else maps_of(self._recording, role)
+            unused = [name for name in unused if name not in self._rates]
+            if unused:
+                notes.append(f'not compared with {", ".join(unused)}: name it with --{role} if it '
+                             'is the truth')
         if self._ids and self._ids.missing:
             notes.append(f'classes that {self._ids.labels.name} does not have are not compared: '
                          f'{", ".join(self._ids.missing)}')
@@ -326,6 +334,21 @@ def map_topic(recording: Recording, name: str, role: str) -> Topic:
         raise RecordingError(f'{recording.path}: {name} is {topic.msgtype}; {role} is an Image or '
                              'CompressedImage')
     return topic
+
+
+def maps_of(recording: Recording, role: str) -> list[str]:
+    """Return the topics that could be true depth or labels, by their first messages."""
+    if role == 'labels' and not recording.of_type(label_info.LABEL_INFO):
+        return []
+    found = []
+    for topic in recording.of_type(IMAGE, COMPRESSED):
+        try:
+            msg = recording.decode(next(recording.records([topic.name])))
+            (to_depth if role == 'depth' else to_labels)(msg)
+        except (BadImage, RecordingError):
+            continue
+        found.append(topic.name)
+    return found
 
 
 def class_names(recording: Recording, labels: Topic, label_map: Path | None) -> dict[int, str]:

@@ -8,24 +8,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import struct
-from typing import Generic, NamedTuple, TypeVar
-
-Message = TypeVar('Message')
+from typing import Any, NamedTuple
 
 
-class Stamped(NamedTuple, Generic[Message]):
+class Stamped(NamedTuple):
     """A message and when it was taken: the stamp of its header, ns; ``topic`` it came on."""
 
     topic: str
     stamp_ns: int
-    message: Message
+    message: Any
 
 
-class Match(NamedTuple, Generic[Message]):
+class Match(NamedTuple):
     """A message and its partner from each other topic, None where none is near enough."""
 
-    message: Stamped[Message]
-    partners: Mapping[str, Stamped[Message] | None]
+    message: Stamped
+    partners: Mapping[str, Stamped | None]
 
 
 class BackwardsError(ValueError):
@@ -46,7 +44,7 @@ def written(stamp_ns: int) -> str:
     return f'{stamp_ns // 10**9}.{stamp_ns % 10**9:09d}'
 
 
-class Pairing(Generic[Message]):
+class Pairing:
     """
     Pairs a stream of messages, with memory for no more than what still waits.
 
@@ -63,12 +61,12 @@ class Pairing(Generic[Message]):
             raise ValueError(f'tolerance {tolerance_ns / 1e9} s: not below zero')
         self._leader, self._tolerance = leader, tolerance_ns
         self._patience = max(patience_ns, tolerance_ns)
-        self._waiting: deque[Stamped[Message]] = deque()
-        self._candidates: dict[str, deque[Stamped[Message]]] = {
+        self._waiting: deque[Stamped] = deque()
+        self._candidates: dict[str, deque[Stamped]] = {
             topic: deque() for topic in others}
         self._last: dict[str, int] = {}
 
-    def add(self, stamped: Stamped[Message]) -> list[Match[Message]]:
+    def add(self, stamped: Stamped) -> list[Match]:
         """
         Return the matches that this message decides.
 
@@ -91,7 +89,7 @@ class Pairing(Generic[Message]):
         self._forget()
         return decided
 
-    def end(self) -> list[Match[Message]]:
+    def end(self) -> list[Match]:
         """Return the matches of all that still waits."""
         decided = [self._match(stamped) for stamped in self._waiting]
         self._waiting.clear()
@@ -101,8 +99,8 @@ class Pairing(Generic[Message]):
         return max(self._last.values()) - stamp > self._patience or all(
             self._last.get(topic, stamp - 1) >= stamp for topic in self._candidates)
 
-    def _match(self, stamped: Stamped[Message]) -> Match[Message]:
-        def distance(candidate: Stamped[Message]) -> int:
+    def _match(self, stamped: Stamped) -> Match:
+        def distance(candidate: Stamped) -> int:
             return abs(candidate.stamp_ns - stamped.stamp_ns)
 
         partners = {}
@@ -122,8 +120,7 @@ class Pairing(Generic[Message]):
                 candidates.popleft()
 
 
-def pair(messages: Iterable[Stamped[Message]], pairing: Pairing[Message]
-         ) -> Iterator[Match[Message]]:
+def pair(messages: Iterable[Stamped], pairing: Pairing) -> Iterator[Match]:
     """Yield the matches of a whole stream; what still waits when it breaks off comes as well."""
     try:
         for stamped in messages:

@@ -60,6 +60,8 @@ class _Step:
 
 
 class _Recorder:
+    """The stages of a record, in the order in which it passes them."""
+
     def __init__(self, perception: Perception, recording: Recording, writer: Writer,
                  image: str, namespace: str, depth_encoding: str, threshold: float):
         self._perception, self._recording, self._writer = perception, recording, writer

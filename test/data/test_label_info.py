@@ -6,9 +6,11 @@
 import json
 
 from jrn_perception.data import label_info
-from jrn_perception.labels import CITYSCAPES19, NYU5, NYU40, SCANNET20
+from jrn_perception.labels import CITYSCAPES19, LABEL_SETS, NYU40, SCANNET20
 import numpy as np
 import pytest
+
+NYU5 = LABEL_SETS['nyu5']
 
 
 def test_all_names_of_a_set_are_that_set():

@@ -20,16 +20,16 @@ from jrn_perception.evaluation.bag import evaluate_bag, Request
 from jrn_perception.evaluation.dataset import evaluate, Protocol
 from jrn_perception.evaluation.report import dataset_document
 from jrn_perception.evaluation.totals import Measured
-from jrn_perception.labels import NYU5, NYU40
+from jrn_perception.labels import LABEL_SETS, NYU40
 from jrn_perception.perception import Perception
 import numpy as np
 import pytest
 
 rosbag2 = pytest.importorskip('rosbags.rosbag2')
-pytest.importorskip('rich')
+# It needs rich.
+bag_document = pytest.importorskip('jrn_perception.evaluation.bag_report').bag_document
 
-from jrn_perception.evaluation.bag_report import bag_document  # noqa: E402 needs rich
-
+NYU5 = LABEL_SETS['nyu5']
 START = 1_700_000_000_000_000_000
 PERIOD = 10**8
 COUNT = 4
@@ -234,6 +234,16 @@ def test_what_is_reported_without_ground_truth(perception, frames, tmp_path):
     assert worst[0]['frame'] == f'/image@1700000000.{100_000_000 * (1 + np.argmax(changed)):09d}'
 
 
+def test_truth_that_is_there_but_not_named_is_noted(perception, frames, tmp_path):
+    path = write(tmp_path / 'bag', frames[:1])
+    assert evaluate_bag(perception, path).notes == [
+        'not compared with /depth: name it with --depth if it is the truth',
+        'not compared with /labels: name it with --labels if it is the truth']
+    assert run(perception, path, labels='').notes == [
+        'not compared with /labels: name it with --labels if it is the truth']
+    assert run(perception, path).notes == []
+
+
 def test_the_worst_frames_are_the_worst(perception, frames, tmp_path):
     found = bag_document(run(perception, write(tmp_path / 'bag', frames), worst=COUNT),
                          perception)
@@ -405,6 +415,8 @@ def test_what_is_kept_does_not_grow_with_the_recording(perception, frames, tmp_p
     alive, counts = weakref.WeakSet(), []
 
     class Counted(Measured):
+        """One that is counted while it lives."""
+
         def __init__(self, *arguments):
             super().__init__(*arguments)
             alive.add(self)

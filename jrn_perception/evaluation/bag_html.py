@@ -99,7 +99,7 @@ def _plots(evaluation: BagEvaluation, document: dict[str, Any]) -> Iterator[byte
         axes.plot(places, points, '.-' if len(points) < 60 else '-', linewidth=1, color='#2a6fb0')
         axes.set(xlabel='frame' + (f' (means of {trace.stride})' if trace.stride > 1 else ''),
                  title=TRACES[name])
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * np.nanmax(points) or 1)
         if name.endswith('drift'):
             axes.yaxis.set_major_formatter(PercentFormatter(1))
         yield _svg(figure)
