@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
                 raise
             return _refuse(error)
     finally:
+        executor.shutdown()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
