@@ -97,6 +97,14 @@ class Prediction:
         return _enlarge(moved.cpu().numpy(), self._size, smooth=True)
 
     @cached_property
+    def mean_influence(self) -> tuple[float, float] | None:
+        """Return mean absolute metres and mean absolute probability of both influences."""
+        if self._maps.influence is None:
+            return None
+        depth, semantics = (float(moved.abs().mean()) for moved in self._maps.influence)
+        return self._depth_scale * depth, semantics
+
+    @cached_property
     def _logits(self) -> Tensor:
         """Return the logits (h, w, K) on the CPU; a view of a channels_last network's output."""
         return self._maps.semantics[0].permute(1, 2, 0).float().cpu().contiguous()

@@ -17,8 +17,8 @@ from typing import Any
 from jrn_perception.evaluation.bag import BagEvaluation
 from jrn_perception.evaluation.metrics import depth_metrics, describe_crop, label_metrics
 from jrn_perception.evaluation.report import (
-    _network,
     BIN_NAMES,
+    describe_network,
     FORMAT,
     LABEL_METRICS,
     METRICS,
@@ -39,7 +39,7 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
     """Return what ``jrn_evaluate bag`` writes."""
     totals, request = evaluation.totals, evaluation.request
     document = {
-        'format': FORMAT, 'versions': versions(), 'network': _network(perception),
+        'format': FORMAT, 'versions': versions(), 'network': describe_network(perception),
         'partial': bool(evaluation.reasons), 'reason': '; '.join(evaluation.reasons) or None,
         'notes': evaluation.notes, 'source': _source(evaluation),
         'protocol': {'labels': evaluation.labels.name if evaluation.labels else None,

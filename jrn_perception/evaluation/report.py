@@ -108,7 +108,7 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
     """
     labels, output = evaluation.labels, evaluation.output
     document = {
-        'format': FORMAT, 'versions': versions(), 'network': _network(perception),
+        'format': FORMAT, 'versions': versions(), 'network': describe_network(perception),
         'source': _source(source, output.names, evaluation.damaged),
         'protocol': _protocol(protocol, labels) | {'clamp': evaluation.clamp},
         'output': summary(output, labels)}
@@ -130,7 +130,7 @@ def influence_document(measurement: Measurement, found: dict[str, Influence],
     labels = measurement.labels
     names = next(iter(measurement.runs.values())).both.names
     variants = {name: {
-        'network': _network(perceptions[name]), 'clamp': measurement.clamp[name],
+        'network': describe_network(perceptions[name]), 'clamp': measurement.clamp[name],
         'computation': 'coupled' if name in paper.COUPLED else 'loose',
         'mean_iou': _estimate(item.semantics), 'minus_rel_sqr': _estimate(item.depth),
         'depth_to_semantics': {value: _omega(omega, labels)
@@ -195,7 +195,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _network(perception: Perception) -> dict[str, Any]:
+def describe_network(perception: Perception) -> dict[str, Any]:
     card: weights.Card = perception.card
     return {'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256,
             'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},

@@ -54,6 +54,7 @@ class Statistics:
     last_rejection: str = ''
     last_failure: str = ''
     camera_info_fault: str = ''
+    influence: tuple[float, float] | None = None
     last_arrival: float = field(default_factory=monotonic)
     _arrivals: deque = field(default_factory=lambda: deque(maxlen=1000))
     _drops: deque = field(default_factory=lambda: deque(maxlen=1000))
@@ -168,6 +169,7 @@ def identify(settings: Settings, perception: Perception) -> dict[str, object]:
 def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:
     """Return the numbers of the status; rates over the window, NaN where nothing was measured."""
     mean, p95, largest = recent.processing()
+    depth, semantics = statistics.influence or (float('nan'),) * 2
     return {
         'rate_in_hz': recent.arrivals / WINDOW_S,
         'rate_out_hz': len(recent.timings) / WINDOW_S,
@@ -179,7 +181,9 @@ def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:
         'processing_time_ms_mean': mean,
         'processing_time_ms_p95': p95,
         'processing_time_ms_max': largest,
-        'pipeline_latency_ms': recent.mean('latency_ms')}
+        'pipeline_latency_ms': recent.mean('latency_ms'),
+        'influence_depth_m': depth,
+        'influence_semantics': semantics}
 
 
 def explain_silence(node: Node, subscription: Subscription) -> str:

@@ -11,7 +11,6 @@ keep up with is overwritten in the slot, so that the newest frame wins.
 
 from __future__ import annotations
 
-from copy import copy
 import threading
 from time import monotonic, perf_counter
 import traceback
@@ -19,6 +18,7 @@ import traceback
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from jrn_perception.perception import Perception
 from jrn_perception.ros import parameters, qos
+from jrn_perception.ros.calibration import focal_length, image_size, with_header
 from jrn_perception.ros.diagnostics import (
     explain_silence,
     identify,
@@ -226,18 +226,23 @@ class PerceptionNode(Node):
         rgb = self._accept(message, settings)
         if rgb is None:
             return
+        size = rgb.shape[:2]
+        wanted = {output: publisher for output, publisher in self._image_publishers.items()
+                  if publisher.get_subscription_count() or not (settings.lazy or output.optional)}
+        influence = perception.mutable and any(output.influence for output in wanted)
         image = perception.preprocess(rgb)
         preprocessed = perf_counter()
-        maps = perception.infer(image, settings.mute, settings.mute_value)
+        maps = perception.infer(image, settings.mute, settings.mute_value, influence)
         inferred = perf_counter()
-        result = Result(rgb, perception.postprocess(maps, rgb.shape[:2]), settings,
-                        perception.card.depth_range, message.header)
-        messages = [(publisher, output.make(result))
-                    for output, publisher in self._image_publishers.items()
-                    if publisher.get_subscription_count() or not (settings.lazy or output.picture)]
-        camera_info = self._match_camera_info(message.header, rgb.shape)
-        if camera_info is not None:
-            messages.append((self._camera_info_publisher, camera_info))
+        camera_info = self._match_camera_info(size)
+        prediction = perception.postprocess(maps, size, self._focal_length(camera_info, settings))
+        self._statistics.influence = prediction.mean_influence
+        result = Result(rgb, prediction, settings, perception.card.depth_range, message.header)
+        messages = [(publisher, output.make(result)) for output, publisher in wanted.items()
+                    if influence or not output.influence]
+        if camera_info is not None and self._camera_info_publisher is not None:
+            messages.append((self._camera_info_publisher,
+                             with_header(camera_info, message.header)))
         made = perf_counter()
         for publisher, answer in messages:
             publisher.publish(answer)
@@ -267,21 +272,26 @@ class PerceptionNode(Node):
             self._reject(topic, str(error))
             return None
 
-    def _match_camera_info(self, header, shape: tuple[int, ...]) -> CameraInfo | None:
-        """Return the cached camera_info with this header if it is wanted and of this size."""
+    def _match_camera_info(self, size: tuple[int, int]) -> CameraInfo | None:
+        """Return the camera's calibration if it is for images of this (height, width)."""
         info, self._statistics.camera_info_fault = self._camera_info, ''
-        if info is None or self._camera_info_publisher is None:
+        if info is None or image_size(info) == size:
+            return info
+        height, width = image_size(info)
+        fault = f'camera_info is for {width}x{height}, the image is {size[1]}x{size[0]}'
+        self._statistics.camera_info_fault = fault
+        self._reject(self.resolve_topic_name('image_camera_info'), fault)
+        return None
+
+    def _focal_length(self, info: CameraInfo | None,
+                      settings: parameters.Settings) -> tuple[float, float] | None:
+        if info is None or not settings.focal_correction:
             return None
-        width = (info.roi.width or info.width) // max(1, info.binning_x)
-        height = (info.roi.height or info.height) // max(1, info.binning_y)
-        if (height, width) != shape[:2]:
-            fault = f'camera_info is for {width}x{height}, the image is {shape[1]}x{shape[0]}'
-            self._statistics.camera_info_fault = fault
-            self._reject(self.resolve_topic_name('image_camera_info'), fault)
-            return None
-        matched = copy(info)
-        matched.header = header
-        return matched
+        found = focal_length(info)
+        if found is None:
+            self.get_logger().warning('camera_info has no focal length (K is 0): the camera is '
+                                      'not calibrated, depth is not corrected for it', once=True)
+        return found
 
     def _reject(self, topic: str, reason: str) -> None:
         self._statistics.reject(f'{topic}: {reason}')

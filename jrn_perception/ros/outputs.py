@@ -41,12 +41,22 @@ class Result:
 
 @dataclass(frozen=True)
 class Output:
-    """A topic of type sensor_msgs/Image; ``picture`` marks those made for people to look at."""
+    """
+    A topic of type sensor_msgs/Image.
+
+    ``picture`` marks those made for people to look at, ``influence`` those for which a JRN runs in
+    all set-ups of the influence test; both are made for a subscriber only, lazy or not.
+    """
 
     name: str
     meaning: str
     make: Callable[[Result], Image]
     picture: bool = False
+    influence: bool = False
+
+    @property
+    def optional(self) -> bool:
+        return self.picture or self.influence
 
     @property
     def qos(self) -> QoSProfile:
@@ -62,7 +72,18 @@ def _semantics(result: Result) -> Image:
 
 
 def _confidence(result: Result) -> Image:
-    return image_message(result.prediction.confidence, result.header, '32FC1')
+    confidence, encoding = result.prediction.confidence, result.settings.confidence_encoding
+    if encoding == 'mono8':
+        confidence = np.rint(255 * confidence).astype(np.uint8)
+    return image_message(confidence, result.header, encoding)
+
+
+def _influence_depth(result: Result) -> Image:
+    return image_message(result.prediction.influence_depth, result.header, '32FC1')
+
+
+def _influence_semantics(result: Result) -> Image:
+    return image_message(result.prediction.influence_semantics, result.header, '32FC1')
 
 
 def _depth_color(result: Result) -> Image:
@@ -85,7 +106,12 @@ def _overlay(result: Result) -> Image:
 OUTPUTS = (
     Output('depth', '32FC1 metres along the optical axis, NaN = invalid (or 16UC1 mm, 0)', _depth),
     Output('semantics', 'mono8 class ids, 255 = unlabelled', _semantics),
-    Output('confidence', '32FC1, 0..1, the probability of the class', _confidence),
+    Output('confidence', '32FC1, 0..1, the probability of the class (or mono8, 0..255)',
+           _confidence),
+    Output('influence/depth', '32FC1 metres by which semantics moved the depth (jrn only)',
+           _influence_depth, influence=True),
+    Output('influence/semantics', '32FC1, -1..1, probability that depth added to the class '
+           '(jrn only)', _influence_semantics, influence=True),
     Output('depth_color', 'rgb8, the depth in colours', _depth_color, picture=True),
     Output('semantics_color', "rgb8, the classes' colours", _semantics_color, picture=True),
     Output('overlay', "rgb8, the classes' colours over the picture", _overlay, picture=True),

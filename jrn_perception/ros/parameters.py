@@ -82,6 +82,10 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      {'choices': ('raw', 'compressed'), 'dynamic': False}),
     ('depth_encoding', '32FC1', '32FC1 is metres with NaN for invalid, 16UC1 millimetres with 0',
      {'choices': ('32FC1', '16UC1'), 'dynamic': False}),
+    ('confidence_encoding', '32FC1', '32FC1 is 0..1, mono8 0..255 as Nav2 reads it',
+     {'choices': ('32FC1', 'mono8'), 'dynamic': False}),
+    ('focal_correction', True, 'scale depth by the focal length in image_camera_info against that '
+     'of training', {}),
     ('min_depth', 0.0, "metres; nearer is invalid; 0 for the weights' own limit",
      {'low': 0.0, 'high': 1000.0}),
     ('max_depth', 0.0, "metres; farther is invalid; 0 for the weights' own limit",

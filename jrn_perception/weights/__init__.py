@@ -58,7 +58,7 @@ class Card:
     metrics: dict[str, Any] = field(default_factory=dict)
     licence: str = 'Apache-2.0'
     sha256: str = ''
-    format: int = FORMAT  # noqa: A003 the entry's name in the file
+    format: int = FORMAT
 
     @property
     def spec(self) -> networks.Spec:

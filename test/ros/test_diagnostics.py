@@ -20,7 +20,7 @@ KEYS = {
     'rate_in_hz', 'rate_out_hz', 'frames_processed', 'frames_dropped', 'frames_rejected',
     'frames_failed', 'preprocess_ms', 'inference_ms', 'postprocess_ms', 'publish_ms',
     'processing_time_ms_mean', 'processing_time_ms_p95', 'processing_time_ms_max',
-    'pipeline_latency_ms', 'gpu_memory_mb'}
+    'pipeline_latency_ms', 'gpu_memory_mb', 'influence_depth_m', 'influence_semantics'}
 
 
 @pytest.fixture

@@ -16,12 +16,13 @@ Header = import_module('std_msgs.msg').Header
 BY_NAME = {output.name: output for output in outputs.OUTPUTS}
 HEADER = Header(frame_id='camera')
 ENCODINGS = {'depth': '32FC1', 'semantics': 'mono8', 'confidence': '32FC1',
+             'influence/depth': '32FC1', 'influence/semantics': '32FC1',
              'depth_color': 'rgb8', 'semantics_color': 'rgb8', 'overlay': 'rgb8'}
 
 
 @pytest.fixture(scope='module')
 def network():
-    return perception.Perception.load('hydranet', weights_file='random', height=64, width=96)
+    return perception.Perception.load('jrn', 'cat1', weights_file='random', height=64, width=96)
 
 
 @pytest.fixture
@@ -30,7 +31,9 @@ def result_of(network, tools):
         settings = parameters.Settings(
             **{row.name: row.default for row in parameters.PARAMETERS} | changes)
         rgb = tools.picture(seed=3)
-        return outputs.Result(rgb, network(rgb), settings, depth_range, HEADER)
+        maps = network.infer(network.preprocess(rgb), influence=True)
+        prediction = network.postprocess(maps, rgb.shape[:2])
+        return outputs.Result(rgb, prediction, settings, depth_range, HEADER)
     return make
 
 
@@ -47,13 +50,15 @@ def test_the_table_is_the_documented_one():
     assert set(BY_NAME) == set(ENCODINGS)
     assert {name for name, output in BY_NAME.items() if output.picture} == {
         'depth_color', 'semantics_color', 'overlay'}
+    assert {name for name, output in BY_NAME.items() if output.influence} == {
+        'influence/depth', 'influence/semantics'}
     assert all(output.meaning for output in outputs.OUTPUTS)
 
 
 def test_what_is_data_is_reliable_and_two_deep():
     reliable = import_module('rclpy.qos').ReliabilityPolicy.RELIABLE
     assert all(output.qos.reliability == reliable for output in outputs.OUTPUTS)
-    assert [BY_NAME[name].qos.depth for name in ENCODINGS] == [2, 2, 2, 1, 1, 1]
+    assert [BY_NAME[name].qos.depth for name in ENCODINGS] == [2, 2, 2, 2, 2, 1, 1, 1]
 
 
 def test_limits_not_set_are_those_of_the_weights(result_of):
@@ -89,7 +94,7 @@ def test_unlabelled_pixels_are_black_and_those_of_the_picture_in_the_overlay(res
     assert not colours[unsure].any()
     np.testing.assert_array_equal(overlay[unsure], result.rgb[unsure])
     np.testing.assert_array_equal(
-        colours[~unsure], np.array(labels.NYU40.colours, np.uint8)[ids[~unsure]])
+        colours[~unsure], np.array(labels.NYU5.colours, np.uint8)[ids[~unsure]])
 
 
 def test_making_pictures_leaves_the_prediction_and_the_picture_alone(result_of):

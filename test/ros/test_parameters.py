@@ -3,6 +3,7 @@
 
 """The table of parameters: what it accepts, and that each row changes what the node does."""
 
+from dataclasses import replace
 from importlib import import_module
 import math
 
@@ -14,6 +15,7 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 parameters = import_module('jrn_perception.ros.parameters')
+CameraInfo = import_module('sensor_msgs.msg').CameraInfo
 CompressedImage = import_module('sensor_msgs.msg').CompressedImage
 BY_NAME, PARAMETERS = parameters.BY_NAME, parameters.PARAMETERS
 VALUES = {bool: True, int: 3, float: 0.25, str: 'x', list: ['a']}
@@ -247,6 +249,37 @@ def depth_encoding(robot, tools):
     assert np.array_equal(answer, np.rint(shown.library().depth * np.float32(1000)))
 
 
+def confidence_encoding(robot, tools):
+    shown = Shown(robot, tools, 'confidence', confidence_encoding='mono8')
+    answer = shown.array()
+    assert answer.dtype == np.uint8
+    assert np.array_equal(answer, np.rint(255 * shown.library().confidence))
+
+
+def focal_correction(robot, tools, folder):
+    loaded = weights.load('hydranet', weights='random')
+    file = folder / 'mine.safetensors'
+    card = replace(loaded.card, input_size=(64, 96), focal_length=(60.0, 60.0))
+    weights.save(loaded.network, card, file)
+    shown = Shown(robot, tools, 'depth', weights=str(file), max_depth=1000.0)
+    plain = shown.array()
+    # 48x64 pictures, enlarged by 4/3 and 3/2 for the network.
+    info = CameraInfo(height=48, width=64, k=[80.0, 0, 32, 0, 90.0, 24, 0, 0, 1])
+    calibration = robot.body.create_publisher(CameraInfo, 'image_camera_info', 10)
+    robot.meet(calibration)
+    calibration.publish(info)
+    expected = plain * math.sqrt(80 * 1.5 / 60 * 90 * 4 / 3 / 60)
+    robot.wait_for(lambda: np.allclose(shown.array(), expected, rtol=1e-5), 'corrected depth')
+    shown.configure(focal_correction=False)
+    assert np.array_equal(shown.array(), plain)
+    shown.configure(focal_correction=True)
+    # An uncalibrated camera: said once, and nothing is corrected.
+    calibration.publish(CameraInfo(height=48, width=64))
+    robot.wait_for(lambda: np.array_equal(shown.array(), plain), 'plain depth')
+    shown.array()
+    assert len(robot.warnings('K is 0')) == 1
+
+
 def min_depth(robot, tools):
     shown = Shown(robot, tools, 'depth')
     full = shown.array()
@@ -391,14 +424,16 @@ def labels_(robot, tools):
 
 EFFECTS = {check.__name__.rstrip('_'): check for check in (
     architecture, variant, mute, mute_value, weights_, device, precision, inference_height,
-    inference_width, image_transport, depth_encoding, min_depth, max_depth, confidence_threshold,
+    inference_width, image_transport, depth_encoding, confidence_encoding,
+    focal_correction, min_depth, max_depth, confidence_threshold,
     enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms,
     max_silence_s, labels_)}
 
 
 @pytest.mark.parametrize('name', BY_NAME)
 def test_every_parameter_changes_what_can_be_seen(robot, tools, tmp_path, name):
-    arguments = (robot, tools, tmp_path) if name == 'weights' else (robot, tools)
+    arguments = ((robot, tools, tmp_path) if name in ('weights', 'focal_correction')
+                 else (robot, tools))
     EFFECTS[name](*arguments)
 
 

@@ -1,0 +1,61 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The influence test, live: maps for whoever subscribes, numbers in the diagnostics."""
+
+from jrn_perception.perception import Perception
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
+
+
+def test_the_maps_are_those_of_the_library(robot, tools):
+    robot.start(architecture='jrn', variant='cat10', mute_value='mean')
+    robot.camera()
+    inboxes = [robot.listen(f'influence/{task}') for task in ('depth', 'semantics')]
+    rgb = tools.picture(seed=3)
+    answers = [tools.array_of(message) for message in robot.ask(rgb, *inboxes)]
+    library = Perception.load('jrn', 'cat10', weights_file='random', height=64, width=96)
+    maps = library.infer(library.preprocess(rgb), mute_value='mean', influence=True)
+    expected = library.postprocess(maps, rgb.shape[:2])
+    np.testing.assert_array_equal(answers[0], expected.influence_depth)
+    np.testing.assert_array_equal(answers[1], expected.influence_semantics)
+    status = robot.status(lambda status: status.values['influence_semantics'] != 'nan')
+    depth, semantics = expected.mean_influence
+    assert float(status.values['influence_depth_m']) == pytest.approx(depth, abs=1e-3)
+    assert float(status.values['influence_semantics']) == pytest.approx(semantics, abs=1e-3)
+
+
+@pytest.mark.parametrize('mute', ['none', 'depth'])
+def test_depth_and_semantics_beside_it_stay_what_they_were(robot, tools, mute):
+    robot.start(architecture='jrn', variant='cat10', mute=mute)
+    robot.camera()
+    inbox, rgb = robot.listen('confidence'), tools.picture(seed=3)
+    before = tools.array_of(robot.ask(rgb, inbox))
+    influence = robot.listen('influence/depth')
+    after, _ = robot.ask(rgb, inbox, influence)
+    np.testing.assert_allclose(tools.array_of(after), before, atol=1e-5)
+
+
+def test_without_a_subscriber_only_one_setup_runs(robot, tools, monkeypatch):
+    asked = []
+    original = Perception.infer
+    monkeypatch.setattr(Perception, 'infer', lambda self, image, *arguments: (
+        asked.append(arguments), original(self, image, *arguments))[1])
+    robot.start(architecture='jrn', variant='cat10', lazy=False)
+    robot.camera()
+    robot.ask(tools.picture(), robot.listen('depth'))
+    assert asked[-1][-1] is False
+    robot.ask(tools.picture(), robot.listen('influence/semantics'))
+    assert asked[-1][-1] is True
+
+
+def test_a_network_without_modalities_publishes_none(robot, tools):
+    robot.start(architecture='hydranet')
+    robot.camera()
+    depth, influence = robot.listen('depth'), robot.listen('influence/depth')
+    for _ in range(3):
+        robot.ask(tools.picture(), depth)
+    assert not influence
+    assert robot.status().values['influence_depth_m'] == 'nan'
