@@ -56,8 +56,8 @@ def overlay(rgb: np.ndarray, labels: np.ndarray, label_set: LabelSet,
     if not 0 <= alpha <= 1:
         raise ValueError(f'alpha {alpha}: choose from 0 (the picture) to 1 (the classes)')
     mixed = cv2.addWeighted(colourise_labels(labels, label_set), alpha, rgb, 1 - alpha, 0)
-    unlabelled = cv2.compare(labels, len(label_set), cv2.CMP_GE)
-    return cv2.copyTo(rgb, unlabelled, mixed)
+    unlabelled = labels >= len(label_set)
+    return cv2.copyTo(rgb, unlabelled.view(np.uint8), mixed)
 
 
 def legend(labels: np.ndarray, label_set: LabelSet, width: int, rows: int = 0,

@@ -163,3 +163,11 @@ def test_what_is_not_predicted_is_left_out(absent):
     rgb, whole = scene()
     rgb, part = scene(**{absent: False})
     assert drawing.panel(rgb, part).shape[0] < drawing.panel(rgb, whole).shape[0]
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 2), (2, 1)])
+def test_the_smallest_pictures_have_an_overlay(size):
+    rgb = np.full((*size, 3), 100, np.uint8)
+    labelled = drawing.overlay(rgb, np.zeros(size, np.uint8), NYU5, 1.0)
+    np.testing.assert_array_equal(labelled, np.broadcast_to(NYU5.colours[0], (*size, 3)))
+    np.testing.assert_array_equal(drawing.overlay(rgb, np.full(size, 255, np.uint8), NYU5), rgb)
