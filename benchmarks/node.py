@@ -6,7 +6,7 @@ What the node costs beside its network, what a flood of images does to it, and i
 
 Everything is measured in one run, in which only ratios mean something on a shared machine:
 
-    python benchmarks/node.py [--frames 10000] [--weights random] [--architecture jrn]
+    python benchmarks/node.py [--frames N] [--weights random] [--architecture jrn]
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ import sys
 import threading
 import time
 
-ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault('ROS_DOMAIN_ID', str(os.getpid() % 100 + 1))
 os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(ROOT / 'config' / 'fastdds.xml'))
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # As jrn_node does.
 
-import cv2  # noqa: E402 after the environment is set
-from jrn_perception.data.scenes import Scene  # noqa: E402
-from jrn_perception.ros.diagnostics import STAGES, Statistics  # noqa: E402
-from jrn_perception.ros.images import image_message  # noqa: E402
-from jrn_perception.ros.node import PerceptionNode  # noqa: E402
-import numpy as np  # noqa: E402
-import rclpy  # noqa: E402
-from rclpy.executors import SingleThreadedExecutor  # noqa: E402
-from rclpy.node import Node  # noqa: E402
-from rclpy.parameter import Parameter  # noqa: E402
-from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
-import torch  # noqa: E402
+import cv2
+from jrn_perception.data.scenes import Scene
+from jrn_perception.ros.diagnostics import STAGES, Statistics
+from jrn_perception.ros.images import image_message
+from jrn_perception.ros.node import PerceptionNode
+from jrn_perception.ros.transport import use_large_segments
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+import torch
 
 
 def make_node(arguments: argparse.Namespace, **overrides) -> PerceptionNode:
@@ -155,12 +155,13 @@ def memory(arguments: argparse.Namespace, rgb: np.ndarray) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
-    parser.add_argument('--frames', type=int, default=1000)
+    parser.add_argument('--frames', type=int, default=10_000)
     parser.add_argument('--weights', default='random')
     parser.add_argument('--architecture', default='jrn')
     parser.add_argument('--camera', type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     rgb = Scene(0).render().rgb
+    use_large_segments()
     rclpy.init()
     try:
         if arguments.camera:

@@ -25,7 +25,8 @@ HERE = Path(__file__).resolve().parent
 # A domain of its own, on this machine only: no robot in the same network takes part.
 os.environ['ROS_DOMAIN_ID'] = str(os.getpid() % 100 + 1)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-os.environ['ROS_LOCALHOST_ONLY'] = '1'  # What Humble knows instead.
+if os.environ.get('ROS_DISTRO') == 'humble':
+    os.environ['ROS_LOCALHOST_ONLY'] = '1'
 
 import cv2  # noqa: E402 after the environment is set
 from jrn_perception import networks  # noqa: E402

@@ -44,13 +44,13 @@ class Prediction:
     def __init__(self, maps: Maps, size: tuple[int, int], label_set: LabelSet | None,
                  depth_scale: float = 1.0):
         self._maps, self._size, self.label_set = maps, size, label_set
-        self._depth_scale = depth_scale
+        self.depth_scale = depth_scale
 
     @cached_property
     def depth(self) -> np.ndarray | None:
         if self._maps.depth is None:
             return None
-        depth = self._depth_scale * self._maps.depth[0, 0].float()
+        depth = self.depth_scale * self._maps.depth[0, 0].float()
         return _enlarge(depth.cpu().numpy(), self._size, smooth=True)
 
     @cached_property
@@ -78,14 +78,23 @@ class Prediction:
     def inputs(self) -> Prediction | None:
         if self._maps.inputs is None:
             return None
-        return Prediction(self._maps.inputs, self._size, self.label_set, self._depth_scale)
+        return Prediction(self._maps.inputs, self._size, self.label_set, self.depth_scale)
+
+    @cached_property
+    def normals(self) -> np.ndarray | None:
+        """Return surface normals, float32 (H, W, 3) of length 1, where the network has them."""
+        if self._maps.normals is None:
+            return None
+        normals = self._maps.normals[0].permute(1, 2, 0).float().cpu().contiguous().numpy()
+        normals = _enlarge(normals, self._size, smooth=True)
+        return normals / np.maximum(np.linalg.norm(normals, axis=2, keepdims=True), 1e-6)
 
     @cached_property
     def influence_depth(self) -> np.ndarray | None:
         """Return metres by which semantics moved the depth, float32 (H, W); see ``Influence``."""
         if self._maps.influence is None:
             return None
-        moved = self._depth_scale * self._maps.influence.depth[0, 0].float()
+        moved = self.depth_scale * self._maps.influence.depth[0, 0].float()
         return _enlarge(moved.cpu().numpy(), self._size, smooth=True)
 
     @cached_property
@@ -102,7 +111,7 @@ class Prediction:
         if self._maps.influence is None:
             return None
         depth, semantics = (float(moved.abs().mean()) for moved in self._maps.influence)
-        return self._depth_scale * depth, semantics
+        return self.depth_scale * depth, semantics
 
     @cached_property
     def _logits(self) -> Tensor:

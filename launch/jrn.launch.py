@@ -76,9 +76,9 @@ def generate_launch_description():
 def start(context, share):
     """Return what the arguments ask for."""
     given = {name: text for name, text in context.launch_configurations.items() if text}
-    if not Path(given['params_file']).is_file():
+    if not Path(given.get('params_file', '')).is_file():
         # launch_ros warns and starts the node without it.
-        raise FileNotFoundError(f"params_file: there is no file {given['params_file']}")
+        raise FileNotFoundError(f"params_file: there is no file {given.get('params_file', '')!r}")
     clock = {'use_sim_time': is_true(given['use_sim_time'])} if 'use_sim_time' in given else {}
     common = {
         'namespace': given.get('namespace', ''),
@@ -132,7 +132,10 @@ def point_cloud(given, clock, common):
         composable_node_descriptions=[ComposableNode(
             package='depth_image_proc', plugin='depth_image_proc::PointCloudXyzrgbNode',
             name='jrn_point_cloud', namespace=common['namespace'],
-            parameters=[clock] if clock else [], remappings=remappings)],
+            # The depth comes a network's time after its picture, under the same stamp: by then
+            # the default queue of 5 has lost the picture, and the nearest would be another.
+            parameters=[{'exact_sync': True, 'queue_size': 50, **clock}],
+            remappings=remappings)],
         **common)
 
 
@@ -148,12 +151,18 @@ def rviz(share, clock, common):
 
 
 def transport(environment, profile):
-    """Return the variable that makes Fast DDS use our profile, or none if the user has one."""
+    """
+    Return the variable that makes Fast DDS use our profile, or none if the user has chosen.
+
+    The same as ros/transport.py, for what is started here but is not ours; a test compares them.
+    """
     old, new = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
-    if old in environment or new in environment:
+    chosen = {old, new, 'FASTDDS_BUILTIN_TRANSPORTS', 'ROS_LOCALHOST_ONLY'} & set(environment)
+    if chosen - {'ROS_LOCALHOST_ONLY'} or environment.get('ROS_LOCALHOST_ONLY', '0') != '0':
         return {}
     # Never both: Kilted would load the file twice and complain about every name in it.
-    return {old if environment.get('ROS_DISTRO') in ('humble', 'jazzy') else new: str(profile)}
+    is_old = environment.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+    return {old if is_old else new: str(profile)}
 
 
 def is_true(text):

@@ -6,7 +6,6 @@
 from pathlib import Path
 import re
 
-from jrn_perception import networks
 import pytest
 import yaml
 
@@ -68,12 +67,3 @@ def test_readme_names_every_shipped_network():
     from jrn_perception import weights
     for name in weights.shipped():
         assert f'`{name}`' in README, name
-
-
-def test_launch_offers_what_the_node_accepts():
-    source = (REPOSITORY / 'launch' / 'jrn.launch.py').read_text()
-    namespace = {}
-    exec(source[source.index('CHOICES = {'):source.index('BOOLEANS')], namespace)
-    variants = [variant for name in networks.JOINT for variant in networks.ARCHITECTURES[name]]
-    assert namespace['CHOICES']['architecture'] == networks.JOINT
-    assert list(namespace['CHOICES']['variant']) == variants

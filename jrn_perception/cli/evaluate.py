@@ -198,7 +198,7 @@ def _require(*modules: str) -> None:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(f"{', '.join(missing)} is missing: pip install "
-                         "'jrn_perception[evaluate]'")
+                         "'.[evaluate]'")
 
 
 if __name__ == '__main__':

@@ -24,20 +24,25 @@ def main(argv: list[str] | None = None) -> int:
         if starting:
             os._exit(0)
     signal.signal(signal.SIGINT, on_sigint)
-    # Before rclpy is imported: Fast DDS reads the variable once.
-    use_large_segments()
-    # Before torch is imported, likewise. A robot's cores are shared: threads that spin while they
-    # wait for each other take ten times as long there, and their neighbours' time with it.
+    # Before torch is imported, which reads the variable once. A robot's cores are shared: threads
+    # that spin while they wait for each other take ten times as long there, and their neighbours'
+    # time with it.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     try:
+        # Before rclpy is imported, likewise: Fast DDS reads the variable once.
+        use_large_segments()
         from jrn_perception.ros.node import PerceptionNode
         import rclpy
         from rclpy.exceptions import ParameterException
         from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
         from rclpy.utilities import remove_ros_args
+    except FileNotFoundError as error:
+        return _refuse(error)
     except ImportError as error:
-        return _refuse(f'{error}: source a ROS 2 installation, or pip install '
-                       "'jrn_perception[ros]'")
+        cure = {'torch': 'pip install torch', 'safetensors': 'pip install safetensors',
+                'cv2': 'install python3-opencv'}
+        return _refuse(f'{error}: ' + cure.get(
+            error.name, "source a ROS 2 installation, or pip install '.[ros]'"))
 
     arguments = ['jrn_node', *(sys.argv[1:] if argv is None else argv)]
     try:

@@ -18,6 +18,7 @@ from jrn_perception.data.frame import Frame
 from jrn_perception.data.image_encodings import to_millimetres
 from jrn_perception.data.sources import EXPECTED, open_source, Pictures, Source
 from jrn_perception.networks import JOINT
+from jrn_perception.networks.jrn import MUTE
 from jrn_perception.perception import Perception, PRECISIONS, Prediction
 import numpy as np
 
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
                         help="default: the shipped ones; 'random' for a test")
     result.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
     result.add_argument('--precision', default='auto', choices=PRECISIONS)
-    result.add_argument('--mute', default='none', choices=('none', 'depth', 'semantics'),
+    result.add_argument('--mute', default='none', choices=MUTE,
                         help='the input of the JRN that is muted')
     result.add_argument('--topic', default='', metavar='NAME', help='of a recording')
     result.add_argument('--count', type=int, metavar='N', help='end after N pictures')

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         from jrn_perception.training.recipes import RECIPES
         from jrn_perception.training.run import train  # noqa: F401 proves the extra is installed
     except ImportError as error:
-        print(f"jrn_train: {error}; pip install 'jrn_perception[train]'", file=sys.stderr)
+        print(f"jrn_train: {error}; pip install '.[train]'", file=sys.stderr)
         return 1
     try:
         recipe = override(RECIPES[arguments.network], arguments.set)

@@ -224,4 +224,4 @@ def open_dataset(name: str, root: str | Path, split: str | None = None) -> Seque
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f'data set {name} needs the Python package {error.name}: '
-            "pip install 'jrn_perception[evaluate]'", name=error.name) from error
+            "pip install '.[evaluate]'", name=error.name) from error

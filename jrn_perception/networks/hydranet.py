@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 import re
 
-from jrn_perception.networks.layers import ChainedResidualPooling, resize
+from jrn_perception.networks.layers import ChainedResidualPooling, convolve_exactly, resize
 from jrn_perception.networks.maps import Maps
 from jrn_perception.networks.mobilenet import MobileNetV2
 import torch
@@ -59,15 +59,21 @@ class Decoder(nn.Module):
 
 
 class Head(nn.Module):
-    """A task head: per-channel scale (depthwise 1x1), ReLU6, 3x3 convolution."""
+    """
+    A task head: per-channel scale (depthwise 1x1), ReLU6, 3x3 convolution.
 
-    def __init__(self, outputs: int):
+    ``exact`` computes what has a unit, metres, in float32 under autocast, too.
+    """
+
+    def __init__(self, outputs: int, exact: bool = False):
         super().__init__()
+        self.exact = exact
         self.scale = nn.Conv2d(WIDTH, WIDTH, 1, groups=WIDTH, bias=False)
         self.predict = nn.Conv2d(WIDTH, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.predict(functional.relu6(self.scale(x)))
+        x = functional.relu6(self.scale(x))
+        return convolve_exactly(self.predict, x) if self.exact else self.predict(x)
 
 
 class HydraNet(nn.Module):
@@ -94,7 +100,8 @@ class HydraNet(nn.Module):
         self.depth_activation = depth_activation
         self.encoder = MobileNetV2()
         self.decoder = Decoder()
-        self.heads = nn.ModuleDict({task: Head(outputs) for task, outputs in heads.items()})
+        self.heads = nn.ModuleDict(
+            {task: Head(outputs, exact=task == 'depth') for task, outputs in heads.items()})
         self._initialise()
 
     def _initialise(self) -> None:
@@ -116,8 +123,7 @@ class HydraNet(nn.Module):
         features = self.decoder(self.encoder(image))
         outputs = {task: head(features) for task, head in self.heads.items()}
         if 'depth' in outputs:
-            # Metres need more than the 8 bits of a bfloat16 mantissa.
-            outputs['depth'] = DEPTH_ACTIVATIONS[self.depth_activation](outputs['depth'].float())
+            outputs['depth'] = DEPTH_ACTIVATIONS[self.depth_activation](outputs['depth'])
         return Maps(**outputs)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from jrn_perception.networks.layers import resize
+from jrn_perception.networks.layers import convolve_exactly, resize
 from jrn_perception.networks.maps import Influence, Maps
 import torch
 from torch import nn, Tensor
@@ -154,8 +154,8 @@ class JointRefinementNetwork(nn.Module):
             x = branch(self._shrink(seen_depth, local), self._shrink(seen_semantics, local))
             features.append(self._grow(x, target))
         x = functional.relu(self.fuse(torch.cat(features, 1)))
-        # Metres and log probabilities need more than the 8 bits of a bfloat16 mantissa.
-        new_depth, logits = self.predict_depth(x).float(), self.predict_semantics(x).float()
+        new_depth = convolve_exactly(self.predict_depth, x)
+        logits = convolve_exactly(self.predict_semantics, x)
         if self.options.residual:
             new_depth = new_depth + self._shrink(depth, target)
             logits = logits + self._shrink(probabilities, target).clamp(min=1e-4).log()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn, Tensor
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -28,6 +29,18 @@ def max_pool_5x5(x: Tensor) -> Tensor:
         return functional.max_pool2d(x, 5, stride=1, padding=2)
     x = functional.max_pool2d(x, (1, 5), stride=1, padding=(0, 2))
     return functional.max_pool2d(x, (5, 1), stride=1, padding=(2, 0))
+
+
+def convolve_exactly(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    """
+    Return the convolution in float32 under autocast, too: a bfloat16 has steps of 3 cm at 5 m.
+
+    ``x`` comes from another convolution, whose precision tells whether autocast is on.
+    """
+    if x.dtype == convolution.weight.dtype:
+        return convolution(x)
+    with torch.autocast(x.device.type, enabled=False):
+        return convolution(x.float())
 
 
 class ChainedResidualPooling(nn.Module):

@@ -67,6 +67,7 @@ class PerceptionNode(Node):
         given = settings.labels
         self._active = self._load(settings)
         parameters.check_labels(given, settings.labels)
+        parameters.check_limits(settings, self._active[1].card.depth_range)
         self._warn_of_slow_device()
         self._statistics = Statistics()
         self._due = 0.0
@@ -123,8 +124,11 @@ class PerceptionNode(Node):
             self._statistics.drop()
 
     def _is_wanted(self) -> bool:
-        wanted = not self._active[0].lazy or any(
-            publisher.get_subscription_count() for publisher in self._image_publishers.values())
+        settings, perception = self._active
+        wanted = not settings.lazy or any(
+            publisher.get_subscription_count()
+            for output, publisher in self._image_publishers.items()
+            if perception.mutable or not output.influence)
         if not wanted:
             self._wanted_since = None
         elif self._wanted_since is None:
@@ -158,16 +162,24 @@ class PerceptionNode(Node):
         changes = {parameter.name: parameter.value for parameter in changed
                    if parameter.name in parameters.BY_NAME}
         try:
+            # rclpy refuses it itself, but only after this callback has swapped the network.
+            if any(parameter.name == 'use_sim_time' and type(parameter.value) is not bool
+                   for parameter in changed):
+                raise ValueError('use_sim_time: expected true or false')
             new = parameters.merge(settings, changes)
-            if any(getattr(new, name) != getattr(settings, name) for name in parameters.NETWORK):
-                self._active = self._load_beside(new)
-                self.get_logger().info(f'swapped to {self._describe()}')
-                # Parameters cannot be set from within this callback, but right after it.
-                self._announcement.trigger()
-            else:
-                self._active = new, perception
+            swaps = any(getattr(new, name) != getattr(settings, name)
+                        for name in parameters.NETWORK)
+            if swaps:
+                new, perception = self._load_beside(new)
+            parameters.check_limits(new, perception.card.depth_range)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        self._active = new, perception
+        if swaps:
+            self.get_logger().info(f'swapped to {self._describe()}')
+        if swaps or new.confidence_threshold != settings.confidence_threshold:
+            # Parameters cannot be set from within this callback, but right after it.
+            self._announcement.trigger()
         return SetParametersResult(successful=True)
 
     def _load(self, settings: parameters.Settings) -> tuple[parameters.Settings, Perception]:
@@ -181,18 +193,28 @@ class PerceptionNode(Node):
         return settings, perception
 
     def _load_beside(self, settings: parameters.Settings):
-        """Load another network while images keep coming, which the executor cannot take now."""
+        """
+        Load another network while images keep coming.
+
+        The executor waits for a parameter callback: images and diagnostics go on from here,
+        services and the clock of a simulation wait.
+        """
         outcome = []
 
         def load() -> None:
             try:
                 outcome.append(self._load(settings))
             except Exception as error:  # noqa: B902, BLE001 refused, whatever it is
-                outcome.append(error)
+                # Not the error itself: its traceback would keep a half-loaded network alive.
+                outcome.append(ValueError(str(error) or type(error).__name__))
 
         thread = threading.Thread(target=load, name='load')
         thread.start()
+        diagnosed = monotonic()
         while thread.is_alive():
+            if monotonic() - diagnosed > 1:
+                diagnosed = monotonic()
+                self._diagnose()
             # What the executor does with a subscription that is ready.
             with self._subscription.handle:
                 taken = self._subscription.handle.take_message(
@@ -201,8 +223,8 @@ class PerceptionNode(Node):
                 thread.join(0.002)
             else:
                 self._on_image(taken[0])
-        if isinstance(outcome[0], Exception):
-            raise ValueError(str(outcome[0])) from outcome[0]
+        if isinstance(outcome[0], ValueError):
+            raise outcome[0]
         return outcome[0]
 
     def _announce(self) -> None:
@@ -256,6 +278,9 @@ class PerceptionNode(Node):
     def _accept(self, message: Image | CompressedImage, settings: parameters.Settings):
         """Return the picture as RGB, or None if the message is rejected."""
         topic = self._subscription.topic_name
+        if message.header.stamp.sec < 0:
+            self._reject(topic, f'its stamp is before 1970 ({message.header.stamp.sec} s)')
+            return None
         now, stamp = self.get_clock().now(), Time.from_msg(message.header.stamp).nanoseconds
         previous, self._last_stamp = self._last_stamp, stamp
         if stamp < previous:

@@ -12,7 +12,7 @@ from functools import cached_property
 from jrn_perception import drawing
 from jrn_perception.perception import limit_depth, limit_labels, Prediction
 from jrn_perception.ros.images import depth_message, image_message
-from jrn_perception.ros.parameters import Settings
+from jrn_perception.ros.parameters import depth_limits, Settings
 from jrn_perception.ros.qos import DATA_QOS, PICTURE_QOS
 import numpy as np
 from rclpy.qos import QoSProfile
@@ -27,8 +27,7 @@ class Result:
                  depth_range: tuple[float, float], header: Header):
         self.rgb, self.prediction, self.settings = rgb, prediction, settings
         self.header = header
-        self.depth_range = (settings.min_depth or depth_range[0],
-                            settings.max_depth or depth_range[1])
+        self.depth_range = depth_limits(settings, depth_range, prediction.depth_scale)
 
     @cached_property
     def depth(self) -> np.ndarray:
@@ -87,7 +86,9 @@ def _influence_semantics(result: Result) -> Image:
 
 
 def _depth_color(result: Result) -> Image:
-    picture = drawing.colourise_depth(result.depth, *result.depth_range,
+    low, high = result.depth_range
+    # The limits of the weights, scaled for this camera, may all lie beyond one that is set.
+    picture = drawing.colourise_depth(result.depth, low, max(high, low + 0.001),
                                       result.settings.depth_colormap)
     return image_message(picture, result.header, 'rgb8')
 

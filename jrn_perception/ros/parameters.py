@@ -173,12 +173,29 @@ def check_labels(given: list[str], labels: list[str]) -> None:
         raise ValueError('labels: is set by the node, from the weights; do not set it')
 
 
+def depth_limits(settings: Settings, trained: tuple[float, float],
+                 scale: float = 1.0) -> tuple[float, float]:
+    """
+    Return the metres between which depth is valid: as set, or else as ``trained``.
+
+    The weights' limits are in metres of the training camera, so they take the ``scale`` that the
+    depth takes for another focal length.
+    """
+    return settings.min_depth or scale * trained[0], settings.max_depth or scale * trained[1]
+
+
+def check_limits(settings: Settings, trained: tuple[float, float]) -> None:
+    """Raise ValueError if no depth can be valid under the weights' limits and those set."""
+    low, high = depth_limits(settings, trained)
+    if low >= high:
+        raise ValueError(f'min_depth {settings.min_depth:g} and max_depth {settings.max_depth:g} '
+                         f'leave no valid depth: {low:g} to {high:g} m (0 is the limit of the '
+                         'weights)')
+
+
 def check_together(settings: Settings) -> Settings:
     """Return ``settings`` with the variant's name filled in; ValueError if two contradict."""
     settings.variant = networks.find(settings.architecture, settings.variant).variant
-    if settings.max_depth and settings.min_depth >= settings.max_depth:
-        raise ValueError(f'min_depth {settings.min_depth} must be below max_depth '
-                         f'{settings.max_depth}')
     if settings.mute != 'none' and settings.architecture != 'jrn':
         raise ValueError(f'mute: {settings.architecture} has no modality at its input to mute; '
                          'only the jrn has')

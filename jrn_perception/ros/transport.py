@@ -22,7 +22,7 @@ def use_large_segments() -> Path | None:
     Returns the file, None if the user's environment names one already. Raises FileNotFoundError
     where the package is installed without it.
     """
-    if OLD in os.environ or NEW in os.environ:
+    if _is_chosen():
         return None
     path = profile()
     # One of the two: Kilted calls the old name deprecated, Jazzy and Humble know no other.
@@ -40,6 +40,12 @@ def profile() -> Path:
             return folder / PROFILE
     raise FileNotFoundError(f'{PROFILE} is neither beside {here.parents[2]} nor in a share/ above '
                             'it: is the package installed as a whole?')
+
+
+def _is_chosen() -> bool:
+    """Return whether the user's environment decides on transports; the profile would undo it."""
+    return (any(name in os.environ for name in (OLD, NEW, 'FASTDDS_BUILTIN_TRANSPORTS'))
+            or os.environ.get('ROS_LOCALHOST_ONLY', '0') != '0')
 
 
 def _is_old() -> bool:

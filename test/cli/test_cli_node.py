@@ -87,7 +87,7 @@ def test_without_ros_it_says_what_to_install(module):
     line, = done.stderr.splitlines()
     assert line.startswith('jrn_node: ')
     assert module in line
-    assert "pip install 'jrn_perception[ros]'" in line
+    assert "pip install '.[ros]'" in line
 
 
 @pytest.mark.slow

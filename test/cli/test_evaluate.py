@@ -151,7 +151,7 @@ def test_a_missing_extra_is_named(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     assert main(['influence', *ROOMS]) == 2
     assert capsys.readouterr().err == (
-        "jrn_evaluate: matplotlib, rich is missing: pip install 'jrn_perception[evaluate]'\n")
+        "jrn_evaluate: matplotlib, rich is missing: pip install '.[evaluate]'\n")
 
 
 @pytest.mark.parametrize('arguments, text', [

@@ -146,7 +146,7 @@ def test_a_missing_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, 'h5py', raising=False)
     monkeypatch.setattr(builtins, '__import__', without)
     (tmp_path / 'nyu_depth_v2_labeled.mat').touch()
-    with pytest.raises(ModuleNotFoundError, match=r"h5py: pip install 'jrn_perception\[eval"):
+    with pytest.raises(ModuleNotFoundError, match=r"h5py: pip install '\.\[eval"):
         open_dataset('nyuv2_mat', tmp_path)
 
 

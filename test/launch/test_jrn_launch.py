@@ -117,4 +117,4 @@ class TestEndedNode(unittest.TestCase):
 
     def test_exit_code_is_zero(self, proc_info):
         assertExitCodes(proc_info)
-        self.assertEqual(len(proc_info.process_names()), 1)
+        self.assertEqual(len(list(proc_info.process_names())), 1)

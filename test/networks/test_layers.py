@@ -5,6 +5,7 @@
 
 from jrn_perception.networks.layers import (
     ChainedResidualPooling,
+    convolve_exactly,
     fold_batch_norms,
     max_pool_5x5,
     resize,
@@ -96,3 +97,19 @@ def test_folding_batch_norms_changes_rounding_only(generator):
 def test_folding_a_network_in_training_is_refused():
     with pytest.raises(AssertionError):
         fold_batch_norms(MobileNetV2().train())
+
+
+def test_an_exact_convolution_is_not_rounded_by_autocast():
+    torch.manual_seed(0)
+    convolution, before = nn.Conv2d(8, 1, 3), nn.Conv2d(3, 8, 1)
+    picture = torch.rand(1, 3, 9, 11)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        x = before(picture)
+        exact, rounded = convolve_exactly(convolution, x), convolution(x)
+    assert x.dtype == rounded.dtype == torch.bfloat16 and exact.dtype == torch.float32
+    with torch.no_grad():
+        torch.testing.assert_close(exact, convolution(x.float()))
+    assert not torch.equal(exact, exact.bfloat16().float())
+    # Without autocast it is the convolution itself.
+    assert torch.equal(convolve_exactly(convolution, before(picture)),
+                       convolution(before(picture)))

@@ -95,7 +95,6 @@ def test_a_new_architecture_brings_its_own_default_variant(settings):
 @pytest.mark.parametrize(('changes', 'reason'), [
     ({'variant': 'nyu40'}, "unknown variant 'nyu40' of jrn: choose from sum60, "),
     ({'architecture': 'hydranet', 'variant': 'cat5'}, "unknown variant 'cat5' of hydranet"),
-    ({'min_depth': 3, 'max_depth': 3}, 'min_depth 3.0 must be below max_depth 3.0'),
     ({'architecture': 'hydranet', 'mute': 'depth'}, 'mute: hydranet has no modality'),
     ({'labels': ['wall']}, 'labels: is set by the node'),
     ({'device': 'cpu'}, 'device: cannot change while the node runs; set it at start'),
@@ -112,6 +111,24 @@ def test_what_does_not_fit_is_refused_with_the_reason(settings, changes, reason)
 def test_what_is_fixed_at_start_may_be_set_to_what_it_is(settings, parameter):
     value = getattr(settings, parameter.name)
     assert vars(parameters.merge(settings, {parameter.name: value})) == vars(settings)
+
+
+@pytest.mark.parametrize(('changes', 'limits'), [
+    ({}, (0.5, 10.0)), ({'min_depth': 2.0}, (2.0, 10.0)), ({'max_depth': 3.0}, (0.5, 3.0))])
+def test_a_limit_that_is_not_set_is_that_of_the_weights(settings, changes, limits):
+    changed = parameters.merge(settings, changes)
+    assert parameters.depth_limits(changed, (0.5, 10.0)) == limits
+    parameters.check_limits(changed, (0.5, 10.0))
+    # In metres of the training camera: another focal length moves it, and leaves the user's.
+    scaled = parameters.depth_limits(changed, (0.5, 10.0), 2.0)
+    assert scaled == (changes.get('min_depth', 1.0), changes.get('max_depth', 20.0))
+
+
+@pytest.mark.parametrize('changes', [
+    {'min_depth': 3, 'max_depth': 3}, {'min_depth': 12.0}, {'max_depth': 0.05}])
+def test_limits_that_leave_no_depth_are_refused(settings, changes):
+    with pytest.raises(ValueError, match='leave no valid depth'):
+        parameters.check_limits(parameters.merge(settings, changes), (0.5, 10.0))
 
 
 # Each row, on a running node: EFFECTS holds one check per name. `shown` is what it sees.
@@ -444,6 +461,7 @@ REFUSED_LATER = {
     'wrong type': ({'max_rate': 'fast'}, 'max_rate: expected a number'),
     'out of range': ({'confidence_threshold': 1.5}, 'confidence_threshold: 1.5 is outside 0..1'),
     'unknown name': ({'max_rat': 5.0}, 'undeclared'),
+    'no depth left': ({'min_depth': 12.0}, 'leave no valid depth: 12 to 10 m'),
     'no choice': ({'depth_colormap': 'grey-ish'}, 'turbo'),
     'only at start': ({'depth_encoding': '16UC1'}, 'set it at start'),
     'device': ({'device': 'cuda:7'}, 'set it at start'),

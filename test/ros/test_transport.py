@@ -3,7 +3,9 @@
 
 """The profile of Fast DDS is found, and left alone where the user has one."""
 
+import ast
 import os
+from pathlib import Path
 import shutil
 import subprocess
 import sys
@@ -15,7 +17,8 @@ import pytest
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     """Start without any of the variables, and put back what was there."""
-    for name in (transport.OLD, transport.NEW, 'ROS_DISTRO'):
+    for name in (transport.OLD, transport.NEW, 'ROS_DISTRO', 'FASTDDS_BUILTIN_TRANSPORTS',
+                 'ROS_LOCALHOST_ONLY'):
         monkeypatch.setenv(name, '')
         monkeypatch.delenv(name)
     return monkeypatch
@@ -38,6 +41,34 @@ def test_a_profile_of_the_user_stays(environment, name):
     environment.setenv(name, 'mine.xml')
     assert transport.use_large_segments() is None
     assert [os.environ.get(n) for n in (transport.OLD, transport.NEW)].count('mine.xml') == 1
+
+
+@pytest.mark.parametrize('name, value', [
+    ('FASTDDS_BUILTIN_TRANSPORTS', 'UDPv4'), ('ROS_LOCALHOST_ONLY', '1')])
+def test_a_choice_of_transports_that_the_profile_would_undo_stays(environment, name, value):
+    environment.setenv(name, value)
+    assert transport.use_large_segments() is None
+    assert not {transport.OLD, transport.NEW} & set(os.environ)
+
+
+@pytest.mark.parametrize('given', [
+    {}, {'ROS_DISTRO': 'humble'}, {'ROS_DISTRO': 'iron'}, {'ROS_DISTRO': 'jazzy'},
+    {'ROS_DISTRO': 'kilted'}, {'ROS_DISTRO': 'jazzy', 'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'},
+    {'ROS_LOCALHOST_ONLY': '1'}, {'ROS_LOCALHOST_ONLY': '0'}, {transport.OLD: 'mine.xml'}])
+def test_the_launch_file_decides_the_same(environment, given):
+    source = Path(__file__).resolve().parents[2] / 'launch' / 'jrn.launch.py'
+    functions = [node for node in ast.parse(source.read_text()).body
+                 if isinstance(node, ast.FunctionDef) and node.name == 'transport']
+    scope = {}
+    exec(compile(ast.Module(functions, []), str(source), 'exec'), scope)
+    environment.setattr(transport, '_is_old', lambda: given.get('ROS_DISTRO') in (
+        'humble', 'iron', 'jazzy'))
+    for name, value in given.items():
+        environment.setenv(name, value)
+    path = transport.use_large_segments()
+    expected = {} if path is None else {
+        name: str(path) for name in (transport.OLD, transport.NEW) if name in os.environ}
+    assert scope['transport'](given, transport.profile()) == expected
 
 
 def test_without_ros_distro_the_version_of_rclpy_decides(environment):
