@@ -372,6 +372,20 @@ def test_a_stamp_before_the_last_is_rejected_once_and_time_goes_on_from_there(ro
     assert '/image: its stamp is 7.000 s before' in warning
 
 
+def test_a_stamp_before_1970_is_rejected(robot, tools):
+    robot.start()
+    publisher = robot.camera()
+    depth = robot.listen('depth')
+    robot.ask(tools.picture(), depth)
+    message = tools.image_message(tools.picture(), 'rgb8')
+    message.header.stamp.sec = -5
+    publisher.publish(message)
+    status = robot.status(lambda status: status.count['frames_rejected'] == 1)
+    assert status.count['frames_failed'] == 0
+    robot.ask(tools.picture(), depth)
+    assert 'its stamp is before 1970' in robot.warnings('rejected')[0]
+
+
 def test_a_stream_of_bad_pictures_is_an_error_with_the_reason(robot, tools):
     robot.start()
     robot.camera()

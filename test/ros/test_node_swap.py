@@ -207,3 +207,28 @@ def test_variant_and_weights_that_belong_together_are_set_together(robot, tools,
     assert not robot.configure(variant='kitti6', weights=str(save(tmp_path))).successful
     assert robot.configure(variant='kitti6', weights=file).successful
     assert (robot.get('weights'), len(robot.get('labels'))) == (file, 6)
+
+
+def test_a_camera_that_waits_for_nobody_loses_no_picture_to_a_swap(robot, tools):
+    robot.start()
+    robot.camera()
+    depth, rgb = robot.listen('depth'), tools.picture()
+    robot.ask(rgb, depth)
+    sent, ended = [], threading.Event()
+
+    def run():
+        # Far below what the small network can do, so that whatever is lost is lost to the swap.
+        while not ended.wait(0.25):
+            sent.append(robot.send(rgb).stamp)
+
+    camera = threading.Thread(target=run, name='camera')
+    camera.start()
+    try:
+        for architecture, variant in NETWORKS[1:]:
+            assert robot.configure(architecture=architecture, variant=variant).successful
+    finally:
+        robot.wait_for(lambda: len(sent) >= 8, 'eight pictures')
+        ended.set()
+        camera.join()
+    robot.wait_for(lambda: len(depth) > len(sent), 'all answers')
+    assert stamps(depth)[1:] == sent
