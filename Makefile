@@ -84,7 +84,7 @@ build: $(READY)  ## Build with colcon in .colcon/
 
 .PHONY: benchmark
 benchmark: $(READY)  ## Print the ratios of benchmarks/
-	$(RUN) for script in benchmarks/*.py; do echo "== $$script"; python "$$script" || exit 1; done
+	$(RUN) export OMP_WAIT_POLICY=PASSIVE; for script in benchmarks/*.py; do echo "== $$script"; python "$$script" || exit 1; done
 
 .PHONY: sample
 sample: $(READY)  ## Draw the sample recording: 10 s of camera, depth and labels (SAMPLE=folder)

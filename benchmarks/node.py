@@ -20,10 +20,6 @@ import sys
 import threading
 import time
 
-os.environ.setdefault('ROS_DOMAIN_ID', str(os.getpid() % 100 + 1))
-os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # As jrn_node does.
-
 import cv2
 from jrn_perception.data.scenes import Scene
 from jrn_perception.ros.diagnostics import STAGES, Statistics
@@ -161,6 +157,8 @@ def main() -> None:
     parser.add_argument('--camera', type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     rgb = Scene(0).render().rgb
+    os.environ.setdefault('ROS_DOMAIN_ID', str(os.getpid() % 100 + 1))
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     use_large_segments()
     rclpy.init()
     try:

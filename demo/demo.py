@@ -21,26 +21,18 @@ import sys
 import time
 from types import SimpleNamespace
 
+import cv2
+from jrn_perception import networks
+from jrn_perception.drawing import panel
+from jrn_perception.ros.images import to_rgb
+from jrn_perception.ros.transport import use_large_segments
+import numpy as np
+import rclpy
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import Image
+
 HERE = Path(__file__).resolve().parent
-# A domain of its own, on this machine only: no robot in the same network takes part.
-os.environ['ROS_DOMAIN_ID'] = str(os.getpid() % 100 + 1)
-os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-if os.environ.get('ROS_DISTRO') == 'humble':
-    os.environ['ROS_LOCALHOST_ONLY'] = '1'
-
-import cv2  # noqa: E402 after the environment is set
-from jrn_perception import networks  # noqa: E402
-from jrn_perception.drawing import panel  # noqa: E402
-from jrn_perception.ros.transport import use_large_segments  # noqa: E402
-import numpy as np  # noqa: E402
-
-use_large_segments()
-from jrn_perception.ros.images import to_rgb  # noqa: E402
-import rclpy  # noqa: E402
-from rclpy.node import Node  # noqa: E402
-from rclpy.time import Time  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
-
 TOPICS = ('image', 'depth', 'semantics')
 TIMEOUT_S = 120.0
 
@@ -85,6 +77,14 @@ def process(name: str, *arguments: str):
             child.kill()
 
 
+def isolate() -> None:
+    """Choose a domain of our own, on this machine only: no robot in the network takes part."""
+    os.environ['ROS_DOMAIN_ID'] = str(os.getpid() % 100 + 1)
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    if os.environ.get('ROS_DISTRO') == 'humble':  # Which knows no other way.
+        os.environ['ROS_LOCALHOST_ONLY'] = '1'
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
     parser.add_argument('--images', help='folder of pictures instead of our own drawn rooms')
@@ -99,6 +99,8 @@ def main() -> int:
 
     parameters = ['--ros-args', '-p', f'architecture:={spec.architecture}',
                   '-p', f'variant:={spec.variant}', '-p', f'weights:={arguments.weights!r}']
+    isolate()
+    use_large_segments()
     rclpy.init()
     robot = Robot()
     try:

@@ -153,7 +153,7 @@ def _convert_encoder(path: Path, state: dict[str, Tensor], output: Path,
     _load(path, network, converted)
     output.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, output)
-    card = {'format': ENCODER_FORMAT, 'architecture': 'mobilenetv2',
+    card = {'card_format': ENCODER_FORMAT, 'architecture': 'mobilenetv2',
             'training': {'data': 'ImageNet', 'converted': origin},
             'sha256': weights.sha256(output)}
     output.with_suffix('.json').write_text(json.dumps(card, indent=2) + '\n')

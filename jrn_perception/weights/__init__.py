@@ -58,7 +58,7 @@ class Card:
     metrics: dict[str, Any] = field(default_factory=dict)
     licence: str = 'Apache-2.0'
     sha256: str = ''
-    format: int = FORMAT
+    card_format: int = FORMAT
 
     @property
     def spec(self) -> networks.Spec:
@@ -126,8 +126,8 @@ def read_card(path: Path) -> Card:
     file = path.with_suffix('.json')
     try:
         content = json.loads(file.read_text())
-        if content.get('format') != FORMAT:
-            raise WeightsError(f'{file}: card format {content.get("format")!r}, this version '
+        if content.get('card_format') != FORMAT:
+            raise WeightsError(f'{file}: card format {content.get("card_format")!r}, this version '
                                f'reads {FORMAT}')
         known = {entry.name for entry in fields(Card)}
         if set(content) - known:

@@ -201,7 +201,7 @@ def test_a_missing_card(file):
     refused(file, r'jrn_cat1\.json: missing; a weights file needs its card beside it')
 
 
-@pytest.mark.parametrize('text', ['', '{', '[]', '7', '{"format": 1}', '\0\0'])
+@pytest.mark.parametrize('text', ['', '{', '[]', '7', '{"card_format": 1}', '\0\0'])
 def test_what_is_no_card(file, text):
     file.with_suffix('.json').write_text(text)
     refused(file, r'jrn_cat1\.json: not a card')
@@ -213,7 +213,7 @@ def test_a_binary_card(file):
 
 
 def test_a_card_of_another_format(file):
-    edit_card(file, format=2)
+    edit_card(file, card_format=2)
     refused(file, 'card format 2, this version reads 1')
 
 
