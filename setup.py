@@ -55,7 +55,7 @@ EXTRAS = {
     ],
 }
 
-SCRIPTS = ('node', 'convert', 'predict', 'play', 'train', 'distill', 'evaluate')
+SCRIPTS = ('node', 'convert', 'predict', 'play', 'train', 'distill', 'evaluate', 'replay')
 
 setup(
     name=package_name,

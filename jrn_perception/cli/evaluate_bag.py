@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 import math
 from pathlib import Path
 import sys
@@ -14,7 +15,7 @@ import sys
 from jrn_perception import networks
 from jrn_perception.data.recording import RecordingError
 from jrn_perception.data.writer import STORAGES
-from jrn_perception.evaluation import bag, dataset, readers, record, report
+from jrn_perception.evaluation import bag, dataset, readers, record, report, session
 from jrn_perception.perception import Perception, PRECISIONS
 
 PARTIAL = 3
@@ -28,6 +29,21 @@ def add_bag(commands) -> None:
         'partial.')
     parser.add_argument('bag', type=Path, metavar='DIR',
                         help='recording: its folder, or a .mcap or .db3 file')
+    add_truth(parser)
+    parser.add_argument('--limit', type=int, default=0, metavar='N',
+                        help='first N pictures; default: all')
+    parser.add_argument('--worst', type=int, default=session.Request.worst, metavar='K',
+                        help='frames shown for each measure; default: %(default)s')
+    parser.add_argument('--json', type=Path, metavar='FILE',
+                        help='write the results; twice the same bytes, so without latencies')
+    parser.add_argument('--html', type=Path, metavar='FILE',
+                        help='write a report with plots, latencies and the worst frames')
+    _add_network(parser)
+    parser.set_defaults(run=run_bag, needs=('matplotlib', 'rich', 'rosbags'))
+
+
+def add_truth(parser: argparse.ArgumentParser) -> None:
+    """Add what of a recording is compared with what, see ``request_of``."""
     parser.add_argument('--image', default='', metavar='TOPIC',
                         help='pictures; default: the only colour topic')
     parser.add_argument('--depth', default='', metavar='TOPIC',
@@ -36,7 +52,7 @@ def add_bag(commands) -> None:
                         help='true labels: mono8, raw or PNG; default: none')
     parser.add_argument('--label-map', type=Path, metavar='FILE',
                         help='json {"0": "wall", ...}; default: the LabelInfo of the recording')
-    parser.add_argument('--tolerance', type=float, default=bag.TOLERANCE_S, metavar='S',
+    parser.add_argument('--tolerance', type=float, default=session.TOLERANCE_S, metavar='S',
                         help='between the stamps of picture and truth; default: %(default)s')
     parser.add_argument('--label-set', default='', metavar='SET',
                         help="label set of the comparison; default: the network's")
@@ -47,34 +63,31 @@ def add_bag(commands) -> None:
     parser.add_argument('--clamp', default='', metavar='LOW:HIGH',
                         help='metres that predicted depth is clamped to; default: the depth '
                         "range of the network's card")
-    parser.add_argument('--confidence', type=float, default=bag.Request.confidence, metavar='P',
-                        help='labels below count as uncertain; default: %(default)s')
-    parser.add_argument('--limit', type=int, default=0, metavar='N',
-                        help='first N pictures; default: all')
-    parser.add_argument('--worst', type=int, default=bag.Request.worst, metavar='K',
-                        help='frames shown for each measure; default: %(default)s')
-    parser.add_argument('--json', type=Path, metavar='FILE',
-                        help='write the results; twice the same bytes, so without latencies')
-    parser.add_argument('--html', type=Path, metavar='FILE',
-                        help='write a report with plots, latencies and the worst frames')
-    _add_network(parser)
-    parser.set_defaults(run=run_bag, needs=('matplotlib', 'rich', 'rosbags'))
+    parser.add_argument('--confidence', type=float, default=session.Request.confidence,
+                        metavar='P', help='labels below count as uncertain; default: %(default)s')
+
+
+def request_of(options: argparse.Namespace) -> session.Request:
+    """Return what the arguments of ``add_truth`` ask for; ValueError if they cannot be."""
+    if options.label_map and not options.labels:
+        raise ValueError('--label-map needs --labels, the topic whose ids it names')
+    if not 0 <= options.confidence <= 1:
+        raise ValueError(f'--confidence is from 0 to 1, not {options.confidence}')
+    return session.Request(
+        options.image, options.depth, options.labels, options.label_map, options.tolerance,
+        dataset.Protocol(readers.parse_crop(options.crop, ''), options.cap,
+                         readers.parse_range(options.clamp) if options.clamp else None,
+                         dataset.find_label_set(options.label_set)),
+        options.confidence)
 
 
 def run_bag(options: argparse.Namespace) -> int:
     """Evaluate on a recording."""
     from jrn_perception.evaluation import bag_html, bag_report, terminal
 
-    if options.label_map and not options.labels:
-        raise ValueError('--label-map needs --labels, the topic whose ids it names')
-    if not 0 <= options.confidence <= 1 or options.worst < 0:
-        raise ValueError('--confidence is from 0 to 1, --worst not below 0')
-    request = bag.Request(
-        options.image, options.depth, options.labels, options.label_map, options.tolerance,
-        dataset.Protocol(readers.parse_crop(options.crop, ''), options.cap,
-                         readers.parse_range(options.clamp) if options.clamp else None,
-                         dataset.find_label_set(options.label_set)),
-        options.confidence, options.limit, options.worst)
+    if options.worst < 0:
+        raise ValueError(f'--worst {options.worst}: not below 0')
+    request = replace(request_of(options), limit=options.limit, worst=options.worst)
     perception = _load(options)
     evaluation = bag.evaluate_bag(perception, options.bag, request, _track('evaluating'))
     document = bag_report.bag_document(evaluation, perception)

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 from jrn_perception.drawing import colourise_depth, depth_limits, overlay
 from jrn_perception.evaluation import bag_report
-from jrn_perception.evaluation.bag import BagEvaluation
+from jrn_perception.evaluation.session import BagEvaluation
 from jrn_perception.evaluation.totals import Measured
 from jrn_perception.labels import FOLDS, LabelSet, map_labels
 from matplotlib import rc_context

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jrn_perception.evaluation.bag import BagEvaluation
 from jrn_perception.evaluation.metrics import depth_metrics, describe_crop, label_metrics
 from jrn_perception.evaluation.report import (
     BIN_NAMES,
@@ -25,6 +24,8 @@ from jrn_perception.evaluation.report import (
     plain,
     versions,
 )
+from jrn_perception.evaluation.session import BagEvaluation
+from jrn_perception.evaluation.streams import Mean, Quantiles
 from jrn_perception.evaluation.terminal import TITLES
 from jrn_perception.evaluation.totals import metrics_of, Side
 from jrn_perception.perception import Perception
@@ -80,16 +81,20 @@ def measures(evaluation: BagEvaluation) -> list[str]:
 def timings(evaluation: BagEvaluation) -> dict[str, Any]:
     """Return what was measured by the clock on the wall."""
     totals = evaluation.totals
-    stages = {stage: {'mean': mean.mean, **{f'p{100 * share:g}': quantiles.quantile(share)
-                                            for share in QUANTILES}, 'largest': mean.high}
-              for stage, (mean, quantiles) in totals.stages.items()}
+    stages = {stage: spread(*found) for stage, found in totals.stages.items()}
     return {'wall_s': evaluation.wall_s, 'network_s': evaluation.network_s,
             'frames_per_s': totals.frames / evaluation.wall_s,
             'wall_over_network': evaluation.wall_s / evaluation.network_s, 'stages_ms': stages}
 
 
+def spread(mean: Mean, quantiles: Quantiles) -> dict[str, float]:
+    """Return mean, quantiles and largest of what both have counted."""
+    return {'mean': mean.mean, **{f'p{100 * share:g}': quantiles.quantile(share)
+                                  for share in QUANTILES}, 'largest': mean.high}
+
+
 def print_bag(document: dict[str, Any], clock: dict[str, Any], out: Console) -> None:
-    """Print a document of a recording, and its ``timings``."""
+    """Print a document of a recording, and its ``timings`` or those of a replay."""
     for table in tables(document, clock):
         out.print(table)
     for note in document['notes']:
@@ -169,11 +174,15 @@ def rows_of(document: dict[str, Any], clock: dict[str, Any]
     found.append(('latency (ms)', heads, [
         [stage, *(_number(times[head], True) for head in heads)]
         for stage, times in clock['stages_ms'].items()]))
-    found.append(('on this machine', ['value'], [
-        ['frames per second', f'{clock["frames_per_s"]:.1f}'],
-        ['wall time (s)', f'{clock["wall_s"]:.1f}'],
-        ['network time (s)', f'{clock["network_s"]:.1f}'],
-        ['wall / network', f'{clock["wall_over_network"]:.2f}']]))
+    if 'frames' in clock:
+        found.append(('replayed', ['frames'], [
+            [name, str(count)] for name, count in clock['frames'].items()]))
+    if 'wall_s' in clock:
+        found.append(('on this machine', ['value'], [
+            ['frames per second', f'{clock["frames_per_s"]:.1f}'],
+            ['wall time (s)', f'{clock["wall_s"]:.1f}'],
+            ['network time (s)', f'{clock["network_s"]:.1f}'],
+            ['wall / network', f'{clock["wall_over_network"]:.2f}']]))
     return found
 
 

@@ -75,7 +75,11 @@ def metrics_of(depth: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 class Measured:
-    """One frame and all that is to be known about its prediction; ``fault`` if there is none."""
+    """
+    One frame and all that is to be known about its prediction; ``fault`` if there is none.
+
+    ``timing`` is None where the network ran in another process.
+    """
 
     def __init__(self, frame: Frame, remarks: Remarks, fault: str = '',
                  timing: Timing | None = None, depth: np.ndarray | None = None,
@@ -173,11 +177,15 @@ class Totals:
             self.traces[name].add(value)
             self.worst[name].add(value if more_is_worse else -value, self.frames, frame.name,
                                  value, measured)
-        for stage, seconds in zip(STAGES, measured.timing):
+        if measured.timing is not None:
+            self._time(measured.timing)
+
+    def _time(self, timing: Timing) -> None:
+        for stage, seconds in zip(STAGES, timing):
             mean, quantiles = self.stages[stage]
             mean.add(1e3 * seconds)
             quantiles.add(1e3 * seconds)
-        self.traces['inference_ms'].add(1e3 * measured.timing.inference_s)
+        self.traces['inference_ms'].add(1e3 * timing.inference_s)
 
     def _compared(self, measured: Measured) -> dict[str, Any]:
         values = dict.fromkeys(METRICS, float('nan'))

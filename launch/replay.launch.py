@@ -1,0 +1,90 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Play a recording to the node, on sim time, and print what the node made of it.
+
+The node runs as it would on the robot; ``jrn_replay`` plays, listens and, at the end, prints what
+`jrn_evaluate bag` prints, with frames sent, processed and dropped and the latency.
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from jrn_perception.data.recording import COMPRESSED, Recording
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import ExecutableInPackage
+
+PACKAGE = 'jrn_perception'
+
+# What is passed on as a parameter of the same name, and as an option of jrn_replay.
+PARAMETERS = ('architecture', 'variant', 'weights', 'device')
+OPTIONS = ('image', 'depth', 'labels', 'player', 'speed', 'json')
+
+DESCRIPTIONS = {
+    'image': 'the recorded pictures (not given: the only colour topic)',
+    'depth': 'the recorded topic of true depth (not given: none)',
+    'labels': 'the recorded topic of true labels (not given: none)',
+    'player': 'auto, ros2bag or jrn_play (not given: auto, `ros2 bag play` where it is installed)',
+    'speed': 'faster or slower than recorded (not given: 1)',
+    'json': 'a file for the results (not given: none)',
+    'namespace': 'of the node (not given: none)',
+    'architecture': 'the network (not given: as in params_file, like the next three)',
+    'variant': 'of the architecture',
+    'weights': "a weights file, or 'random' for tests",
+    'device': 'auto, cuda, cuda:N or cpu',
+}
+
+
+def generate_launch_description():
+    """Return the arguments and what starts when they are known."""
+    share = Path(get_package_share_directory(PACKAGE))
+    return LaunchDescription([
+        DeclareLaunchArgument('bag', description='recording: its folder, or a .mcap or .db3 file'),
+        *(DeclareLaunchArgument(name, default_value='', description=text)
+          for name, text in DESCRIPTIONS.items()),
+        DeclareLaunchArgument(
+            'lossless', default_value='false', choices=('true', 'false', 'True', 'False'),
+            description='wait after each picture for the results'),
+        DeclareLaunchArgument(
+            'params_file', default_value=str(share / 'config' / 'jrn.yaml'),
+            description='the parameters of the node'),
+        OpaqueFunction(function=start),
+    ])
+
+
+def start(context):
+    """Return node and evaluation; when one of them ends, all ends."""
+    given = {name: text for name, text in context.launch_configurations.items() if text}
+    if not Path(given.get('params_file', '')).is_file():
+        # launch_ros warns and starts the node without it.
+        raise FileNotFoundError(f"params_file: there is no file {given.get('params_file', '')!r}")
+    with Recording(given['bag']) as recording:
+        image = recording.image_topic(given.get('image', ''))
+    compressed = image.msgtype == COMPRESSED
+    namespace = '/' + given.get('namespace', '').strip('/')
+    overrides = {
+        # Text stays text: launch_ros would read weights:=7 as a number.
+        name: ParameterValue(given[name], value_type=str) for name in PARAMETERS if name in given}
+    overrides['use_sim_time'] = True
+    overrides['image_transport'] = 'compressed' if compressed else 'raw'
+    command = [
+        ExecutableInPackage(executable='jrn_replay', package=PACKAGE), given['bag'],
+        '--node', f"{namespace.rstrip('/')}/{PACKAGE}",
+        *(part for name in OPTIONS if name in given for part in (f'--{name}', given[name]))]
+    if given['lossless'].lower() == 'true':
+        command.append('--lossless')
+    return [
+        Node(
+            package=PACKAGE, executable='jrn_node', name=PACKAGE, namespace=namespace,
+            parameters=[given['params_file'], overrides],
+            remappings=[('image/compressed' if compressed else 'image', image.name)],
+            output='screen', on_exit=Shutdown(reason='the node ended')),
+        # Its tables are read by people: without the name of the process before each line.
+        ExecuteProcess(
+            cmd=command, output='screen', output_format='{line}',
+            on_exit=Shutdown(reason='the recording is evaluated')),
+    ]

@@ -1,0 +1,220 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""``jrn_replay`` with a real node, player and recording, against ``jrn_evaluate bag``."""
+
+import importlib.util
+import json
+from pathlib import Path
+import shutil
+import sys
+import time
+
+from jrn_perception.cli import replay
+from jrn_perception.cli.replay import main
+from jrn_perception.data import sample
+from jrn_perception.data.recording import COMPRESSED, IMAGE, Topic
+from jrn_perception.data.writer import Writer
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ('matplotlib', 'rich', 'rosbags')),
+    reason="needs matplotlib, rich and rosbags: pip install '.[evaluate]'")
+
+FRAMES = 12
+TRUTH = ('--depth', sample.DEPTH_TOPIC, '--labels', sample.LABEL_TOPIC)
+NETWORK = ('-p', 'variant:=cat1', '-p', 'weights:=random', '-p', 'inference_height:=64',
+           '-p', 'device:=cpu')
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Let node and evaluation sum in the same order, and wait for no core each."""
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+
+
+@pytest.fixture(scope='module')
+def bag(tmp_path_factory):
+    path = tmp_path_factory.mktemp('bag') / 'sample'
+    sample.write_sample(path, FRAMES, size=(120, 160))
+    return path
+
+
+def assert_close(found, expected, where=''):
+    """Hold two documents against each other, numbers to 1e-6."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), where
+        for key, value in expected.items():
+            assert_close(found[key], value, f'{where}/{key}')
+    elif isinstance(expected, list):
+        assert len(found) == len(expected), where
+        for index, value in enumerate(expected):
+            assert_close(found[index], value, f'{where}/{index}')
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=1e-6, rel=1e-6), where
+    else:
+        assert found == expected, where
+
+
+def test_without_loss_it_is_the_evaluation_of_the_bag(ros_domain, spawn, bag, tmp_path):
+    child = spawn('replay', bag, *TRUTH, '--lossless', '--json', tmp_path / 'replay.json',
+                  '--ros-args', *NETWORK)
+    assert child.wait(300) == 0, child.output
+    other = spawn('evaluate', 'bag', bag, *TRUTH, '--variant', 'cat1', '--weights', 'random',
+                  '--height', '64', '--device', 'cpu', '--json', tmp_path / 'bag.json')
+    assert other.wait(300) == 0, other.output
+    found, expected = (json.loads((tmp_path / f'{name}.json').read_text())
+                       for name in ('replay', 'bag'))
+    assert expected['source']['frames'] == FRAMES
+    live = found.pop('replay')
+    assert live['frames'] == {'sent': FRAMES, 'processed': FRAMES, 'dropped': 0}
+    assert 0 < live['stages_ms']['end to end']['mean'] <= live['stages_ms']['end to end'][
+        'largest']
+    for key in ('inputs', 'gain'):  # Of these the node says nothing.
+        del expected[key]
+    del found['notes'], expected['notes']
+    assert_close(found, expected)
+    for text in (f'jrn cat1 on sample: {FRAMES} frames of {sample.IMAGE_TOPIC}, 0 damaged, '
+                 f'{FRAMES} with depth, {FRAMES} with labels', 'mean IoU (%)', 'furniture',
+                 'labels that change', 'sent', 'processed', 'dropped', 'end to end'):
+        assert text in child.output, text
+
+
+def test_at_the_recorded_pace_every_picture_is_accounted_for(ros_domain, spawn, bag, tmp_path):
+    child = spawn('replay', bag, *TRUTH, '--player', 'jrn_play', '--namespace', '/front', '--json',
+                  tmp_path / 'replay.json', '--ros-args', *NETWORK)
+    assert child.wait(300) == 0, child.output
+    found = json.loads((tmp_path / 'replay.json').read_text())
+    frames = found['replay']['frames']
+    assert frames['sent'] == FRAMES == frames['processed'] + frames['dropped']
+    assert frames['processed'] == found['source']['frames'] == found['source']['with_depth'] > 0
+    assert found['partial'] is False
+    assert f'reading {sample.IMAGE_TOPIC}' in child.output
+
+
+def test_a_node_that_runs_already(ros_domain, spawn, bag):
+    node = spawn('node', '--ros-args', *NETWORK, '-p', 'use_sim_time:=true',
+                 '-p', 'image_transport:=compressed', '-p', 'mute:=depth', '-p', 'max_depth:=5.0',
+                 '-r', f'image/compressed:={sample.IMAGE_TOPIC}', '-r', '__ns:=/back')
+    node.wait_for('reading')
+    child = spawn('replay', bag, *TRUTH, '--lossless', '--node', '/back/jrn_perception')
+    assert child.wait(300) == 0, child.output
+    assert f'{FRAMES} with depth' in child.output
+    assert 'note: the node runs with mute depth' in child.output
+    assert node.process.poll() is None
+    from jrn_perception.ros.evaluator import Evaluator
+    import rclpy
+    rclpy.init()
+    try:
+        with Evaluator() as evaluator:
+            assert evaluator.get_parameters_of(
+                '/back/jrn_perception', ['min_depth', 'max_depth', 'focal_correction']) == {
+                    'min_depth': 0.0, 'max_depth': 5.0, 'focal_correction': True}
+    finally:
+        rclpy.try_shutdown()
+
+
+def test_ctrl_c_keeps_what_was_measured_and_ends_all(ros_domain, spawn, bag, tmp_path):
+    child = spawn('replay', bag, *TRUTH, '--player', 'jrn_play', '--speed', '0.1', '--json',
+                  tmp_path / 'replay.json', '--ros-args', *NETWORK)
+    import rclpy
+    from sensor_msgs.msg import Image
+    rclpy.init()
+    try:
+        node, heard = rclpy.create_node('ear'), []
+        node.create_subscription(Image, '/depth', heard.append, 10)
+        deadline = time.monotonic() + 120
+        while len(heard) < 3:  # By then the first has been measured.
+            assert child.process.poll() is None and time.monotonic() < deadline, child.output
+            rclpy.spin_once(node, timeout_sec=0.2)
+        node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    code = child.stop()
+    assert code == 3, child.output
+    assert 'partial: stopped by Ctrl-C' in child.output
+    assert 'Traceback' not in child.output
+    # Node and player write to the same pipe: it ends when they have.
+    assert not child._reader.is_alive()
+    assert json.loads((tmp_path / 'replay.json').read_text())['partial'] is True
+
+
+def test_a_node_that_refuses(ros_domain, spawn, bag):
+    child = spawn('replay', bag, '--ros-args', '-p', 'variant:=nonsense')
+    assert child.wait(120) == 2
+    assert 'jrn_replay: jrn_node ended with exit code 1' in child.output
+    assert 'Traceback' not in child.output
+
+
+@pytest.mark.parametrize('arguments, text', [
+    (('/nowhere',), '/nowhere: no such recording'),
+    (('BAG', '--image', '/nothing'), "no image topic '/nothing'"),
+    (('BAG', '--depth', '/nothing'), "no messages of '/nothing'"),
+    (('BAG', '--label-map', 'x.json'), '--label-map needs --labels'),
+    (('BAG', '--speed', '0'), '--speed 0: a positive number'),
+    (('BAG', '--speed', 'nan'), '--speed nan: a positive number'),
+    (('BAG', '--lossless', '--player', 'ros2bag'), '--lossless waits for results'),
+    (('BAG', '--namespace', 'front'), 'front: begins with /'),
+    (('BAG', '--node', '/a', '--namespace', '/b'), '--node: ROS arguments and the namespace'),
+    (('BAG', '--node', '/a', '--ros-args', '-p', 'x:=1'), '--node: ROS arguments'),
+])
+def test_mistakes_get_one_line_and_exit_code_2(arguments, text, bag, capsys):
+    pytest.importorskip('rclpy')
+    assert main([str(bag) if item == 'BAG' else item for item in arguments]) == 2
+    captured = capsys.readouterr()
+    assert text in captured.err and captured.err.count('\n') == 1
+    assert captured.out == ''
+
+
+def test_what_the_node_publishes_is_not_played_to_it(tmp_path, capsys):
+    pytest.importorskip('rclpy')
+    with Writer(tmp_path / 'bag') as writer:
+        header = writer.header(10**18, 'camera')
+        for topic in ('/image', '/depth'):
+            writer.add(topic, IMAGE)
+        writer.write('/image', 10**18, writer.image(header, np.zeros((8, 8, 3), np.uint8), 'rgb8'))
+        writer.write('/depth', 10**18, writer.image(header, np.ones((8, 8), np.float32), '32FC1'))
+    assert main([str(tmp_path / 'bag')]) == 2
+    assert 'has /depth itself, which the node publishes' in capsys.readouterr().err
+
+
+def test_the_player_is_ros2_bag_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(shutil, 'which', lambda name: None)
+    assert {replay.choose_player(name) for name in ('auto', 'jrn_play')} == {'jrn_play'}
+    with pytest.raises(ValueError, match='`ros2 bag play` is not installed'):
+        replay.choose_player('ros2bag')
+    monkeypatch.setattr(shutil, 'which', lambda name: f'/opt/ros/{name}')
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: object())
+    assert [replay.choose_player(name) for name in replay.PLAYERS] == [
+        'ros2bag', 'ros2bag', 'jrn_play']
+    monkeypatch.setattr(importlib.util, 'find_spec',
+                        lambda name: None if name == 'ros2bag' else object())
+    assert replay.choose_player('auto') == 'jrn_play'
+
+
+def test_both_players_get_the_same_order():
+    arguments = Path('bag'), ['/a', '/b'], 0.5, 3, Path('qos.yaml')
+    ours = replay.player_command('jrn_play', *arguments)
+    assert ours[:3] == [sys.executable, '-m', 'jrn_perception.cli.play']
+    from jrn_perception.cli.play import parser
+    options = parser().parse_args(ours[3:])
+    assert (options.source, options.topic, options.speed, options.wait_for_subscribers) == (
+        'bag', ['/a', '/b'], 0.5, 3)
+    assert options.as_recorded and options.clock and options.reliable
+    theirs = replay.player_command('ros2bag', *arguments)
+    assert theirs[:4] == ['ros2', 'bag', 'play', 'bag']
+    assert theirs[-3:] == ['--topics', '/a', '/b']
+    for option, value in (('--clock', '50'), ('--rate', '0.5'),
+                          ('--qos-profile-overrides-path', 'qos.yaml')):
+        assert theirs[theirs.index(option) + 1] == value
+
+
+@pytest.mark.parametrize('msgtype, name, transport', [
+    (IMAGE, 'image', 'raw'), (COMPRESSED, 'image/compressed', 'compressed')])
+def test_the_node_reads_the_recorded_topic(msgtype, name, transport):
+    command = replay.node_command(Topic('/eye', msgtype, 1), '/front', ['-p', 'lazy:=false'])
+    assert command[:3] == [sys.executable, '-m', 'jrn_perception.cli.node']
+    for part in (f'{name}:=/eye', '__ns:=/front', 'use_sim_time:=true', 'lazy:=false',
+                 f'image_transport:={transport}'):
+        assert part in command
