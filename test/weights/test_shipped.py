@@ -1,0 +1,86 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The weights that ship: whole, small, and as good as they were when they were measured."""
+
+import json
+import os
+from pathlib import Path
+
+from jrn_perception import networks, weights
+from jrn_perception.data.nyuv2 import CROP, NYUv2
+from jrn_perception.evaluation.dataset import evaluate, Protocol
+from jrn_perception.evaluation.readers import SceneFrames
+from jrn_perception.evaluation.report import pooled
+from jrn_perception.perception import Perception
+import numpy as np
+import pytest
+
+GOLDEN = json.loads((Path(__file__).parent / 'golden.json').read_text())
+NYU = Path(os.environ.get('JRN_DATA', Path(__file__).resolve().parents[3] / 'shared' / 'data'))
+# Rounding differs between processors and versions of torch; a wrong mean, a swapped channel or a
+# network in training mode costs far more.
+TOLERANCE = {'mean_iou': 0.5, 'rms': 0.01, 'rel': 0.005}
+
+
+class First(NYUv2):
+    """The first frames of the watched split."""
+
+    COUNT = 8
+
+    def __len__(self):
+        return min(super().__len__(), self.COUNT)
+
+
+def measure(name, frames, protocol):
+    spec = {spec.name: spec for variants in networks.ARCHITECTURES.values()
+            for spec in variants.values()}[name]
+    perception = Perception.load(spec.architecture, spec.variant, device='cpu')
+    output = evaluate(perception, frames, protocol).output
+    values = {metric: float(pooled(output, metric)(np.ones((1, len(output))))[0])
+              for metric in TOLERANCE}
+    return {metric: value for metric, value in values.items() if np.isfinite(value)}
+
+
+def test_what_the_node_needs_is_shipped():
+    expected = {networks.find('jrn', variant).name for variant in networks.ARCHITECTURES['jrn']}
+    expected |= {'hydranet_nyu40', 'depth_mobilenetv2', 'semantics_mobilenetv2'}
+    assert set(weights.shipped()) == expected == set(GOLDEN)
+
+
+def test_all_of_it_together_is_small():
+    assert sum(path.stat().st_size for path in weights.shipped().values()) < 40e6
+
+
+@pytest.mark.parametrize('name', GOLDEN)
+def test_a_card_tells_what_was_trained_and_measured(name):
+    card = weights.read_card(weights.shipped()[name])
+    assert card.metrics['output'] and card.metrics['images'] == 116
+    assert card.training['recipe']['epochs'] > 0
+    assert card.focal_length and card.licence == 'Apache-2.0'
+
+
+@pytest.mark.parametrize('name', GOLDEN)
+def test_golden_metrics_on_drawn_rooms(name):
+    frames = SceneFrames(4)
+    assert measure(name, frames, Protocol()) == {
+        metric: pytest.approx(value, abs=TOLERANCE[metric])
+        for metric, value in GOLDEN[name]['scenes'].items()}
+
+
+@pytest.mark.parametrize('name', GOLDEN)
+def test_golden_metrics_on_real_frames(name):
+    if not (NYU / 'nyuv2').is_dir():
+        pytest.skip(f'no NYU frames in {NYU} (set JRN_DATA)')
+    assert measure(name, First(NYU / 'nyuv2', 'val'), Protocol(crop=CROP)) == {
+        metric: pytest.approx(value, abs=TOLERANCE[metric])
+        for metric, value in GOLDEN[name]['val'].items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', GOLDEN)
+def test_the_cards_numbers_are_those_of_the_whole_split(name, data_dir):
+    card = weights.read_card(weights.shipped()[name])
+    found = measure(name, NYUv2(data_dir / 'nyuv2', 'val'), Protocol(crop=CROP))
+    assert found == {metric: pytest.approx(card.metrics['output'][metric], abs=TOLERANCE[metric])
+                     for metric in found}
