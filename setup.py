@@ -76,7 +76,6 @@ setup(
     maintainer='The jrn_perception developers',
     maintainer_email='maintainers@jrn-perception.invalid',
     description='Joint depth prediction and semantic segmentation from one camera, for ROS 2',
-    long_description_content_type='text/markdown',
     license='Apache-2.0',
     entry_points={
         'console_scripts': [f'jrn_{s} = {package_name}.cli.{s}:main' for s in SCRIPTS],

@@ -194,4 +194,4 @@ def test_a_missing_extra_is_named(monkeypatch, capsys, bag):
     assert main(['bag', str(bag)]) == 2
     assert capsys.readouterr().err == (
         'jrn_evaluate: matplotlib, rich, rosbags is missing: '
-        "pip install 'jrn_perception[evaluate]'\n")
+        "pip install '.[evaluate]'\n")
