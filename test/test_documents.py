@@ -67,3 +67,11 @@ def test_readme_names_every_shipped_network():
     from jrn_perception import weights
     for name in weights.shipped():
         assert f'`{name}`' in README, name
+
+
+def test_readme_has_no_gaps_and_shows_what_is_there():
+    assert not re.findall(r'^[A-Z]{4,}$', README, re.MULTILINE)
+    links = re.findall(r'\]\((?!http)([^)#]+)\)', README)
+    assert any(link.endswith(('.png', '.jpg')) for link in links)
+    for link in links:
+        assert (REPOSITORY / link).exists(), link
