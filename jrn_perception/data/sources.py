@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ SCENES_SIZE = (480, 640)
 Report = Callable[[str], None]
 
 
-class Source:
+class Source(ABC):
     """
     Frames from somewhere; each iteration starts anew.
 
@@ -46,8 +47,9 @@ class Source:
     def __init__(self, name: str, damaged: Report | None = None):
         self.name, self._damaged, self.skipped = name, damaged, 0
 
+    @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
-        raise NotImplementedError
+        """Yield the frames, from the first each time."""
 
     def _skip(self, text: str) -> None:
         if self._damaged is None:
