@@ -38,7 +38,8 @@ class Prediction:
     ``depth``: float32 (H, W), metres along the optical axis. ``labels``: uint8 (H, W), ids of
     ``label_set``. ``confidence``: float32 (H, W), 0..1, the largest class probability, decided at
     the network's resolution and interpolated. ``inputs``: the unrefined prediction that a JRN
-    started from. What the network does not predict is None.
+    started from. ``depth_scale``: what the network's depth was multiplied by for the camera's
+    focal length. What the network does not predict is None.
     """
 
     def __init__(self, maps: Maps, size: tuple[int, int], label_set: LabelSet | None,

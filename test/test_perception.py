@@ -250,6 +250,18 @@ def test_what_a_network_does_not_predict_is_none(architecture, has):
 
 # --- jrn ----------------------------------------------------------------------------------------
 
+def test_normals_have_length_one_and_the_pictures_size(hydranet):
+    three = load('hydranet', 'nyu40_normals', **SMALL)
+    prediction = three(picture(61, 83))
+    assert prediction.normals.shape == (61, 83, 3) and prediction.normals.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(prediction.normals, axis=2), 1, atol=1e-4)
+    # The direction is the network's own.
+    raw = three.infer(three.preprocess(picture(96, 128))).normals[0, :, 5, 7]
+    seen = three.postprocess(Maps(normals=raw.view(1, 3, 1, 1)), (4, 4)).normals[0, 0]
+    np.testing.assert_allclose(seen, raw / raw.norm(), atol=1e-4)
+    assert hydranet(picture()).normals is None
+
+
 def test_the_inputs_of_a_jrn_are_unrefined(jrn):
     rgb = picture()
     prediction = jrn(rgb)
