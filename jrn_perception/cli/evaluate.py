@@ -13,16 +13,22 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 import importlib.util
-import math
 from pathlib import Path
 import sys
 
 from jrn_perception import networks, weights
 from jrn_perception.cli.evaluate_bag import add_bag, add_record
+from jrn_perception.cli.evaluate_options import (
+    add_limits,
+    add_machine,
+    add_network,
+    load,
+    protocol_of,
+)
 from jrn_perception.data.frame import Frame
 from jrn_perception.evaluation import dataset, influence, readers, report
 from jrn_perception.networks.jrn import MUTE_VALUES
-from jrn_perception.perception import Perception, PRECISIONS
+from jrn_perception.perception import Perception
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,10 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 def add_dataset(commands) -> None:
     """Add ``jrn_evaluate dataset``."""
     parser = commands.add_parser('dataset', help='metrics of a network on a data set')
-    parser.add_argument('--architecture', default='jrn', choices=networks.ARCHITECTURES)
-    parser.add_argument('--variant', default='', help='default: the first of the architecture')
-    parser.add_argument('--weights', default='', metavar='FILE',
-                        help='a safetensors file, or random; default: the shipped ones')
+    add_network(parser)
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all results there')
     parser.add_argument('--per-image', action='store_true',
                         help='a row for every image, on the terminal and in the json')
@@ -71,11 +74,8 @@ def run_dataset(options: argparse.Namespace) -> None:
     """Evaluate one network."""
     from jrn_perception.evaluation import terminal
 
-    protocol, frames = _protocol(options), _frames(options)
-    perception = Perception.load(
-        options.architecture, options.variant, weights_file=options.weights,
-        device=options.device, precision=options.precision, height=options.height,
-        width=options.width)
+    protocol, frames = protocol_of(options, options.reader, options.labels), _frames(options)
+    perception = load(options)
     evaluation = dataset.evaluate(perception, frames, protocol, options.skip_damaged,
                                   _progress('evaluating'))
     document = report.dataset_document(evaluation, perception, protocol, _source(options),
@@ -100,6 +100,7 @@ def add_influence(commands) -> None:
     parser.add_argument('--output', type=Path, default=Path('influence'), metavar='DIR',
                         help='default: %(default)s; gets influence.json, influence.md and two '
                         'plots')
+    add_machine(parser)
     _add_source(parser)
     parser.set_defaults(run=run_influence, needs=('matplotlib', 'rich'))
 
@@ -108,7 +109,7 @@ def run_influence(options: argparse.Namespace) -> None:
     """Measure the influence in all variants."""
     from jrn_perception.evaluation import plots, terminal
 
-    protocol, frames = _protocol(options), _frames(options)
+    protocol, frames = protocol_of(options, options.reader, options.labels), _frames(options)
     variants = list(dict.fromkeys(options.variants))
     loaded = [weights.load('jrn', variant, _weights_of(options.weights, variant))
               for variant in variants]
@@ -146,25 +147,9 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
                         help="label set of the comparison; default: the network's")
     parser.add_argument('--crop', default='', metavar='CROP',
                         help="nyu, none, or y0:y1,x0:x1; default: the reader's")
-    parser.add_argument('--cap', type=float, default=math.inf, metavar='METRES',
-                        help='ignore ground truth beyond this depth')
-    parser.add_argument('--clamp', default='', metavar='LOW:HIGH',
-                        help='metres that predicted depth is clamped to; default: the depth '
-                        "range of the network's card")
+    add_limits(parser)
     parser.add_argument('--skip-damaged', action='store_true',
                         help='name and count damaged samples instead of stopping at the first')
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:N')
-    parser.add_argument('--precision', default='auto', choices=PRECISIONS)
-    parser.add_argument('--height', type=int, default=0, help='of the network input; default: '
-                        'as trained')
-    parser.add_argument('--width', type=int, default=0, help='likewise')
-
-
-def _protocol(options: argparse.Namespace) -> dataset.Protocol:
-    return dataset.Protocol(
-        readers.parse_crop(options.crop, options.reader), options.cap,
-        readers.parse_range(options.clamp) if options.clamp else None,
-        dataset.find_label_set(options.labels))
 
 
 def _frames(options: argparse.Namespace) -> Sequence[Frame]:

@@ -8,15 +8,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from dataclasses import replace
-import math
 from pathlib import Path
 import sys
 
-from jrn_perception import networks
+from jrn_perception.cli.evaluate_options import add_limits, add_network, load, protocol_of
 from jrn_perception.data.recording import RecordingError
 from jrn_perception.data.writer import STORAGES
-from jrn_perception.evaluation import bag, dataset, readers, record, report, session
-from jrn_perception.perception import Perception, PRECISIONS
+from jrn_perception.evaluation import bag, record, report, session
+from jrn_perception.perception import Perception
 
 PARTIAL = 3
 
@@ -38,7 +37,7 @@ def add_bag(commands) -> None:
                         help='write the results; twice the same bytes, so without latencies')
     parser.add_argument('--html', type=Path, metavar='FILE',
                         help='write a report with plots, latencies and the worst frames')
-    _add_network(parser)
+    add_network(parser)
     parser.set_defaults(run=run_bag, needs=('matplotlib', 'rich', 'rosbags'))
 
 
@@ -58,11 +57,7 @@ def add_truth(parser: argparse.ArgumentParser) -> None:
                         help="label set of the comparison; default: the network's")
     parser.add_argument('--crop', default='none', metavar='CROP',
                         help='where truth counts: nyu, none, or y0:y1,x0:x1; default: none')
-    parser.add_argument('--cap', type=float, default=math.inf, metavar='METRES',
-                        help='ignore true depth beyond')
-    parser.add_argument('--clamp', default='', metavar='LOW:HIGH',
-                        help='metres that predicted depth is clamped to; default: the depth '
-                        "range of the network's card")
+    add_limits(parser)
     parser.add_argument('--confidence', type=float, default=session.Request.confidence,
                         metavar='P', help='labels below count as uncertain; default: %(default)s')
 
@@ -75,10 +70,7 @@ def request_of(options: argparse.Namespace) -> session.Request:
         raise ValueError(f'--confidence is from 0 to 1, not {options.confidence}')
     return session.Request(
         options.image, options.depth, options.labels, options.label_map, options.tolerance,
-        dataset.Protocol(readers.parse_crop(options.crop, ''), options.cap,
-                         readers.parse_range(options.clamp) if options.clamp else None,
-                         dataset.find_label_set(options.label_set)),
-        options.confidence)
+        protocol_of(options, '', options.label_set), options.confidence)
 
 
 def run_bag(options: argparse.Namespace) -> int:
@@ -119,7 +111,7 @@ def add_record(commands) -> None:
                         help='labels that are less probable become 255; default: %(default)s')
     parser.add_argument('--storage', default=STORAGES[0], choices=STORAGES,
                         help='default: %(default)s; sqlite3 for a Humble without its plug-in')
-    _add_network(parser)
+    add_network(parser)
     parser.set_defaults(run=run_record, needs=('rich', 'rosbags'))
 
 
@@ -140,23 +132,8 @@ def run_record(options: argparse.Namespace) -> int:
     return _partial(written.reasons)
 
 
-def _add_network(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--architecture', default='jrn', choices=networks.ARCHITECTURES)
-    parser.add_argument('--variant', default='', help='default: the first of the architecture')
-    parser.add_argument('--weights', default='', metavar='FILE',
-                        help='a safetensors file, or random; default: the shipped ones')
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:N')
-    parser.add_argument('--precision', default='auto', choices=PRECISIONS)
-    parser.add_argument('--height', type=int, default=0, help='of the network input; default: '
-                        'as trained')
-    parser.add_argument('--width', type=int, default=0, help='likewise')
-
-
 def _load(options: argparse.Namespace) -> Perception:
-    perception = Perception.load(
-        options.architecture, options.variant, weights_file=options.weights,
-        device=options.device, precision=options.precision, height=options.height,
-        width=options.width)
+    perception = load(options)
     # So that the first frame's latency is not that of the allocations.
     perception.warm_up()
     return perception
