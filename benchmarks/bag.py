@@ -6,7 +6,8 @@ Whether `jrn_evaluate bag` keeps the network busy, and whether its memory grows.
 
 The wall time of an evaluation over the time that the network alone takes for the same pictures,
 with and without ground truth; the pairs take turns in one run, so that the ratio holds on a
-machine that does other things too. Then the resident memory over a recording of that length.
+machine that does other things too. Before that what measuring a prediction costs one core, and
+after it the resident memory over a recording of that length.
 
     python benchmarks/bag.py [--frames 40] [--rounds 3] [--long 1000] [--weights random]
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 import os
 from pathlib import Path
 import statistics
@@ -22,9 +24,13 @@ import tempfile
 import time
 
 from jrn_perception.data import sample
+from jrn_perception.data.map_encodings import to_depth, to_labels
 from jrn_perception.data.recording import Recording
 from jrn_perception.data.writer import Writer
-from jrn_perception.evaluation.bag import evaluate_bag, Request
+from jrn_perception.evaluation.bag import evaluate_bag
+from jrn_perception.evaluation.session import Request, Session
+from jrn_perception.evaluation.totals import Measured, Remarks
+from jrn_perception.labels import map_labels
 from jrn_perception.perception import Perception
 
 TRUTH = {'depth': sample.DEPTH_TOPIC, 'labels': sample.LABEL_TOPIC}
@@ -40,6 +46,30 @@ def network_alone(perception: Perception, path: Path) -> float:
             perception.infer(image)
             seconds += time.perf_counter() - start
     return seconds
+
+
+def comparing(perception: Perception, path: Path) -> None:
+    """Print the time that one core takes to compare a prediction with its ground truth."""
+    with Recording(path) as recording:
+        session = Session(perception, recording, Request(**TRUTH),
+                          bool(perception.card.spec.inputs))
+        frame = next(recording.frames())
+        truth = {role: decode(recording.decode(next(recording.records([TRUTH[role]]))))
+                 for role, decode in (('depth', to_depth), ('labels', to_labels))}
+    truth['labels'] = map_labels(truth['labels'], session.ids.table)
+    maps = perception.infer(perception.preprocess(frame.rgb))
+    comparison, seconds = session.comparison, []
+    for _ in range(20):
+        measured = Measured(replace(frame, **truth), Remarks([], {}))
+        prediction = comparison.prediction(maps, frame.rgb.shape[:2])
+        sides = [side for side in (prediction, prediction.inputs) if side]
+        for side in sides:  # The pictures themselves are the network's postprocessing.
+            comparison.depth(side), comparison.class_ids(side)
+        start = time.thread_time()
+        measured.compare(comparison, prediction, len(sides) > 1)
+        seconds.append(time.thread_time() - start)
+    print(f'comparison of {len(sides)} predictions: {1e3 * statistics.median(seconds):.1f} ms of '
+          'one core')
 
 
 def busy(perception: Perception, path: Path, rounds: int) -> None:
@@ -110,6 +140,7 @@ def main() -> None:
                                      device=options.device)
         print(f'{options.frames} frames of 640x480, {options.architecture}, '
               f'{perception.device.type}:')
+        comparing(perception, path)
         busy(perception, path, options.rounds)
         lengthen(path, Path(folder) / 'long', options.long)
         memory(options, Path(folder) / 'long')

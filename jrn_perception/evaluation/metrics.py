@@ -99,21 +99,33 @@ class Truth:
             if not 0 <= part.start < part.stop <= length:
                 raise ValueError(f'crop {describe_crop(crop)} does not fit a picture of '
                                  f'{size[1]}x{size[0]}: rows are y0:y1, columns x0:x1')
-        depth = np.full(size, np.nan) if depth is None else depth
+        depth = np.full(size, np.nan, np.float32) if depth is None else depth
         labels = np.full(size, 255, np.uint8) if labels is None else labels
-        depth, labels = self._cut(depth).astype(np.float64), self._cut(labels)
+        depth, labels = self._cut(depth).astype(np.float32, copy=False), self._cut(labels)
         strange = labels[(labels >= num_classes) & (labels != 255)]
         if strange.size:
             raise ValueError(f'ground truth holds class id {strange[0]}, the label set has '
                              f'{num_classes} classes')
         known = np.isfinite(depth) & (depth > 0)
-        bins = np.where(known, np.digitize(depth, DEPTH_EDGES[1:-1]), DEPTH_BINS)
-        self._valid = known & (depth <= max_depth)
+        # What np.digitize finds, in a fifth of its time.
+        bins = sum((depth >= edge for edge in DEPTH_EDGES[1:-1]), np.zeros(depth.size, np.uint8))
+        bins[~known] = DEPTH_BINS
+        valid = np.flatnonzero(known & (depth <= max_depth))
+        classes = np.minimum(labels, num_classes)
+        cells = (bins.astype(np.uint16) * np.uint16(num_classes + 1) + classes)[valid]
+        # Pixels of a cell side by side: they are summed ten times as fast as by np.bincount. The
+        # sort of 16-bit numbers is a radix sort.
+        order = np.argsort(cells, kind='stable')
+        self._valid = valid[order]
         self._depth = depth[self._valid]
-        classes = np.minimum(labels, num_classes).astype(np.intp)
-        self._cells = (bins * (num_classes + 1) + classes)[self._valid]
-        self._labelled = labels != 255
-        self._labels, self._bins = classes[self._labelled], bins[self._labelled]
+        limits = np.arange(DEPTH_BINS * (num_classes + 1) + 1, dtype=np.uint16)
+        limits = np.searchsorted(cells[order], limits)
+        self._counts = np.diff(limits)
+        self._cells = np.flatnonzero(self._counts)
+        self._starts = limits[self._cells]
+        self._labelled = np.flatnonzero(labels != 255)
+        # Place of (depth bin, true class, class 0) among all of (depth bin, class, class).
+        self._pairs = (bins.astype(np.intp) * num_classes + classes)[self._labelled] * num_classes
 
     def depth_sums(self, prediction: np.ndarray) -> np.ndarray:
         """
@@ -122,19 +134,21 @@ class Truth:
         Class K is "unlabelled". Raises ValueError if a prediction (H, W) that counts is not
         finite and positive, for which log and ratio have no value: clamp it.
         """
-        depth = self._cut(prediction)[self._valid].astype(np.float64)
-        bad = np.count_nonzero(~(np.isfinite(depth) & (depth > 0)))
+        depth = self._cut(prediction)[self._valid].astype(np.float32, copy=False)
+        bad = depth.size - np.count_nonzero(np.isfinite(depth) & (depth > 0))
         if bad:
             raise ValueError(f'predicted depth is not finite and positive at {bad} pixels')
-        error = depth - self._depth
-        log = np.log(depth / self._depth)
-        factor = np.maximum(depth / self._depth, self._depth / depth)
-        columns = (None, np.abs(error) / self._depth, error ** 2 / self._depth,
-                   np.abs(log) / math.log(10), error ** 2, log ** 2,
-                   *(factor < 1.25 ** power for power in (1, 2, 3)))
-        cells = DEPTH_BINS * (self.num_classes + 1)
-        sums = [np.bincount(self._cells, column, cells) for column in columns]
-        return np.stack(sums, -1).reshape(DEPTH_BINS, self.num_classes + 1, len(DEPTH_SUMS))
+        sums = np.zeros((self._counts.size, len(DEPTH_SUMS)))
+        sums[:, 0] = self._counts
+        if depth.size:
+            error, ratio = depth - self._depth, depth / self._depth
+            log, factor = np.log(ratio), np.maximum(ratio, 1 / ratio)
+            columns = (np.abs(error) / self._depth, error ** 2 / self._depth, np.abs(log),
+                       error ** 2, log ** 2, *(factor < 1.25 ** power for power in (1, 2, 3)))
+            for place, column in enumerate(columns, 1):
+                sums[self._cells, place] = np.add.reduceat(column, self._starts, dtype=np.float64)
+            sums[:, DEPTH_SUMS.index('log10')] /= math.log(10)
+        return sums.reshape(DEPTH_BINS, self.num_classes + 1, len(DEPTH_SUMS))
 
     def label_sums(self, prediction: np.ndarray) -> np.ndarray:
         """
@@ -142,17 +156,14 @@ class Truth:
 
         Raises ValueError if a prediction (H, W) that counts is no class.
         """
-        predicted = self._cut(prediction)[self._labelled].astype(np.intp)
+        predicted = self._cut(prediction)[self._labelled]
         if predicted.size and predicted.max() >= self.num_classes:
             raise ValueError(f'class id {predicted.max()} is predicted, the label set has '
                              f'{self.num_classes} classes')
-        first = self._bins * self.num_classes
-        hit = self._labels == predicted
-        cells = (DEPTH_BINS + 1) * self.num_classes
-        sums = (np.bincount(first[hit] + predicted[hit], minlength=cells),
-                np.bincount(first + self._labels, minlength=cells),
-                np.bincount(first + predicted, minlength=cells))
-        return np.stack(sums, -1).reshape(DEPTH_BINS + 1, self.num_classes, 3).astype(float)
+        shape = (DEPTH_BINS + 1, self.num_classes, self.num_classes)
+        confusion = np.bincount(self._pairs + predicted, minlength=math.prod(shape)).reshape(shape)
+        sums = confusion.diagonal(axis1=1, axis2=2), confusion.sum(2), confusion.sum(1)
+        return np.stack(sums, -1).astype(float)
 
     def _cut(self, array: np.ndarray) -> np.ndarray:
         if array.shape != self.size:
