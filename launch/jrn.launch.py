@@ -65,7 +65,8 @@ def generate_launch_description():
             description='the parameters of the node'),
         DeclareLaunchArgument(
             'point_cloud', default_value='false', choices=BOOLEANS,
-            description="depth_image_proc's coloured cloud on `points`; it reads the raw image"),
+            description="depth_image_proc's coloured cloud on `points_color`; it reads the raw "
+                        'image'),
         DeclareLaunchArgument(
             'rviz', default_value='false', choices=BOOLEANS,
             description='pictures and cloud in rviz2'),
@@ -123,6 +124,8 @@ def point_cloud(given, clock, common):
         ('rgb/image_rect_color', image),
         ('depth_registered/image_rect', 'depth'),
         ('rgb/camera_info', 'camera_info'),
+        # `points` is the node's own, with classes.
+        ('points', 'points_color'),
     ]
     if sibling != 'camera_info':
         remappings.append((sibling, 'camera_info'))
@@ -141,7 +144,7 @@ def point_cloud(given, clock, common):
 
 def rviz(share, clock, common):
     """Return the view; its topics follow the namespace."""
-    topics = ('depth_color', 'semantics_color', 'overlay', 'points')
+    topics = ('depth_color', 'semantics_color', 'overlay', 'points_color')
     return Node(
         package='rviz2', executable='rviz2', name='jrn_rviz',
         arguments=['-d', str(share / 'config' / 'jrn.rviz')],

@@ -51,7 +51,7 @@ def test_readme_lists_every_output_as_the_code_has_it():
     rows = {cells[1]: cells for cells in table('### Topics')}
     for output in OUTPUTS:
         assert rows[f'`{output.name}`'] == [
-            'pub', f'`{output.name}`', 'sensor_msgs/Image', output.meaning,
+            'pub', f'`{output.name}`', f'sensor_msgs/{output.kind.__name__}', output.meaning,
             f'reliable, {output.qos.depth}']
 
 

@@ -6,9 +6,47 @@
 from __future__ import annotations
 
 from copy import copy
+from typing import NamedTuple
 
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
+
+
+class Intrinsics(NamedTuple):
+    """A pinhole camera: focal lengths and principal point, in pixels of its images."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+
+class Calibration(NamedTuple):
+    """
+    What is known of the camera that took an image.
+
+    ``info``: its CameraInfo, None if there is none for images of this size. ``intrinsics``: None
+    without it, or if its K is 0. ``fault``: what is missing, in words; empty if nothing is.
+    """
+
+    info: CameraInfo | None = None
+    intrinsics: Intrinsics | None = None
+    fault: str = ''
+
+
+def match(info: CameraInfo | None, size: tuple[int, int]) -> Calibration:
+    """Return what ``info``, the latest there is, says of an image of ``size`` (height, width)."""
+    if info is None:
+        return Calibration(fault='no camera_info has come')
+    height, width = image_size(info)
+    if (height, width) != size:
+        return Calibration(fault=f'camera_info is for {width}x{height}, the image is '
+                                 f'{size[1]}x{size[0]}')
+    found = intrinsics(info)
+    if found is None:
+        return Calibration(info, fault='camera_info has no focal length (K is 0): the camera is '
+                                       'not calibrated')
+    return Calibration(info, found)
 
 
 def image_size(info: CameraInfo) -> tuple[int, int]:
@@ -17,12 +55,19 @@ def image_size(info: CameraInfo) -> tuple[int, int]:
             (info.roi.width or info.width) // max(1, info.binning_x))
 
 
-def focal_length(info: CameraInfo) -> tuple[float, float] | None:
-    """Return the focal length (x, y) in pixels of the images; None if uncalibrated (K is 0)."""
-    x, y = info.k[0], info.k[4]
-    if x <= 0 or y <= 0:
+def intrinsics(info: CameraInfo) -> Intrinsics | None:
+    """
+    Return the pinhole of the images; None if uncalibrated (K is 0).
+
+    K is that of the whole sensor. The region of interest moves the principal point and binning
+    divides all, in this order, as in image_geometry's PinholeCameraModel.
+    """
+    fx, cx, fy, cy = info.k[0], info.k[2], info.k[4], info.k[5]
+    if not (fx > 0 and fy > 0):
         return None
-    return x / max(1, info.binning_x), y / max(1, info.binning_y)
+    binning_x, binning_y = max(1, info.binning_x), max(1, info.binning_y)
+    return Intrinsics(fx / binning_x, fy / binning_y,
+                      (cx - info.roi.x_offset) / binning_x, (cy - info.roi.y_offset) / binning_y)
 
 
 def with_header(info: CameraInfo, header: Header) -> CameraInfo:

@@ -186,6 +186,18 @@ def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:
         'influence_semantics': semantics}
 
 
+def report(name: str, settings: Settings, perception: Perception, statistics: Statistics,
+           wanted_for: float, explain: Callable[[], str]) -> DiagnosticStatus:
+    """Return the status of the node ``name``; the last two arguments are as for ``judge``."""
+    recent = statistics.recent()
+    level, state, message = judge(settings, statistics, recent, wanted_for, explain)
+    return DiagnosticStatus(
+        level=level, name=f'{name}: perception', message=message,
+        hardware_id=str(perception.device),
+        values=key_values({'state': state, **identify(settings, perception),
+                           **summarise(statistics, recent)}))
+
+
 def explain_silence(node: Node, subscription: Subscription) -> str:
     """Return one line on who publishes what the node reads, and what keeps it from arriving."""
     topic = subscription.topic_name

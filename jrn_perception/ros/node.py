@@ -15,22 +15,16 @@ import threading
 from time import monotonic, perf_counter
 import traceback
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from jrn_perception.perception import Perception
 from jrn_perception.ros import parameters, qos
-from jrn_perception.ros.calibration import focal_length, image_size, with_header
-from jrn_perception.ros.diagnostics import (
-    explain_silence,
-    identify,
-    judge,
-    key_values,
-    Statistics,
-    summarise,
-    Timing,
-)
-from jrn_perception.ros.images import BadImage, compressed_to_rgb, to_rgb
+from jrn_perception.ros.calibration import Calibration, match, with_header
+from jrn_perception.ros.diagnostics import explain_silence, report, Statistics, Timing
+from jrn_perception.ros.images import BadImage
+from jrn_perception.ros.intake import Intake
+from jrn_perception.ros.label_message import label_message, LabelInfo
 from jrn_perception.ros.outputs import OUTPUTS, Result
-from jrn_perception.ros.worker import Worker
+from jrn_perception.ros.worker import RateLimit, Worker
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -38,11 +32,6 @@ from rclpy.parameter import Parameter
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool
-
-try:
-    from vision_msgs.msg import LabelInfo, VisionClass
-except ImportError:  # A soft dependency: the names are in the parameter `labels` as well.
-    LabelInfo = None
 
 THROTTLE_S = 5.0
 
@@ -70,13 +59,13 @@ class PerceptionNode(Node):
         parameters.check_limits(settings, self._active[1].card.depth_range)
         self._warn_of_slow_device()
         self._statistics = Statistics()
-        self._due = 0.0
-        self._last_stamp = 0
+        self._rate_limit = RateLimit()
+        self._intake = Intake()
         self._wanted_since: float | None = None
         self._camera_info: CameraInfo | None = None
 
-        self._image_publishers = {output: qos.publish(self, Image, output.name, output.qos)
-                                  for output in OUTPUTS}
+        self._outputs = {output: qos.publish(self, output.kind, output.name, output.qos)
+                         for output in OUTPUTS}
         self._subscription = self._subscribe()
         camera_info = qos.subscribe(self, CameraInfo, 'image_camera_info', self._on_camera_info,
                                     qos.SENSOR_QOS)
@@ -118,34 +107,22 @@ class PerceptionNode(Node):
     def _on_image(self, message: Image | CompressedImage) -> None:
         self._statistics.arrive()
         settings = self._active[0]
-        if not settings.enabled or not self._is_wanted() or not self._is_due(settings.max_rate):
+        if not settings.enabled or not self._is_wanted():
             return
-        if self._worker.offer(message):
+        if self._rate_limit.is_due(settings.max_rate) and self._worker.offer(message):
             self._statistics.drop()
 
     def _is_wanted(self) -> bool:
         settings, perception = self._active
         wanted = not settings.lazy or any(
             publisher.get_subscription_count()
-            for output, publisher in self._image_publishers.items()
+            for output, publisher in self._outputs.items()
             if perception.mutable or not output.influence)
         if not wanted:
             self._wanted_since = None
         elif self._wanted_since is None:
             self._wanted_since = monotonic()
         return wanted
-
-    def _is_due(self, max_rate: float) -> bool:
-        if not max_rate:
-            return True
-        now, period = monotonic(), 1 / max_rate
-        if abs(now - self._due) > period:  # After a pause, or when the limit was another.
-            self._due = now
-        if now < self._due:
-            return False
-        # Counted from the due time, not from now, or 30 Hz limited to 20 would come out as 15.
-        self._due += period
-        return True
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._camera_info = message
@@ -233,38 +210,41 @@ class PerceptionNode(Node):
         self.set_parameters([Parameter('variant', value=settings.variant),
                              Parameter('labels', value=settings.labels)])
         if self._label_publisher is not None:
-            message = LabelInfo(
-                class_map=[VisionClass(class_id=index, class_name=name)
-                           for index, name in enumerate(settings.labels)],
-                threshold=settings.confidence_threshold)
-            message.header.stamp = self.get_clock().now().to_msg()
-            self._label_publisher.publish(message)
+            self._label_publisher.publish(label_message(
+                settings.labels, settings.confidence_threshold,
+                self.get_clock().now().to_msg()))
 
     # One frame: on the worker's thread.
 
     def _process(self, message: Image | CompressedImage) -> None:
         started = perf_counter()
         settings, perception = self._active
-        rgb = self._accept(message, settings)
-        if rgb is None:
+        try:
+            rgb = self._intake.picture(message, self.get_clock().now(), settings.max_age)
+        except BadImage as error:
+            self._reject(self._subscription.topic_name, str(error))
             return
         size = rgb.shape[:2]
-        wanted = {output: publisher for output, publisher in self._image_publishers.items()
+        wanted = {output: publisher for output, publisher in self._outputs.items()
                   if publisher.get_subscription_count() or not (settings.lazy or output.optional)}
         influence = perception.mutable and any(output.influence for output in wanted)
         image = perception.preprocess(rgb)
         preprocessed = perf_counter()
         maps = perception.infer(image, settings.mute, settings.mute_value, influence)
         inferred = perf_counter()
-        camera_info = self._match_camera_info(size)
-        prediction = perception.postprocess(maps, size, self._focal_length(camera_info, settings))
+        camera = self._calibrate(size, settings, any(output.cloud for output in wanted))
+        focal_length = (camera.intrinsics[:2] if camera.intrinsics and settings.focal_correction
+                        else None)
+        prediction = perception.postprocess(maps, size, focal_length)
         self._statistics.influence = prediction.mean_influence
-        result = Result(rgb, prediction, settings, perception.card.depth_range, message.header)
+        result = Result(rgb, prediction, settings, perception.card.depth_range, message.header,
+                        camera.intrinsics)
         messages = [(publisher, output.make(result)) for output, publisher in wanted.items()
-                    if influence or not output.influence]
-        if camera_info is not None and self._camera_info_publisher is not None:
+                    if (influence or not output.influence)
+                    and (camera.intrinsics or not output.cloud)]
+        if camera.info is not None and self._camera_info_publisher is not None:
             messages.append((self._camera_info_publisher,
-                             with_header(camera_info, message.header)))
+                             with_header(camera.info, message.header)))
         made = perf_counter()
         for publisher, answer in messages:
             publisher.publish(answer)
@@ -275,48 +255,26 @@ class PerceptionNode(Node):
             (made, published))]
         self._statistics.finish(Timing(*milliseconds, latency.nanoseconds / 1e6))
 
-    def _accept(self, message: Image | CompressedImage, settings: parameters.Settings):
-        """Return the picture as RGB, or None if the message is rejected."""
-        topic = self._subscription.topic_name
-        if message.header.stamp.sec < 0:
-            self._reject(topic, f'its stamp is before 1970 ({message.header.stamp.sec} s)')
-            return None
-        now, stamp = self.get_clock().now(), Time.from_msg(message.header.stamp).nanoseconds
-        previous, self._last_stamp = self._last_stamp, stamp
-        if stamp < previous:
-            self._reject(topic, f'its stamp is {(previous - stamp) / 1e9:.3f} s before the one of '
-                         'the previous frame: a looping recording, or two publishers')
-            return None
-        age = (now.nanoseconds - stamp) / 1e9
-        if settings.max_age and age > settings.max_age:
-            self._reject(topic, f'it is {age:.3f} s old, max_age is {settings.max_age:g}')
-            return None
-        try:
-            return (to_rgb if isinstance(message, Image) else compressed_to_rgb)(message)
-        except BadImage as error:
-            self._reject(topic, str(error))
-            return None
-
-    def _match_camera_info(self, size: tuple[int, int]) -> CameraInfo | None:
-        """Return the camera's calibration if it is for images of this (height, width)."""
-        info, self._statistics.camera_info_fault = self._camera_info, ''
-        if info is None or image_size(info) == size:
-            return info
-        height, width = image_size(info)
-        fault = f'camera_info is for {width}x{height}, the image is {size[1]}x{size[0]}'
-        self._statistics.camera_info_fault = fault
-        self._reject(self.resolve_topic_name('image_camera_info'), fault)
-        return None
-
-    def _focal_length(self, info: CameraInfo | None,
-                      settings: parameters.Settings) -> tuple[float, float] | None:
-        if info is None or not settings.focal_correction:
-            return None
-        found = focal_length(info)
-        if found is None:
-            self.get_logger().warning('camera_info has no focal length (K is 0): the camera is '
-                                      'not calibrated, depth is not corrected for it', once=True)
-        return found
+    def _calibrate(self, size: tuple[int, int], settings: parameters.Settings,
+                   cloud: bool) -> Calibration:
+        """Return what is known of the camera, and tell what is missing to whom it matters."""
+        info = self._camera_info
+        camera = match(info, size)
+        misfit = info is not None and camera.info is None
+        fault = f'nothing is published on points: {camera.fault}' if cloud else camera.fault
+        self._statistics.camera_info_fault = fault if camera.fault and (misfit or cloud) else ''
+        if not camera.fault:
+            return camera
+        topic, points = map(self.resolve_topic_name, ('image_camera_info', 'points'))
+        if misfit:
+            self._reject(topic, camera.fault)
+        elif info is None and cloud:
+            self.get_logger().warning(f'{camera.fault} on {topic} yet: nothing is published on '
+                                      f'{points} without it', once=True)
+        elif info is not None and (cloud or settings.focal_correction):
+            self.get_logger().warning(f'{camera.fault}; depth is not corrected for its focal '
+                                      f'length, nothing is published on {points}', once=True)
+        return camera
 
     def _reject(self, topic: str, reason: str) -> None:
         self._statistics.reject(f'{topic}: {reason}')
@@ -335,15 +293,9 @@ class PerceptionNode(Node):
     def _diagnose(self) -> None:
         settings, perception = self._active
         wanted_for = monotonic() - self._wanted_since if self._is_wanted() else -1.0
-        recent = self._statistics.recent()
-        level, state, message = judge(
-            settings, self._statistics, recent, wanted_for,
-            lambda: explain_silence(self, self._subscription))
-        status = DiagnosticStatus(
-            level=level, name=f'{self.get_fully_qualified_name()[1:]}: perception',
-            message=message, hardware_id=str(perception.device))
-        status.values = key_values({'state': state, **identify(settings, perception),
-                                    **summarise(self._statistics, recent)})
+        status = report(
+            self.get_fully_qualified_name()[1:], settings, perception, self._statistics,
+            wanted_for, lambda: explain_silence(self, self._subscription))
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(array)

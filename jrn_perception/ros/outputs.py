@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The pictures that the node publishes: one table, each computed only when it is wanted."""
+"""The maps and clouds that the node publishes: one table, each computed only when wanted."""
 
 from __future__ import annotations
 
@@ -11,22 +11,29 @@ from functools import cached_property
 
 from jrn_perception import drawing
 from jrn_perception.perception import limit_depth, limit_labels, Prediction
+from jrn_perception.ros.calibration import Intrinsics
 from jrn_perception.ros.images import depth_message, image_message
 from jrn_perception.ros.parameters import depth_limits, Settings
+from jrn_perception.ros.points import cloud_message, decimate
 from jrn_perception.ros.qos import DATA_QOS, PICTURE_QOS
 import numpy as np
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 
 
 class Result:
-    """One processed frame: what the outputs are made from, shared between them."""
+    """
+    One processed frame: what the outputs are made from, shared between them.
+
+    ``intrinsics`` are those of the camera, None if it is not calibrated.
+    """
 
     def __init__(self, rgb: np.ndarray, prediction: Prediction, settings: Settings,
-                 depth_range: tuple[float, float], header: Header):
+                 depth_range: tuple[float, float], header: Header,
+                 intrinsics: Intrinsics | None = None):
         self.rgb, self.prediction, self.settings = rgb, prediction, settings
-        self.header = header
+        self.header, self.intrinsics = header, intrinsics
         self.depth_range = depth_limits(settings, depth_range, prediction.depth_scale)
 
     @cached_property
@@ -41,21 +48,24 @@ class Result:
 @dataclass(frozen=True)
 class Output:
     """
-    A topic of type sensor_msgs/Image.
+    A topic of type ``kind``.
 
     ``picture`` marks those made for people to look at, ``influence`` those for which a JRN runs in
-    all set-ups of the influence test; both are made for a subscriber only, lazy or not.
+    all set-ups of the influence test, ``cloud`` the points and what belongs to them, for which the
+    camera has to be calibrated; all three are made for a subscriber only, lazy or not.
     """
 
     name: str
     meaning: str
-    make: Callable[[Result], Image]
+    make: Callable[[Result], Image | PointCloud2]
+    kind: type = Image
     picture: bool = False
     influence: bool = False
+    cloud: bool = False
 
     @property
     def optional(self) -> bool:
-        return self.picture or self.influence
+        return self.picture or self.influence or self.cloud
 
     @property
     def qos(self) -> QoSProfile:
@@ -73,7 +83,7 @@ def _semantics(result: Result) -> Image:
 def _confidence(result: Result) -> Image:
     confidence, encoding = result.prediction.confidence, result.settings.confidence_encoding
     if encoding == 'mono8':
-        confidence = np.rint(255 * confidence).astype(np.uint8)
+        confidence = _to_byte(confidence)
     return image_message(confidence, result.header, encoding)
 
 
@@ -104,6 +114,25 @@ def _overlay(result: Result) -> Image:
     return image_message(picture, result.header, 'rgb8')
 
 
+def _points(result: Result) -> PointCloud2:
+    return cloud_message(result.depth, result.labels, result.prediction.confidence,
+                         result.intrinsics, result.header, result.settings.points_stride)
+
+
+def _points_semantics(result: Result) -> Image:
+    labels = decimate(result.labels, result.settings.points_stride)
+    return image_message(labels, result.header, 'mono8')
+
+
+def _points_confidence(result: Result) -> Image:
+    confidence = decimate(result.prediction.confidence, result.settings.points_stride)
+    return image_message(_to_byte(confidence), result.header, 'mono8')
+
+
+def _to_byte(confidence: np.ndarray) -> np.ndarray:
+    return np.rint(255 * confidence).astype(np.uint8)
+
+
 OUTPUTS = (
     Output('depth', '32FC1 metres along the optical axis, NaN = invalid (or 16UC1 mm, 0)', _depth),
     Output('semantics', 'mono8 class ids, 255 = unlabelled', _semantics),
@@ -116,4 +145,10 @@ OUTPUTS = (
     Output('depth_color', 'rgb8, the depth in colours', _depth_color, picture=True),
     Output('semantics_color', "rgb8, the classes' colours", _semantics_color, picture=True),
     Output('overlay', "rgb8, the classes' colours over the picture", _overlay, picture=True),
+    Output('points', 'organised cloud: x, y, z in metres, confidence (0..1), class of every pixel',
+           _points, kind=PointCloud2, cloud=True),
+    Output('points/semantics', 'mono8 class ids of the points, 255 = unlabelled',
+           _points_semantics, cloud=True),
+    Output('points/confidence', 'mono8, 0..255, the probability of the classes of the points',
+           _points_confidence, cloud=True),
 )

@@ -84,6 +84,8 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      {'choices': ('32FC1', '16UC1'), 'dynamic': False}),
     ('confidence_encoding', '32FC1', '32FC1 is 0..1, mono8 0..255 as Nav2 reads it',
      {'choices': ('32FC1', 'mono8'), 'dynamic': False}),
+    ('points_stride', 1, 'points, points/semantics and points/confidence have every n-th row and '
+     'column', {'low': 1, 'high': 64}),
     ('focal_correction', True, 'scale depth by the focal length in image_camera_info against that '
      'of training', {}),
     ('min_depth', 0.0, "metres; nearer is invalid; 0 for the weights' own limit",

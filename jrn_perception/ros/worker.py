@@ -1,15 +1,36 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A thread that always works on the newest item."""
+"""A thread that always works on the newest item, and a limit to how many a second."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 import threading
+from time import monotonic
 from typing import Any
 
 _STOP = object()
+
+
+class RateLimit:
+    """Tells which of the items that come are due, so many a second at most."""
+
+    def __init__(self):
+        self._due = 0.0
+
+    def is_due(self, max_rate: float) -> bool:
+        """Return whether an item that comes now is; with a ``max_rate`` (Hz) of 0 every one is."""
+        if not max_rate:
+            return True
+        now, period = monotonic(), 1 / max_rate
+        if abs(now - self._due) > period:  # After a pause, or when the limit was another.
+            self._due = now
+        if now < self._due:
+            return False
+        # Counted from the due time, not from now, or 30 Hz limited to 20 would come out as 15.
+        self._due += period
+        return True
 
 
 class Worker:

@@ -20,7 +20,7 @@ try:
     from rclpy.parameter import Parameter
     from rclpy.parameter_client import AsyncParameterClient
     from rclpy.time import Time
-    from sensor_msgs.msg import Image
+    from sensor_msgs.msg import CameraInfo, Image, PointField
     from std_msgs.msg import Header
     from std_srvs.srv import SetBool
 except ImportError:  # `ros_domain`, which every robot asks for, skips the test.
@@ -77,6 +77,7 @@ class Robot:
             rclpy.init(context=context)
         self.body = rclpy.create_node('robot', context=self._contexts[0])
         self.node = self._spinner = self._publisher = self._client = None
+        self._calibration = None
         self.logs, self.statuses = [], []
         self._changed = threading.Condition()
         self._last_stamp = 0
@@ -152,6 +153,19 @@ class Robot:
                          if other.topic_name == publisher.topic_name)
         self.wait_for(lambda: publisher.get_subscription_count()
                       and subscription.get_publisher_count(), f'{publisher.topic_name} matched')
+
+    def calibrate(self, height=48, width=64, k=(50.0, 0, 31.0, 0, 55.0, 22.0, 0, 0, 1), **fields):
+        """Return when the node has this camera_info (by default of a small `picture`)."""
+        info = CameraInfo(height=height, width=width, k=list(map(float, k)), **fields)
+        if self._calibration is None:
+            self._calibration = self.body.create_publisher(CameraInfo, 'image_camera_info', 10)
+        self.meet(self._calibration)
+
+        def arrived():
+            self._calibration.publish(info)
+            return self.node._camera_info == info
+        self.wait_for(arrived, 'camera_info at the node')
+        return info
 
     def listen(self, topic='depth', kind=None, qos=10, match=True):
         """Return the list that what the node publishes on `topic` is appended to."""
@@ -282,6 +296,19 @@ def array_of(message):
     return np.frombuffer(message.data, dtype).reshape(shape)
 
 
+def points_of(message):
+    """Return the points of an organised cloud, read by the message's own description."""
+    types = {PointField.FLOAT32: '<f4', PointField.UINT8: 'u1'}
+    dtype = np.dtype({
+        'names': [field.name for field in message.fields],
+        'formats': [types[field.datatype] for field in message.fields],
+        'offsets': [field.offset for field in message.fields], 'itemsize': message.point_step})
+    assert not message.is_bigendian
+    assert message.row_step == message.width * message.point_step
+    assert len(message.data) == message.height * message.row_step
+    return np.frombuffer(message.data, dtype).reshape(message.height, message.width)
+
+
 _SEEDS = count()
 
 
@@ -317,4 +344,5 @@ def robot(ros_domain, monkeypatch):
 def tools():
     """Return what tests make messages from and read them with."""
     return SimpleNamespace(
-        picture=picture, image_message=image_message, array_of=array_of, setup=SETUP)
+        picture=picture, image_message=image_message, array_of=array_of, points_of=points_of,
+        setup=SETUP)

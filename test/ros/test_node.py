@@ -16,6 +16,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 CameraInfo = import_module('sensor_msgs.msg').CameraInfo
 CompressedImage = import_module('sensor_msgs.msg').CompressedImage
+Image = import_module('sensor_msgs.msg').Image
 RegionOfInterest = import_module('sensor_msgs.msg').RegionOfInterest
 Clock = import_module('rosgraph_msgs.msg').Clock
 OUTPUTS = import_module('jrn_perception.ros.outputs').OUTPUTS
@@ -86,13 +87,14 @@ def test_outputs_have_size_stamp_and_frame_of_the_picture(robot, tools, size):
     robot.start(architecture='jrn', variant='cat1')
     # Reliable on both sides: a picture of this size does not fit the default shared memory.
     robot.camera()
-    inboxes = [robot.listen(output.name) for output in OUTPUTS]
+    robot.calibrate(*size)
+    inboxes = [robot.listen(output.name, output.kind) for output in OUTPUTS]
     header = robot.send(tools.picture(*size), stamp_ns=1_234_567_890_123_456_789,
                         frame_id='left/optical')
-    for answer in robot.answers(header, *inboxes):
+    for output, answer in zip(OUTPUTS, robot.answers(header, *inboxes)):
         assert answer.header == header
         assert (answer.height, answer.width) == size
-        tools.array_of(answer)
+        (tools.array_of if output.kind is Image else tools.points_of)(answer)
 
 
 def test_the_compressed_transport_reads_beside_the_raw_topic(robot, tools):
@@ -266,7 +268,7 @@ def test_without_a_subscriber_the_network_rests_unless_told_otherwise(robot, too
     assert len(sizes) == 1
 
 
-@pytest.mark.parametrize('wanted', [output.name for output in OUTPUTS])
+@pytest.mark.parametrize('wanted', OUTPUTS, ids=lambda output: output.name)
 def test_only_what_somebody_listens_to_is_computed(robot, tools, monkeypatch, wanted):
     made = []
     robot.start(architecture='jrn', variant='cat1')
@@ -276,10 +278,11 @@ def test_only_what_somebody_listens_to_is_computed(robot, tools, monkeypatch, wa
         monkeypatch.setitem(vars(output), 'make', lambda result, name=output.name, make=make: (
             made.append(name), make(result))[1])
     robot.camera()
-    inbox = robot.listen(wanted)
+    robot.calibrate()
+    inbox = robot.listen(wanted.name, wanted.kind)
     robot.ask(tools.picture(), inbox)
     robot.ask(tools.picture(), inbox)
-    assert made == [wanted] * 2
+    assert made == [wanted.name] * 2
 
 
 # Bad messages.

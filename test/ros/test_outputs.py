@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The table of pictures that the node publishes, from a real prediction."""
+"""The table of what the node publishes, from a real prediction."""
 
 from importlib import import_module
 
@@ -12,12 +12,15 @@ import pytest
 pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 outputs = import_module('jrn_perception.ros.outputs')
 parameters = import_module('jrn_perception.ros.parameters')
+Intrinsics = import_module('jrn_perception.ros.calibration').Intrinsics
 Header = import_module('std_msgs.msg').Header
 BY_NAME = {output.name: output for output in outputs.OUTPUTS}
 HEADER = Header(frame_id='camera')
 ENCODINGS = {'depth': '32FC1', 'semantics': 'mono8', 'confidence': '32FC1',
              'influence/depth': '32FC1', 'influence/semantics': '32FC1',
-             'depth_color': 'rgb8', 'semantics_color': 'rgb8', 'overlay': 'rgb8'}
+             'depth_color': 'rgb8', 'semantics_color': 'rgb8', 'overlay': 'rgb8',
+             'points/semantics': 'mono8', 'points/confidence': 'mono8'}
+CLOUD = ('points', 'points/semantics', 'points/confidence')
 
 
 @pytest.fixture(scope='module')
@@ -33,11 +36,12 @@ def result_of(network, tools):
         rgb = tools.picture(seed=3)
         maps = network.infer(network.preprocess(rgb), influence=True)
         prediction = network.postprocess(maps, rgb.shape[:2])
-        return outputs.Result(rgb, prediction, settings, depth_range, HEADER)
+        return outputs.Result(rgb, prediction, settings, depth_range, HEADER,
+                              Intrinsics(50.0, 55.0, 31.0, 22.0))
     return make
 
 
-@pytest.mark.parametrize('name', BY_NAME)
+@pytest.mark.parametrize('name', ENCODINGS)
 def test_an_output_has_its_encoding_the_pictures_size_and_the_header(result_of, tools, name):
     message = BY_NAME[name].make(result_of())
     assert message.encoding == ENCODINGS[name]
@@ -47,18 +51,38 @@ def test_an_output_has_its_encoding_the_pictures_size_and_the_header(result_of, 
 
 
 def test_the_table_is_the_documented_one():
-    assert set(BY_NAME) == set(ENCODINGS)
+    assert set(BY_NAME) == {*ENCODINGS, 'points'}
     assert {name for name, output in BY_NAME.items() if output.picture} == {
         'depth_color', 'semantics_color', 'overlay'}
     assert {name for name, output in BY_NAME.items() if output.influence} == {
         'influence/depth', 'influence/semantics'}
+    assert {name for name, output in BY_NAME.items() if output.cloud} == set(CLOUD)
+    assert {name for name, output in BY_NAME.items() if not output.optional} == {
+        'depth', 'semantics', 'confidence'}
     assert all(output.meaning for output in outputs.OUTPUTS)
 
 
 def test_what_is_data_is_reliable_and_two_deep():
     reliable = import_module('rclpy.qos').ReliabilityPolicy.RELIABLE
     assert all(output.qos.reliability == reliable for output in outputs.OUTPUTS)
-    assert [BY_NAME[name].qos.depth for name in ENCODINGS] == [2, 2, 2, 2, 2, 1, 1, 1]
+    assert {name for name, output in BY_NAME.items() if output.qos.depth == 1} == {
+        'depth_color', 'semantics_color', 'overlay'}
+    assert {output.qos.depth for output in outputs.OUTPUTS} == {1, 2}
+
+
+@pytest.mark.parametrize('stride', [1, 5])
+def test_mask_confidence_and_points_are_of_the_same_pixels(result_of, tools, stride):
+    result = result_of(points_stride=stride, confidence_threshold=0.21, min_depth=1.0,
+                       confidence_encoding='32FC1')
+    cloud, mask, confidence = (BY_NAME[name].make(result) for name in CLOUD)
+    assert all(message.header is HEADER for message in (cloud, mask, confidence))
+    points = tools.points_of(cloud)
+    assert points.shape == (-(-48 // stride), -(-64 // stride))
+    np.testing.assert_array_equal(points['z'], result.depth[::stride, ::stride])
+    np.testing.assert_array_equal(points['class'], result.labels[::stride, ::stride])
+    np.testing.assert_array_equal(tools.array_of(mask), points['class'])
+    np.testing.assert_array_equal(tools.array_of(confidence), np.rint(255 * points['confidence']))
+    assert np.isnan(points['z']).any() and np.isfinite(points['z']).any()
 
 
 def test_limits_not_set_are_those_of_the_weights(result_of):

@@ -297,6 +297,16 @@ def focal_correction(robot, tools, folder):
     assert len(robot.warnings('K is 0')) == 1
 
 
+def points_stride(robot, tools):
+    shown = Shown(robot, tools, 'points/semantics', points_stride=4)
+    robot.calibrate()
+    labels_ = shown.library().labels
+    assert np.array_equal(shown.array(), labels_[::4, ::4])
+    shown.configure(points_stride=5)
+    assert np.array_equal(shown.array(), labels_[::5, ::5])
+    assert shown.array().shape == (10, 13)
+
+
 def min_depth(robot, tools):
     shown = Shown(robot, tools, 'depth')
     full = shown.array()
@@ -442,7 +452,7 @@ def labels_(robot, tools):
 EFFECTS = {check.__name__.rstrip('_'): check for check in (
     architecture, variant, mute, mute_value, weights_, device, precision, inference_height,
     inference_width, image_transport, depth_encoding, confidence_encoding,
-    focal_correction, min_depth, max_depth, confidence_threshold,
+    points_stride, focal_correction, min_depth, max_depth, confidence_threshold,
     enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms,
     max_silence_s, labels_)}
 
@@ -510,20 +520,6 @@ def test_an_integer_sets_a_float_at_start_and_later(robot):
     robot.start(max_rate=5)
     assert robot.configure(max_age=3).successful
     assert robot.node.get_parameter('max_rate').value == 5
-
-
-def test_a_camera_of_30_hz_limited_to_20_gives_20(robot, monkeypatch):
-    robot.start()
-    now = [1000.0]
-    monkeypatch.setattr('jrn_perception.ros.node.monotonic', lambda: now[0])
-    taken = 0
-    for frame in range(300):
-        now[0] = 1000 + frame / 30
-        taken += robot.node._is_due(20.0)
-    assert 199 <= taken <= 201
-    # After a pause no more than one at once.
-    now[0] += 100
-    assert [robot.node._is_due(20.0) for _ in range(3)] == [True, False, False]
 
 
 def test_the_documented_names_are_those_of_the_table():

@@ -1,11 +1,12 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The thread that always works on the newest item."""
+"""The thread that always works on the newest item, and the limit to how many a second."""
 
 import threading
 
-from jrn_perception.ros.worker import Worker
+from jrn_perception.ros import worker
+from jrn_perception.ros.worker import RateLimit, Worker
 import pytest
 
 TIMEOUT_S = 20
@@ -92,3 +93,16 @@ def test_stop_finishes_the_item_in_work_and_forgets_the_next(desk):
 def test_stopping_twice_is_no_error(desk):
     desk.worker.stop()
     desk.worker.stop()
+
+
+def test_items_at_30_hz_limited_to_20_are_20(monkeypatch):
+    now, limit, taken = [1000.0], RateLimit(), 0
+    monkeypatch.setattr(worker, 'monotonic', lambda: now[0])
+    for frame in range(300):
+        now[0] = 1000 + frame / 30
+        taken += limit.is_due(20.0)
+    assert 199 <= taken <= 201
+    # After a pause no more than one at once.
+    now[0] += 100
+    assert [limit.is_due(20.0) for _ in range(3)] == [True, False, False]
+    assert all(limit.is_due(0.0) for _ in range(3))
