@@ -118,8 +118,14 @@ def run_influence(options: argparse.Namespace) -> None:
         for variant, item in zip(variants, influence.share_inputs(loaded))}
     measurement = influence.measure(perceptions, frames, protocol, options.skip_damaged,
                                     _progress('muting'))
-    document = report.influence_document(measurement, influence.influences(measurement),
-                                         perceptions, protocol, _source(options))
+    found = influence.influences(measurement)
+    document = report.influence_document(measurement, found, perceptions, protocol,
+                                         _source(options))
+    for name, item in found.items():
+        document['variants'][name]['shifts'] = report.plain({
+            value: {part: {'value': mean.value, 'interval': [mean.low, mean.high]}
+                    for part, mean in shift._asdict().items()}
+            for value, shift in item.shifts.items()})
     report.write(document, options.output / 'influence.json')
     (options.output / 'influence.md').write_text(report.influence_markdown(document),
                                                  encoding='utf-8')

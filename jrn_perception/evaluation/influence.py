@@ -9,17 +9,28 @@ omega_{Y->X'} = A_X(f(X, Y)) - A_X(f(X)). A_S is mean IoU in percent, A_D is -re
 that larger is better in both and a negative omega says that the other modality harms. The paper
 does not define "muted": zero is taken for its rows, the training set's mean and noise stand
 beside it. The output of the muted modality itself is ignored.
+
+Beside it stands what a robot can measure as well, without ground truth: how far muting moves the
+outputs (``Shift``), the means of what the node publishes on influence/depth and
+influence/semantics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from jrn_perception import weights
 from jrn_perception.data.datasets import Tolerant
 from jrn_perception.data.frame import Frame
-from jrn_perception.evaluation.bootstrap import Estimate, estimate, pool, resamplings
+from jrn_perception.evaluation.bootstrap import (
+    average,
+    Estimate,
+    estimate,
+    pool,
+    resamplings,
+)
 from jrn_perception.evaluation.dataset import (
     check_comparable,
     Comparison,
@@ -31,7 +42,7 @@ from jrn_perception.evaluation.metrics import depth_metrics, label_metrics, Tabl
 from jrn_perception.labels import LabelSet
 from jrn_perception.networks.jrn import ModularNetwork, MUTE_VALUES
 from jrn_perception.networks.maps import Maps
-from jrn_perception.perception import Perception
+from jrn_perception.perception import Perception, Prediction
 import numpy as np
 from torch import nn, Tensor
 
@@ -89,13 +100,15 @@ class Runs:
     """
     The sums of one variant: all of ``both`` inputs, and of each mute value the other output.
 
-    ``depth_muted`` holds label sums only, ``semantics_muted`` depth sums only.
+    ``depth_muted`` holds label sums only, ``semantics_muted`` depth sums only; ``shifts`` has the
+    means of each image in the order of ``Shift``.
     """
 
     card: weights.Card
     both: Table
     depth_muted: dict[str, Table]
     semantics_muted: dict[str, Table]
+    shifts: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,10 +137,25 @@ class Omega:
     bins: Estimate
 
 
+class Shift(NamedTuple):
+    """
+    How far muting moves the outputs, by ``networks.maps.Influence`` at the size of the picture.
+
+    Means over the pixels of a picture, crop or not, and over pictures: ``depth`` in metres that
+    semantics adds to D', ``semantics`` the probability that depth adds to the class that is
+    decided for, and both without their signs.
+    """
+
+    depth: Estimate
+    depth_absolute: Estimate
+    semantics: Estimate
+    semantics_absolute: Estimate
+
+
 @dataclass(frozen=True)
 class Influence:
     """
-    A variant's accuracies with both inputs, and omega for each mute value.
+    A variant's accuracies with both inputs, and omega and shift for each mute value.
 
     ``semantics`` is A_S, ``depth`` is A_D.
     """
@@ -136,6 +164,7 @@ class Influence:
     depth: Estimate
     depth_to_semantics: dict[str, Omega]
     semantics_to_depth: dict[str, Omega]
+    shifts: dict[str, Shift]
 
 
 def measure(perceptions: dict[str, Perception], frames: Sequence[Frame],
@@ -185,27 +214,40 @@ def influences(measurement: Measurement) -> dict[str, Influence]:
              for value, muted in run.depth_muted.items()},
             {value: _omega(run.both, muted, drawings, _minus_rel_sqr, _class_rel_sqr,
                            _bin_rel_sqr)
-             for value, muted in run.semantics_muted.items()})
+             for value, muted in run.semantics_muted.items()},
+            {value: Shift(*(estimate(lambda weights, v=column: average(v, weights), drawings)
+                            for column in np.transpose(images)))
+             for value, images in run.shifts.items()})
     return result
 
 
-def _tables(num_classes: int) -> tuple[Table, dict[str, Table], dict[str, Table]]:
+def _tables(num_classes: int) -> tuple[Table, dict[str, Table], dict[str, Table], dict[str, list]]:
     return (Table(num_classes), {value: Table(num_classes) for value in MUTE_VALUES},
-            {value: Table(num_classes) for value in MUTE_VALUES})
+            {value: Table(num_classes) for value in MUTE_VALUES},
+            {value: [] for value in MUTE_VALUES})
 
 
 def _run(perception: Perception, image: Tensor, comparison: Comparison, frame: Frame,
          truth: Truth, runs: Runs) -> None:
-    def predict(mute: str = 'none', value: str = 'zero'):
-        maps = perception.infer(image, mute, value)
+    def predict(mute: str = 'none', value: str = 'zero', influence: bool = False) -> Prediction:
+        maps = perception.infer(image, mute, value, influence)
         return comparison.prediction(maps, frame.rgb.shape[:2])
 
     comparison.add(runs.both, frame, truth, predict())
     for value in MUTE_VALUES:
-        comparison.add(runs.depth_muted[value], frame, truth, predict('depth', value),
-                       depth=False)
+        # One batch has the muted labels and what muting moves.
+        depth_muted = predict('depth', value, influence=True)
+        comparison.add(runs.depth_muted[value], frame, truth, depth_muted, depth=False)
+        runs.shifts[value].append(_shift(depth_muted))
         comparison.add(runs.semantics_muted[value], frame, truth, predict('semantics', value),
                        labels=False)
+
+
+def _shift(prediction: Prediction) -> tuple[float, ...]:
+    """Return the means of one picture, in the order of ``Shift``."""
+    return tuple(float(moved.mean(dtype=np.float64))
+                 for signed in (prediction.influence_depth, prediction.influence_semantics)
+                 for moved in (signed, np.abs(signed)))
 
 
 Accuracy = Callable[[np.ndarray], np.ndarray]

@@ -1,0 +1,169 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The influence that a node shows over a recording is what ``jrn_evaluate influence`` reports."""
+
+from importlib import import_module
+import json
+import time
+from typing import NamedTuple
+
+import cv2
+from jrn_perception import weights
+from jrn_perception.cli.evaluate import main
+from jrn_perception.data.recording import COMPRESSED, Recording
+from jrn_perception.data.scenes import Scene
+from jrn_perception.evaluation.influence import influences, measure, share_inputs
+from jrn_perception.evaluation.readers import open_frames
+from jrn_perception.labels import NYU40
+from jrn_perception.perception import Perception
+import numpy as np
+import pytest
+
+for needed in ('matplotlib', 'rich', 'rosbags'):
+    pytest.importorskip(needed, reason="pip install '.[evaluate]'")
+rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
+DiagnosticArray = import_module('diagnostic_msgs.msg').DiagnosticArray
+Image = import_module('sensor_msgs.msg').Image
+Replay = import_module('jrn_perception.ros.camera').Replay
+Writer = import_module('jrn_perception.data.writer').Writer
+
+TOPIC = '/image/compressed'
+START, PERIOD = 1_700_000_000_000_000_000, 10**8
+# Node and evaluation may sum in another order: the last bit of ten metres.
+FLOAT32 = 10 * float(np.finfo(np.float32).eps)
+# The diagnostics have three decimals.
+THREE_DECIMALS = 5e-4
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+
+
+class Live(NamedTuple):
+    """Of each picture, in order: both maps, and the numbers of the diagnostics."""
+
+    depth: list
+    semantics: list
+    diagnosed: list
+
+
+class Listener:
+    """Another process's view of the node: what it publishes, by stamp."""
+
+    def __init__(self):
+        self.body = rclpy.create_node('listener')
+        self.maps = {name: {} for name in ('influence/depth', 'influence/semantics')}
+        self.status = {'state': 'idle', 'frames_processed': '0'}
+        for name, store in self.maps.items():
+            self.body.create_subscription(
+                Image, name, lambda msg, store=store: store.__setitem__(
+                    msg.header.stamp.sec * 10**9 + msg.header.stamp.nanosec, msg), 10)
+        self.body.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+
+    def _on_diagnostics(self, array):
+        self.status = {pair.key: pair.value for pair in array.status[0].values}
+
+    def wait_for(self, condition, node):
+        deadline = time.monotonic() + 120
+        while not condition():
+            assert time.monotonic() < deadline, (self.status, node.output)
+            rclpy.spin_once(self.body, timeout_sec=0.1)
+
+    def array(self, name, stamp):
+        msg = self.maps[name][stamp]
+        assert msg.encoding == '32FC1' and msg.step == 4 * msg.width
+        return np.frombuffer(msg.data, '<f4').reshape(msg.height, msg.width)
+
+
+def record(path, frames):
+    """Write the pictures as a recording, without loss."""
+    with Writer(path) as writer:
+        writer.add(TOPIC, COMPRESSED)
+        for index, frame in enumerate(frames):
+            stamp = START + index * PERIOD
+            png = cv2.imencode('.png', frame.rgb[..., ::-1])[1].tobytes()
+            writer.write(TOPIC, stamp, writer.compressed(
+                writer.header(stamp, 'optical'), png, 'rgb8; png compressed bgr8'))
+    return path
+
+
+def play(path, spawn):
+    """Play a recording to a node of its own, each picture when the one before has its maps."""
+    node = spawn('node', '--ros-args', '-p', 'architecture:=jrn', '-p', 'variant:=sum60',
+                 '-p', 'device:=cpu', '-p', 'image_transport:=compressed',
+                 '-p', 'use_sim_time:=true',
+                 '-p', f'qos_overrides.{TOPIC}.subscription.reliability:=reliable')
+    node.wait_for(f'reading {TOPIC}', 120)
+    rclpy.init()
+    listener = Listener()
+    live = Live([], [], [])
+    try:
+        with Recording(path) as recording, Replay(recording.topics.values(), clock=True) as player:
+            player.wait_for_subscribers(1)
+            listener.wait_for(lambda: listener.status['state'] != 'idle', node)
+            for count, message in enumerate(recording.records([TOPIC]), 1):
+                stamp = message.stamp_ns
+                player.pause(stamp)
+                player.publish(message, stamp)
+                listener.wait_for(
+                    lambda n=count, stamp=stamp: all(stamp in maps for maps in
+                                                     listener.maps.values())
+                    and int(listener.status['frames_processed']) == n, node)
+                live.depth.append(listener.array('influence/depth', stamp))
+                live.semantics.append(listener.array('influence/semantics', stamp))
+                live.diagnosed.append([float(listener.status[name]) for name in (
+                    'influence_depth_m', 'influence_semantics')])
+        assert listener.status['frames_dropped'] == listener.status['frames_rejected'] == '0'
+    finally:
+        listener.body.destroy_node()
+        rclpy.try_shutdown()
+    assert node.stop() == 0
+    return live
+
+
+@pytest.mark.parametrize('reader, count', [
+    ('scenes', 3), pytest.param('nyuv2', 20, marks=pytest.mark.slow)])
+def test_the_topics_over_a_recording(ros_domain, spawn, tmp_path, request, reader, count):
+    data = str(request.getfixturevalue('data_dir') / reader) if reader == 'nyuv2' else ''
+    assert main(['influence', '--reader', reader, '--limit', str(count), '--variants', 'sum60',
+                 '--device', 'cpu', '--output', str(tmp_path), *(['--data', data] * bool(data))
+                 ]) == 0
+    document = json.loads((tmp_path / 'influence.json').read_text())
+    assert document['source']['frames'] == count
+    expected = document['variants']['sum60']['shifts']['zero']
+    live = play(record(tmp_path / 'bag', open_frames(reader, data, limit=count)), spawn)
+    for name, maps in (('depth', live.depth), ('semantics', live.semantics)):
+        maps = np.array(maps, np.float64)
+        assert maps.shape == (count, 480, 640)
+        for key, found in ((name, maps), (f'{name}_absolute', abs(maps))):
+            assert found.mean() == pytest.approx(expected[key]['value'], abs=FLOAT32), key
+        assert expected[f'{name}_absolute']['value'] > 100 * FLOAT32
+    # The diagnostics have the means before the maps are enlarged to the picture, where
+    # interpolation between neighbours of unlike sign takes something away.
+    for column, name in enumerate(('depth', 'semantics')):
+        least = expected[f'{name}_absolute']['value'] - THREE_DECIMALS
+        assert np.mean(live.diagnosed, 0)[column] >= least
+
+
+class Rooms(list):
+    """A data set of drawn rooms."""
+
+    labels = NYU40
+
+
+def test_the_diagnostics_over_a_recording(ros_domain, spawn, tmp_path):
+    (loaded,) = share_inputs([weights.load('jrn', 'sum60')])
+    perception = Perception(loaded, 'cpu')
+    # Pictures as large as the network's output: nothing is enlarged, and every mean is the same.
+    size = tuple(length // loaded.network.output_stride for length in loaded.card.input_size)
+    rooms = Rooms(Scene(seed).render(0.0, *size) for seed in range(3))
+    shift = influences(measure({'sum60': perception}, rooms))['sum60'].shifts['zero']
+    live = play(record(tmp_path / 'bag', rooms), spawn)
+    expected = shift.depth_absolute.value, shift.semantics_absolute.value
+    maps = np.array([live.depth, live.semantics], np.float64)
+    assert maps.shape[2:] == size
+    np.testing.assert_allclose(abs(maps).mean((1, 2, 3)), expected, rtol=0, atol=FLOAT32)
+    np.testing.assert_allclose(np.mean(live.diagnosed, 0), expected, rtol=0, atol=THREE_DECIMALS)
+    assert min(expected) > 4 * THREE_DECIMALS
