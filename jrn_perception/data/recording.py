@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jrn_perception.data import cut
 from jrn_perception.data.frame import Frame
 from jrn_perception.data.image_encodings import BadImage, compressed_to_rgb, to_rgb
 import numpy as np
@@ -18,7 +20,6 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 DEPTH_ENCODINGS = ('16UC1', '32FC1')
-STORAGE_SUFFIXES = ('.mcap', '.db3')
 INSTALL = 'reading a recording needs rosbags: pip install "rosbags>=0.11"'
 
 
@@ -54,8 +55,8 @@ def is_recording(path: Path) -> bool:
     """Return whether ``path`` looks like a rosbag2 folder or one of its storage files."""
     if path.is_dir():
         return (path / 'metadata.yaml').is_file() or any(
-            file.suffix in STORAGE_SUFFIXES for file in path.iterdir())
-    return path.suffix in STORAGE_SUFFIXES
+            file.suffix in cut.STORAGE_SUFFIXES for file in path.iterdir())
+    return path.suffix in cut.STORAGE_SUFFIXES
 
 
 class Recording:
@@ -63,7 +64,9 @@ class Recording:
     An open rosbag2 recording; a context manager.
 
     ``path`` is the folder with metadata.yaml or a single .mcap or .db3 file. ``topics`` are those
-    with messages, by name; ``start_ns`` and ``duration_ns`` are the times of reception. Raises
+    with messages, by name; ``start_ns`` and ``duration_ns`` are the times of reception. A file
+    that breaks off can be read up to there; ``cut`` says where that is, and ``readable`` is what
+    ``rosbags`` can open, ``path`` or, while this is open, a copy of the messages. Raises
     RecordingError if it is damaged, FileNotFoundError if it is not there, ImportError that says
     what to install if ``rosbags`` is missing.
     """
@@ -74,20 +77,26 @@ class Recording:
             from rosbags.typesys import get_typestore, Stores
         except ImportError as error:
             raise ImportError(INSTALL) from error
-        self.path = Path(path)
+        self.path = cut.find_recording(Path(path))
         if not self.path.exists():
             raise FileNotFoundError(f'{path}: no such recording')
+        self._copies = ExitStack()
         try:
+            self.cut = cut.describe(self.path)
+            self.readable = cut.readable(self.path, self._copies)
             # Recordings from before Iron carry no definitions; the messages read here have the
             # same fields in every distribution.
-            self._reader = AnyReader([self.path], default_typestore=get_typestore(Stores.LATEST))
+            self._reader = AnyReader([self.readable],
+                                     default_typestore=get_typestore(Stores.LATEST))
             self._reader.open()
         except FileNotFoundError:
+            self._copies.close()
             raise RecordingError(f'{path}: no metadata.yaml; `ros2 bag reindex` writes it, or '
                                  'name the .mcap or .db3 file itself') from None
         # A damaged file makes its decoders stumble in ways of their own, struct.error,
         # sqlite3.Error, ZstdError and KeyError among them.
         except Exception as error:  # noqa: B902
+            self._copies.close()
             raise RecordingError(f'{path}: damaged or no rosbag2 recording: '
                                  f'{_one_line(error)}') from error
         self._connections = {c.topic: [] for c in self._reader.connections}
@@ -97,6 +106,9 @@ class Recording:
             name: Topic(name, parts[0].msgtype, sum(c.msgcount for c in parts), _latched(parts))
             for name, parts in sorted(self._connections.items())
             if sum(c.msgcount for c in parts)}
+        if self.cut and not self.topics:
+            self.close()
+            raise RecordingError(f'{self.cut}; there are no messages before')
         self.start_ns = self._reader.start_time if self.topics else 0
         # The reader's end is exclusive.
         self.duration_ns = max(self._reader.end_time - self.start_ns - 1, 0) if self.topics else 0
@@ -104,6 +116,7 @@ class Recording:
     def close(self) -> None:
         """Close the files; the recording is of no use afterwards."""
         self._reader.close()
+        self._copies.close()
 
     def __enter__(self) -> Recording:
         return self
@@ -126,20 +139,19 @@ class Recording:
         """
         Yield the messages of ``topics`` (of all, if empty) undecoded, in the order of reception.
 
-        Raises RecordingError for an unknown topic, and where the recording is damaged: what was
-        yielded before is good.
+        Raises RecordingError for an unknown topic, and where the recording is damaged or breaks
+        off: what was yielded before is good.
         """
         chosen = [self.topic(name) for name in topics] or list(self.topics.values())
         connections = [c for topic in chosen for c in self._connections[topic.name]]
-        if not connections:
-            return
-        reader = self._reader.messages(connections=connections)
+        # No connections would mean all.
+        reader = self._reader.messages(connections=connections) if connections else iter(())
         count = 0
         while True:
             try:
                 connection, stamp_ns, data = next(reader)
             except StopIteration:
-                return
+                break
             # As above: whatever the decoders of a damaged file stumble over.
             except Exception as error:  # noqa: B902
                 raise RecordingError(f'{self.path}: damaged after {count} of '
@@ -147,6 +159,8 @@ class Recording:
                                      f'{_one_line(error)}') from error
             count += 1
             yield Record(self.topics[connection.topic], stamp_ns, bytes(data))
+        if self.cut:
+            raise RecordingError(f'{self.cut}; {count} messages were read before')
 
     def decode(self, record: Record) -> Any:
         """Return the message: an object with the fields of its type, arrays as numpy arrays."""
@@ -185,14 +199,14 @@ class Recording:
                                  f'one of: {listed}')
         return chosen[0]
 
-    def camera_info_topic(self, image: str) -> Topic | None:
-        """Return the CameraInfo topic beside an image topic, or the only one, or None."""
+    def camera_info_topic(self, image: str, beside: bool = False) -> Topic | None:
+        """Return the CameraInfo topic beside an image topic, or else the only one, or None."""
         infos = self.of_type(CAMERA_INFO)
         for namespace in (image.rpartition('/')[0], image.rpartition('/')[0].rpartition('/')[0]):
             for info in infos:
                 if info.name in (f'{namespace}/camera_info', f'{image}_camera_info'):
                     return info
-        return infos[0] if len(infos) == 1 else None
+        return infos[0] if len(infos) == 1 and not beside else None
 
     def frames(self, topic: str = '',
                damaged: Callable[[str], None] | None = None) -> Iterator[Frame]:
@@ -207,7 +221,7 @@ class Recording:
         image = self.image_topic(topic)
         info = self.camera_info_topic(image.name)
         names = [image.name] + ([info.name] if info else [])
-        calibration = self._first(info) if info else None
+        calibration = self.decode(self.first(info)) if info else None
         decode = to_rgb if image.msgtype == IMAGE else compressed_to_rgb
         for record in self.records(names):
             try:
@@ -229,14 +243,15 @@ class Recording:
 
     def frame_id(self, topic: str) -> str:
         """Return the frame_id in the header of a topic's first message."""
-        return self._first(self.topic(topic)).header.frame_id
+        return self.decode(self.first(self.topic(topic))).header.frame_id
 
-    def _first(self, topic: Topic) -> Any:
-        return self.decode(next(self.records([topic.name])))
+    def first(self, topic: Topic) -> Record:
+        """Return a topic's first message; RecordingError if it cannot be read."""
+        return next(self.records([topic.name]))
 
     def _kind(self, topic: Topic) -> str:
         """Return depth, grey or colour, judged by the topic's first message."""
-        msg = self._first(topic)
+        msg = self.decode(self.first(topic))
         layout = msg.encoding if topic.msgtype == IMAGE else msg.format
         if layout.startswith(DEPTH_ENCODINGS) or 'compresseddepth' in layout.lower():
             return 'depth'

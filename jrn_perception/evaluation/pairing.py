@@ -125,7 +125,8 @@ def pair(messages: Iterable[Stamped], pairing: Pairing) -> Iterator[Match]:
     try:
         for stamped in messages:
             yield from pairing.add(stamped)
-    except BackwardsError:
+    # A stamp that goes back, or a recording that breaks off.
+    except ValueError:
         yield from pairing.end()
         raise
     yield from pairing.end()

@@ -1,0 +1,59 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+SQLite recordings that break off: the messages before that, copied into a database that is whole.
+
+SQLite opens no file that is shorter than its header says, unless its schema is writable, and
+``rosbags`` counts all messages at once. The header: https://www.sqlite.org/fileformat2.html.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+import sqlite3
+import struct
+
+MAGIC = b'SQLite format 3\0'
+
+
+def describe(path: Path) -> str:
+    """Return where a database breaks off, in words; '' if it does not, or is none."""
+    size, whole = path.stat().st_size, _size_by_header(path)
+    return f'{size} of {whole}' if size < whole else ''
+
+
+def _size_by_header(path: Path) -> int:
+    with open(path, 'rb') as file:
+        header = file.read(100)
+    # Both counters agree where the number of pages is up to date.
+    if len(header) < 100 or header[:16] != MAGIC or header[24:28] != header[92:96]:
+        return 0
+    page, = struct.unpack_from('>H', header, 16)
+    pages, = struct.unpack_from('>I', header, 28)
+    return pages * (65536 if page == 1 else page)
+
+
+def salvage(path: Path, output: Path) -> None:
+    """Copy what can be read of all tables to a new database; sqlite3.Error if that is nothing."""
+    with closing(sqlite3.connect(f'{path.resolve().as_uri()}?mode=ro&immutable=1',
+                                 uri=True)) as old, closing(sqlite3.connect(output)) as new:
+        old.execute('PRAGMA writable_schema = ON')
+        entries = old.execute('SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL '
+                              "AND name NOT LIKE 'sqlite_%' ORDER BY type DESC").fetchall()
+        # Tables before indices.
+        for kind, name, sql in entries:
+            new.execute(sql)
+            if kind == 'table':
+                _copy(old, new, name.replace('"', '""'))
+        new.commit()
+
+
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> None:
+    try:
+        # In the order in which they were written.
+        for row in old.execute(f'SELECT * FROM "{table}"'):
+            new.execute(f'INSERT INTO "{table}" VALUES ({", ".join("?" * len(row))})', row)
+    except sqlite3.DatabaseError:
+        pass  # Where it breaks off.
