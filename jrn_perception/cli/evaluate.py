@@ -19,6 +19,7 @@ import sys
 from jrn_perception import networks, weights
 from jrn_perception.cli.evaluate_bag import add_bag, add_record
 from jrn_perception.cli.evaluate_options import (
+    add_correction,
     add_limits,
     add_machine,
     add_network,
@@ -67,6 +68,7 @@ def add_dataset(commands) -> None:
     parser.add_argument('--per-image', action='store_true',
                         help='a row for every image, on the terminal and in the json')
     _add_source(parser)
+    add_correction(parser)
     parser.set_defaults(run=run_dataset, needs=('rich',))
 
 
@@ -102,7 +104,7 @@ def add_influence(commands) -> None:
                         'plots')
     add_machine(parser)
     _add_source(parser)
-    parser.set_defaults(run=run_influence, needs=('matplotlib', 'rich'))
+    parser.set_defaults(run=run_influence, needs=('matplotlib', 'rich'), focal_correction=False)
 
 
 def run_influence(options: argparse.Namespace) -> None:

@@ -11,7 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 import sys
 
-from jrn_perception.cli.evaluate_options import add_limits, add_network, load, protocol_of
+from jrn_perception.cli.evaluate_options import (
+    add_correction,
+    add_limits,
+    add_network,
+    load,
+    protocol_of,
+)
 from jrn_perception.data.recording import RecordingError
 from jrn_perception.data.writer import STORAGES
 from jrn_perception.evaluation import bag, record, report, session
@@ -58,8 +64,16 @@ def add_truth(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--crop', default='none', metavar='CROP',
                         help='where truth counts: nyu, none, or y0:y1,x0:x1; default: none')
     add_limits(parser)
+    add_correction(parser)
+    _add_camera_info(parser)
     parser.add_argument('--confidence', type=float, default=session.Request.confidence,
                         metavar='P', help='labels below count as uncertain; default: %(default)s')
+
+
+def _add_camera_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--camera-info', default='', metavar='TOPIC',
+                        help='with the focal length that depth is corrected for; default: '
+                        'camera_info beside the pictures')
 
 
 def request_of(options: argparse.Namespace) -> session.Request:
@@ -70,7 +84,14 @@ def request_of(options: argparse.Namespace) -> session.Request:
         raise ValueError(f'--confidence is from 0 to 1, not {options.confidence}')
     return session.Request(
         options.image, options.depth, options.labels, options.label_map, options.tolerance,
-        protocol_of(options, '', options.label_set), options.confidence)
+        protocol_of(options, '', options.label_set), options.confidence,
+        camera_info=_camera_info(options))
+
+
+def _camera_info(options: argparse.Namespace) -> str:
+    if options.camera_info and not options.focal_correction:
+        raise ValueError('--camera-info has no use with --no-focal-correction')
+    return options.camera_info
 
 
 def run_bag(options: argparse.Namespace) -> int:
@@ -111,6 +132,8 @@ def add_record(commands) -> None:
                         help='labels that are less probable become 255; default: %(default)s')
     parser.add_argument('--storage', default=STORAGES[0], choices=STORAGES,
                         help='default: %(default)s; sqlite3 for a Humble without its plug-in')
+    add_correction(parser)
+    _add_camera_info(parser)
     add_network(parser)
     parser.set_defaults(run=run_record, needs=('rich', 'rosbags'))
 
@@ -120,15 +143,19 @@ def run_record(options: argparse.Namespace) -> int:
     written = record.record(
         _load(options), options.bag, options.output, options.topics, options.image,
         options.namespace, options.depth_encoding, options.confidence_threshold, options.storage,
-        _track('recording'))
+        _track('recording'), _camera_info(options), options.focal_correction)
     for topic in written.left_out:
         print(f'jrn_evaluate: {topic} was not copied: the recording does not define its type, '
               'which is none of the common ones', file=sys.stderr)
     if not written.frames:
         raise RecordingError(f'{options.bag}: no picture has results: '
                              f'{"; ".join(written.reasons) or "there are none"}')
-    print(f'{options.output}: results for {written.frames} pictures; topics '
+    scales = written.scales
+    scaled = f', depth x {scales.mean:.3f} for the focal length' if scales.count else ''
+    print(f'{options.output}: results for {written.frames} pictures{scaled}; topics '
           f'{", ".join(written.topics)}')
+    for note in written.notes:
+        print(f'note: {note}')
     return _partial(written.reasons)
 
 

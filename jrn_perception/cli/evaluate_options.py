@@ -46,11 +46,17 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
                         help='ignore true depth beyond')
     parser.add_argument('--clamp', default='', metavar='LOW:HIGH',
                         help='metres that predicted depth is clamped to; default: the depth '
-                        "range of the network's card")
+                        "range of the network's card, scaled as the depth is")
+
+
+def add_correction(parser: argparse.ArgumentParser) -> None:
+    """Add whether depth is scaled for the camera."""
+    parser.add_argument('--no-focal-correction', dest='focal_correction', action='store_false',
+                        help='leave depth as it is for the focal length of training')
 
 
 def protocol_of(options: argparse.Namespace, reader: str, label_set: str) -> Protocol:
     """Return what ``--crop`` and the options of ``add_limits`` ask for; ValueError."""
     return Protocol(parse_crop(options.crop, reader), options.cap,
                     parse_range(options.clamp) if options.clamp else None,
-                    find_label_set(label_set))
+                    find_label_set(label_set), options.focal_correction)

@@ -39,7 +39,8 @@ with frames sent, processed and dropped and the latency. The metrics are those o
 the node processed; --lossless, or --speed below 1, lets it process all.
 
 What follows --ros-args goes to the node: -p architecture:=hydranet, --params-file FILE. While it
-is measured, min_depth, max_depth, confidence_threshold and focal_correction are off.
+is measured, min_depth, max_depth, confidence_threshold and focal_correction are off: limits and
+correction are applied to what it publishes, as `jrn_evaluate bag` applies them.
 """
 PARTIAL = 3
 # What of the node makes its network, and values that leave its results as they are.
@@ -168,16 +169,15 @@ def _measure(options: argparse.Namespace, plan: _Plan,
     from jrn_perception.evaluation.replay import PARAMETERS
     from jrn_perception.ros.evaluator import Evaluator
 
-    measuring = PARAMETERS | {'focal_correction': False}
     reasons = []
     with Evaluator() as evaluator:
         _wait(lambda: evaluator.is_there(plan.node), node, f'no node {plan.node}')
-        settings = evaluator.get_parameters_of(plan.node, (*NETWORK, *PLAIN, *measuring))
-        evaluator.set_parameters_of(plan.node, measuring)
+        settings = evaluator.get_parameters_of(plan.node, (*NETWORK, *PLAIN, *PARAMETERS))
+        evaluator.set_parameters_of(plan.node, PARAMETERS)
         replay = _connect(evaluator, plan, settings, node)
         try:
             if options.lossless:
-                _play_lossless(evaluator, replay, node)
+                _play_lossless(options.bag, evaluator, replay, node)
             else:
                 _play(options, plan.player, evaluator, replay, node)
         except KeyboardInterrupt:
@@ -189,7 +189,7 @@ def _measure(options: argparse.Namespace, plan: _Plan,
         finally:
             if options.node and evaluator.is_there(plan.node):
                 evaluator.set_parameters_of(
-                    plan.node, {name: settings[name] for name in measuring})
+                    plan.node, {name: settings[name] for name in PARAMETERS})
     recorded = plan.topics['image'].count
     if not reasons and replay.sent < recorded:
         reasons.append(f'{replay.sent} of {recorded} recorded pictures were heard')
@@ -253,12 +253,15 @@ def _play(options: argparse.Namespace, player: str, evaluator: Evaluator, replay
         raise _Ended(f'{player} ended with exit code {process.returncode}')
 
 
-def _play_lossless(evaluator: Evaluator, replay: Replay, node: subprocess.Popen | None) -> None:
+def _play_lossless(path: Path, evaluator: Evaluator, replay: Replay,
+                   node: subprocess.Popen | None) -> None:
     """Play in this process, and after each picture wait for its results."""
     from jrn_perception.ros.camera import Replay as Player
 
-    recording, picture = replay.recording, replay.topics['image'].name
-    with Player(recording.topics.values(), clock=True) as player:
+    picture = replay.topics['image'].name
+    # The measurement reads the other one.
+    with (Recording(path) as recording,
+          Player(recording.topics.values(), clock=True) as player):
         player.wait_for_subscribers(1 + len(replay.topics))
         for record in recording.records(player.topics):
             player.pause(record.stamp_ns)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain, islice, pairwise
+import math
 import os
 from pathlib import Path
 import time
@@ -22,6 +23,7 @@ from typing import NamedTuple
 from jrn_perception.data.frame import Frame
 from jrn_perception.data.image_encodings import BadImage, compressed_to_rgb, to_rgb
 from jrn_perception.data.recording import IMAGE, Record, Recording, RecordingError
+from jrn_perception.evaluation.camera import scale_of
 from jrn_perception.evaluation.drift import Drift, drift
 from jrn_perception.evaluation.pairing import (
     BackwardsError,
@@ -32,7 +34,7 @@ from jrn_perception.evaluation.pairing import (
     written,
 )
 from jrn_perception.evaluation.pipeline import ahead
-from jrn_perception.evaluation.session import BagEvaluation, Request, Session
+from jrn_perception.evaluation.session import BagEvaluation, Picture, Request, Session
 from jrn_perception.evaluation.totals import Measured, Remarks, Timing
 from jrn_perception.networks.maps import Maps
 from jrn_perception.perception import limit_depth, Perception
@@ -50,6 +52,7 @@ class _Decoded(NamedTuple):
     preprocess_s: float
     remarks: Remarks
     fault: str = ''
+    scale: float | None = None
 
 
 class _Inferred(NamedTuple):
@@ -98,14 +101,21 @@ class _Run(Session):
         return self.result(wall_s=wall_s, network_s=network_s)
 
     def _messages(self) -> Iterator[Stamped]:
-        for record in self.recording.records(list(self.rates)):
+        camera = self.camera.topic
+        for record in self.recording.records([*self.rates, *([camera.name] if camera else [])]):
+            if record.topic == camera:
+                self.camera.hear(record)
+                continue
             try:
                 stamp = stamp_of(record.data)
             except ValueError as error:
                 raise RecordingError(f'{self.recording.path}: {record.topic.name} at '
                                      f'{record.stamp_ns} ns: {error}') from error
             self.rates[record.topic.name].add(stamp)
-            yield Stamped(record.topic.name, stamp, record)
+            message = record
+            if record.topic == self.topics['image']:
+                message = Picture(record, self.camera.info)
+            yield Stamped(record.topic.name, stamp, message)
 
     def _unbroken(self, matches: Iterator[Match]) -> Iterator[Match]:
         """Yield what comes before the recording breaks off."""
@@ -121,8 +131,10 @@ class _Run(Session):
         name = f'{stamped.topic}@{written(stamped.stamp_ns)}'
         remarks = Remarks([], {})
         try:
-            frame = Frame(decode_picture(self.recording, stamped.message), name,
+            frame = Frame(decode_picture(self.recording, stamped.message.record), name,
                           stamped.stamp_ns)
+            scale = scale_of(self.perception, self.camera.topic, stamped.message.camera_info,
+                             frame.rgb.shape[:2], remarks.notes)
             truth = self.truths(match, frame, remarks)
         except (BadImage, RecordingError) as error:
             empty = Frame(np.zeros((1, 1, 3), np.uint8), name, stamped.stamp_ns)
@@ -130,7 +142,7 @@ class _Run(Session):
         start = time.perf_counter()
         tensor = self.perception.preprocess(frame.rgb)
         seconds = time.perf_counter() - start
-        return _Decoded(replace(frame, **truth), tensor, seconds, remarks)
+        return _Decoded(replace(frame, **truth), tensor, seconds, remarks, scale=scale)
 
     def _infer(self, decoded: _Decoded) -> _Inferred:
         if decoded.tensor is None:
@@ -144,12 +156,14 @@ class _Run(Session):
         if inferred.maps is None:
             return Measured(frame, decoded.remarks, decoded.fault)
         start = time.perf_counter()
-        prediction = self.comparison.prediction(inferred.maps, frame.rgb.shape[:2])
+        scale = 1.0 if decoded.scale is None else decoded.scale
+        prediction = self.comparison.prediction(inferred.maps, frame.rgb.shape[:2], scale)
         depth, labels = prediction.depth, prediction.labels
         timing = Timing(decoded.preprocess_s, inferred.inference_s, time.perf_counter() - start)
         if depth is not None:
-            depth = limit_depth(depth, *self.perception.card.depth_range)
+            depth = limit_depth(depth, *self.comparison.depth_range(scale))
         measured = Measured(frame, decoded.remarks, '', timing, depth, labels)
+        measured.scale = math.nan if decoded.scale is None else decoded.scale
         try:
             measured.count(prediction.confidence, self.request.confidence)
             measured.compare(self.comparison, prediction, bool(self.totals.inputs))

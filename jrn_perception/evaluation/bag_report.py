@@ -18,6 +18,7 @@ from jrn_perception.evaluation.metrics import depth_metrics, describe_crop, labe
 from jrn_perception.evaluation.report import (
     BIN_NAMES,
     describe_network,
+    describe_scales,
     FORMAT,
     LABEL_METRICS,
     METRICS,
@@ -47,7 +48,8 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
                      'crop': describe_crop(request.protocol.crop),
                      'cap': request.protocol.max_depth, 'clamp': evaluation.clamp,
                      'tolerance_s': request.tolerance_s, 'confidence': request.confidence,
-                     'limit': request.limit or None},
+                     'limit': request.limit or None,
+                     'focal_correction': _correction(evaluation)},
         'rates': {name: rate.document() for name, rate in evaluation.rates.items()},
         'drift': {task: {'mean': found.mean, 'largest': found.high, 'pairs': found.count}
                   for task, found in totals.drift.items()}}
@@ -118,10 +120,13 @@ def tables(document: dict[str, Any], clock: dict[str, Any]) -> list[str | Table]
 def headline(document: dict[str, Any]) -> str:
     """Return one line on what was evaluated."""
     network, source = document['network'], document['source']
+    correction = document['protocol']['focal_correction'] or {}
     return (f'{network["architecture"]} {network["variant"]} on {source["recording"]}: '
             f'{source["frames"]} frames of {source["image"]["topic"]}, '
             f'{source["damaged"]["count"]} damaged, {source["with_depth"]} with depth, '
             f'{source["with_labels"]} with labels'
+            + (f', depth x {correction["scale"]:.3f} for the focal length in {correction["topic"]}'
+               if correction.get('frames') else '')
             + (', PARTIAL' if document['partial'] else ''))
 
 
@@ -184,6 +189,13 @@ def rows_of(document: dict[str, Any], clock: dict[str, Any]
             ['network time (s)', f'{clock["network_s"]:.1f}'],
             ['wall / network', f'{clock["wall_over_network"]:.2f}']]))
     return found
+
+
+def _correction(evaluation: BagEvaluation) -> dict[str, Any] | None:
+    if evaluation.camera_info is None:
+        return None
+    scales = describe_scales(evaluation.totals.scales) or {'frames': 0}
+    return {'topic': evaluation.camera_info.name, **scales}
 
 
 def _source(evaluation: BagEvaluation) -> dict[str, Any]:

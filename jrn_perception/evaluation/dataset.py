@@ -12,6 +12,7 @@ import math
 from jrn_perception.data.datasets import Tolerant
 from jrn_perception.data.frame import Frame
 from jrn_perception.evaluation.metrics import Crop, Table, Truth
+from jrn_perception.evaluation.streams import Mean
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
 from jrn_perception.networks.maps import Maps
 from jrn_perception.perception import Perception, Prediction
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 Track = Callable[[Iterable[Frame]], Iterable[Frame]]
+SAME_CAMERA = 1e-5
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,19 @@ class Protocol:
     What is compared.
 
     Ground truth counts inside ``crop`` and up to ``max_depth`` metres. Predicted depth is clamped
-    to ``clamp`` (low, high) metres, by default the ``depth_range`` of the network's card: the
-    paper defines D' on [0, 10] m (Sec. III-C), and log10 d and d* / d want a positive d. It is
-    the evaluation alone that clamps, the network does not. ``labels`` is the label set of the
-    comparison, by default the network's; finer ground truth has its ids mapped, a finer network
-    its probabilities summed.
+    to ``clamp`` (low, high) metres, by default the ``depth_range`` of the network's card, scaled
+    as the depth is: the paper defines D' on [0, 10] m (Sec. III-C), and log10 d and d* / d want a
+    positive d. It is the evaluation alone that clamps, the network does not. ``labels`` is the
+    label set of the comparison, by default the network's; finer ground truth has its ids mapped, a
+    finer network its probabilities summed. ``focal_correction``: depth is scaled for the focal
+    length of the camera, where that is known, as the node does it.
     """
 
     crop: Crop | None = None
     max_depth: float = math.inf
     clamp: tuple[float, float] | None = None
     labels: LabelSet | None = None
+    focal_correction: bool = True
 
     def __post_init__(self):
         if not self.max_depth > 0:
@@ -50,6 +54,7 @@ class Comparison:
 
     def __init__(self, perception: Perception, truth_labels: LabelSet | None, protocol: Protocol):
         self.protocol = protocol
+        self._depth_range = perception.card.depth_range
         self.clamp = protocol.clamp or perception.card.depth_range
         predicted = perception.label_set
         self.labels = _common(predicted, truth_labels, protocol.labels)
@@ -68,17 +73,28 @@ class Comparison:
         return Truth(frame.rgb.shape[:2], frame.depth, labels, self.num_classes,
                      self.protocol.crop, self.protocol.max_depth)
 
-    def prediction(self, maps: Maps, size: tuple[int, int]) -> Prediction:
-        """Return the prediction for a picture of ``size`` in the label set of the comparison."""
-        return Prediction(self._folded(maps), tuple(size), self.labels)
+    def prediction(self, maps: Maps, size: tuple[int, int],
+                   depth_scale: float = 1.0) -> Prediction:
+        """
+        Return the prediction for a picture of ``size`` in the label set of the comparison.
+
+        ``depth_scale`` is that of the camera, see ``Perception.depth_scale``.
+        """
+        return Prediction(self._folded(maps), tuple(size), self.labels, depth_scale)
 
     def depth(self, prediction: Prediction) -> np.ndarray | None:
         """Return the clamped depth, NaN where it is not finite; None if none is predicted."""
         depth = prediction.depth
         if depth is None:
             return None
+        clamp = self.protocol.clamp or self.depth_range(prediction.depth_scale)
         # An infinity is a fault for the metrics to refuse, not a far wall.
-        return np.where(np.isfinite(depth), np.clip(depth, *self.clamp), np.float32(math.nan))
+        return np.where(np.isfinite(depth), np.clip(depth, *clamp), np.float32(math.nan))
+
+    def depth_range(self, depth_scale: float) -> tuple[float, float]:
+        """Return the card's range in metres of a camera for which depth takes this scale."""
+        low, high = self._depth_range
+        return depth_scale * low, depth_scale * high
 
     def class_ids(self, prediction: Prediction) -> np.ndarray | None:
         """Return the labels, None if they cannot be compared."""
@@ -106,7 +122,8 @@ class Evaluation:
     The sums of all images: ``output`` of the network, ``inputs`` that a JRN started from.
 
     ``labels`` is the label set of the comparison, None where there is nothing to compare;
-    ``damaged`` are the samples that were left out, the reason by index.
+    ``damaged`` are the samples that were left out, the reason by index; ``scales`` what depth was
+    multiplied by for the cameras of the others, where they are known.
     """
 
     output: Table
@@ -114,6 +131,7 @@ class Evaluation:
     labels: LabelSet | None
     clamp: tuple[float, float]
     damaged: dict[int, str] = field(default_factory=dict)
+    scales: Mean = field(default_factory=Mean)
 
 
 def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
@@ -128,16 +146,28 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     source = Tolerant(frames, 'skip' if skip_damaged else 'raise')
     output = Table(comparison.num_classes)
     inputs = Table(comparison.num_classes) if perception.card.spec.inputs else None
+    scales = Mean()
     for frame in track(source):
         truth = frame_truth(comparison, frame)
         maps = perception.infer(perception.preprocess(frame.rgb))
-        prediction = comparison.prediction(maps, frame.rgb.shape[:2])
+        scale = 1.0
+        if frame.camera_matrix is not None and comparison.protocol.focal_correction:
+            scale = _scale(perception, frame)
+            scales.add(scale)
+        prediction = comparison.prediction(maps, frame.rgb.shape[:2], scale)
         comparison.add(output, frame, truth, prediction)
         if inputs is not None:
             comparison.add(inputs, frame, truth, prediction.inputs)
     check_comparable(output)
     return Evaluation(output, inputs, comparison.labels, comparison.clamp,
-                      dict(source.damaged))
+                      dict(source.damaged), scales)
+
+
+def _scale(perception: Perception, frame: Frame) -> float:
+    x, y = np.diag(frame.camera_matrix)[:2]
+    scale = perception.depth_scale(frame.rgb.shape[:2], (x, y))
+    # The camera of training, whose focal length a card has rounded.
+    return 1.0 if abs(scale - 1) < SAME_CAMERA else scale
 
 
 def frame_truth(comparison: Comparison, frame: Frame) -> Truth:

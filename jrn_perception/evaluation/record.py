@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from jrn_perception.data.image_encodings import (
 from jrn_perception.data.label_info import LABEL_INFO
 from jrn_perception.data.recording import IMAGE, Record, Recording, RecordingError
 from jrn_perception.data.writer import check_free, copy_header, Writer
+from jrn_perception.evaluation.camera import Camera, camera_topic, scale_of
 from jrn_perception.evaluation.pipeline import ahead
+from jrn_perception.evaluation.streams import Mean
 from jrn_perception.networks.maps import Maps
-from jrn_perception.perception import limit_depth, limit_labels, Perception
+from jrn_perception.perception import limit_depth, limit_labels, Perception, Prediction
 from torch import Tensor
 
 DEPTH_ENCODINGS = ('32FC1', '16UC1')
@@ -37,20 +40,25 @@ class Recorded:
     What was written.
 
     ``topics`` are all of the new recording, ``frames`` the pictures with results; ``reasons`` why
-    it is partial; ``left_out`` are topics whose definition nobody knows.
+    it is partial; ``left_out`` are topics whose definition nobody knows; ``scales`` what depth was
+    multiplied by for the camera's focal length, where that is known, ``notes`` why it is not.
     """
 
     topics: list[str]
     frames: int
     reasons: list[str]
     left_out: list[str]
+    scales: Mean
+    notes: list[str]
 
 
 class _Step:
     """A record on its way: copied as it is, and followed by messages if it is a picture."""
 
-    def __init__(self, record: Record):
-        self.record = record
+    def __init__(self, record: Record, camera_info: Any):
+        self.record, self.camera_info = record, camera_info
+        self.scale: float | None = None
+        self.notes: list[str] = []
         self.msg: Any = None
         self.size = (0, 0)
         self.tensor: Tensor | None = None
@@ -63,8 +71,10 @@ class _Recorder:
     """The stages of a record, in the order in which it passes them."""
 
     def __init__(self, perception: Perception, recording: Recording, writer: Writer,
-                 image: str, namespace: str, depth_encoding: str, threshold: float):
+                 image: str, namespace: str, depth_encoding: str, threshold: float,
+                 camera: Camera):
         self._perception, self._recording, self._writer = perception, recording, writer
+        self._camera = camera
         self._image, self._encoding, self._threshold = image, depth_encoding, threshold
         self.depth, self.semantics, self.label_info = (
             f'{namespace}/{name}' for name in RESULTS)
@@ -77,7 +87,9 @@ class _Recorder:
         """Yield what comes before the recording breaks off."""
         try:
             for record in self._recording.records(topics):
-                yield _Step(record)
+                if record.topic == self._camera.topic:
+                    self._camera.hear(record)
+                yield _Step(record, self._camera.info)
         except RecordingError as error:
             self.stopped = str(error)
 
@@ -90,6 +102,8 @@ class _Recorder:
             step.fault = f'{self._image} at {step.record.stamp_ns} ns: {error}'
             return step
         step.size, step.tensor = rgb.shape[:2], self._perception.preprocess(rgb)
+        step.scale = scale_of(self._perception, self._camera.topic, step.camera_info, step.size,
+                              step.notes)
         return step
 
     def infer(self, step: _Step) -> _Step:
@@ -98,10 +112,12 @@ class _Recorder:
         return step
 
     def encode(self, step: _Step) -> _Step:
-        prediction = self._perception.postprocess(step.maps, step.size)
+        scale = 1.0 if step.scale is None else step.scale
+        prediction = Prediction(step.maps, step.size, self._perception.label_set, scale)
         header = copy_header(self._writer, step.msg)
         if prediction.depth is not None:
-            depth = limit_depth(prediction.depth, *self._perception.card.depth_range)
+            low, high = self._perception.card.depth_range
+            depth = limit_depth(prediction.depth, scale * low, scale * high)
             if self._encoding == '16UC1':
                 depth = to_millimetres(depth)
             step.messages[self.depth] = self._writer.image(header, depth, self._encoding)
@@ -115,15 +131,17 @@ class _Recorder:
 def record(perception: Perception, path: Path | str, output: Path | str,
            topics: Collection[str] = (), image: str = '', namespace: str = '',
            depth_encoding: str = '32FC1', confidence_threshold: float = 0.0,
-           storage: str = 'mcap', track: Track = lambda items, total: items) -> Recorded:
+           storage: str = 'mcap', track: Track = lambda items, total: items,
+           camera_info: str = '', focal_correction: bool = True) -> Recorded:
     """
     Write a recording with ``depth`` and ``semantics`` beside the recorded topics.
 
     ``topics`` are copied undecoded, all if empty; the results, with the header of their picture
     and its time of reception, go below ``namespace``, with a latched ``label_info``. Depth is
     32FC1 (m, NaN = invalid) or 16UC1 (mm, 0); labels below ``confidence_threshold`` are 255.
-    Pictures that cannot be decoded are copied and have no results. Raises ValueError
-    (RecordingError among them) of one line.
+    Pictures that cannot be decoded are copied and have no results. With ``focal_correction``
+    depth is scaled as the node does it, for the focal length in ``camera_info``, by default the
+    topic beside the pictures. Raises ValueError (RecordingError among them) of one line.
     """
     if depth_encoding not in DEPTH_ENCODINGS:
         raise ValueError(f'depth encoding {depth_encoding!r}: choose from '
@@ -135,23 +153,25 @@ def record(perception: Perception, path: Path | str, output: Path | str,
         copied = [recording.topic(name).name for name in topics] or list(recording.topics)
         namespace = namespace.rstrip('/')
         check_free(recording, [f'{namespace}/{name}' for name in RESULTS], copied)
+        camera = Camera(recording, camera_topic(recording, picture, camera_info)
+                        if focal_correction else None)
         with Writer(output, storage) as writer:
             recorder = _Recorder(perception, recording, writer, picture.name, namespace,
-                                 depth_encoding, confidence_threshold)
-            return _write(recorder, recording, writer, perception, copied, picture, track)
+                                 depth_encoding, confidence_threshold, camera)
+            read = [picture.name, *([camera.topic.name] if camera.topic else [])]
+            return _write(recorder, recording, writer, perception, copied, read, track)
 
 
 def _write(recorder: _Recorder, recording: Recording, writer: Writer, perception: Perception,
-           copied: list[str], picture: Any, track: Track) -> Recorded:
-    left_out = writer.add_copy(recording.path, copied)
+           copied: list[str], read: list[str], track: Track) -> Recorded:
+    left_out = writer.add_copy(recording.readable, copied)
     labels = perception.label_set
     if labels:
         writer.add(recorder.label_info, LABEL_INFO, latched=True)
         header = writer.header(recording.start_ns, '')
         writer.write(recorder.label_info, recording.start_ns, writer.label_info(header, labels))
-    frames, faults, first = 0, 0, ''
-    needed = list(dict.fromkeys([*(name for name in copied if name not in left_out),
-                                 picture.name]))
+    frames, faults, first, scales, notes = 0, 0, '', Mean(), set()
+    needed = list(dict.fromkeys([*(name for name in copied if name not in left_out), *read]))
     workers = max(2, os.cpu_count() or 2)
     with ThreadPoolExecutor(workers) as pool:
         decoded = ahead(recorder.decode, recorder.records(needed), pool, 2 * workers,
@@ -170,7 +190,9 @@ def _write(recorder: _Recorder, recording: Recording, writer: Writer, perception
             frames += bool(step.messages)
             faults += bool(step.fault)
             first = first or step.fault
+            scales.add(math.nan if step.scale is None else step.scale)
+            notes.update(step.notes)
     reasons = [recorder.stopped] if recorder.stopped else []
     if faults:
         reasons.append(f'{faults} pictures have no results, the first: {first}')
-    return Recorded(writer.topics, frames, reasons, left_out)
+    return Recorded(writer.topics, frames, reasons, left_out, scales, sorted(notes))

@@ -21,9 +21,10 @@ from jrn_perception.data.image_encodings import BadImage
 from jrn_perception.data.map_encodings import to_depth, to_labels
 from jrn_perception.data.recording import IMAGE, Record, Recording
 from jrn_perception.evaluation.bag_report import bag_document, spread
+from jrn_perception.evaluation.camera import scale_of
 from jrn_perception.evaluation.drift import drift
 from jrn_perception.evaluation.pairing import BackwardsError, Match, stamp_of, Stamped, written
-from jrn_perception.evaluation.session import BagEvaluation, Request, Session
+from jrn_perception.evaluation.session import BagEvaluation, Picture, Request, Session
 from jrn_perception.evaluation.streams import Mean, Quantiles
 from jrn_perception.evaluation.totals import Measured, Remarks
 from jrn_perception.perception import limit_depth, Perception
@@ -32,8 +33,10 @@ import numpy as np
 # The node's outputs that are measured.
 OUTPUTS = ('depth', 'semantics', 'confidence')
 # What the node has to be told, so that what it publishes is what its network says: the limits of
-# depth and confidence are applied here, as they are where a recording is read in code.
-PARAMETERS = {'min_depth': 1e-6, 'max_depth': 1000.0, 'confidence_threshold': 0.0}
+# depth and confidence and the correction for the focal length are applied here, as they are where
+# a recording is read in code.
+PARAMETERS = {'min_depth': 1e-6, 'max_depth': 1000.0, 'confidence_threshold': 0.0,
+              'focal_correction': False}
 
 # Pictures that an answer may still come to; no node is that far behind.
 WAITING = 200
@@ -45,6 +48,7 @@ class Heard(NamedTuple):
     depth: np.ndarray
     labels: np.ndarray
     confidence: np.ndarray
+    depth_scale: float = 1.0
 
 
 @dataclass
@@ -84,6 +88,9 @@ class Replay(Session):
         self._matches: dict[int, Match] = {}
         self._previous: Measured | None = None
         self._without_depth = 0
+        camera = self.camera.topic
+        self._file = iter(recording.records([self.topics['image'].name, camera.name])
+                          if camera else ())
 
     def hear(self, topic: str, data: bytes, seconds: float) -> None:
         """Take a serialised message that arrived at ``seconds`` on any steady clock."""
@@ -128,12 +135,22 @@ class Replay(Session):
             self.sent += 1
             self.last_picture = stamp
             self._arrivals[stamp] = seconds
+            record = Picture(record, self._camera_info(stamp))
         self.rates[topic].add(stamp)
         try:
             self._decide(self.pairing.add(Stamped(topic, stamp, record)))
         except BackwardsError as error:
             self._decide(self.pairing.end())
             self.stopped = f'{self.recording.path}: {error}; what follows was left out'
+
+    def _camera_info(self, stamp: int) -> Any:
+        """Return what was recorded before a picture; heard are both at nearly the same time."""
+        for record in self._file:
+            if record.topic == self.camera.topic:
+                self.camera.hear(record)
+            elif stamp_of(record.data) >= stamp:
+                break
+        return self.camera.info
 
     def _decide(self, matches: list[Match]) -> None:
         self._matches.update((match.message.stamp_ns, match) for match in matches)
@@ -166,8 +183,13 @@ class Replay(Session):
             # Of the picture itself nothing but the size is needed.
             frame = replace(empty, rgb=np.broadcast_to(np.uint8(0), (*heard.depth.shape, 3)))
             frame = replace(frame, **self.truths(match, frame, remarks))
-            depth = limit_depth(heard.depth, *self.perception.card.depth_range)
+            scale = scale_of(self.perception, self.camera.topic, stamped.message.camera_info,
+                             heard.depth.shape, remarks.notes)
+            if scale is not None:
+                heard = heard._replace(depth=heard.depth * np.float32(scale), depth_scale=scale)
+            depth = limit_depth(heard.depth, *self.comparison.depth_range(heard.depth_scale))
             measured = Measured(frame, remarks, '', None, depth, heard.labels)
+            measured.scale = math.nan if scale is None else scale
             measured.count(heard.confidence, self.request.confidence)
             # Nothing is published below 0, where a linear output may well be; it is clamped.
             self._without_depth += np.count_nonzero(np.isnan(heard.depth))

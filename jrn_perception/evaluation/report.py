@@ -33,6 +33,7 @@ from jrn_perception.evaluation.metrics import (
     label_metrics,
     Table,
 )
+from jrn_perception.evaluation.streams import Mean
 from jrn_perception.labels import LabelSet
 from jrn_perception.perception import Perception
 import numpy as np
@@ -110,7 +111,8 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
     document = {
         'format': FORMAT, 'versions': versions(), 'network': describe_network(perception),
         'source': _source(source, output.names, evaluation.damaged),
-        'protocol': _protocol(protocol, labels) | {'clamp': evaluation.clamp},
+        'protocol': _protocol(protocol, labels) | {
+            'clamp': evaluation.clamp, 'focal_correction': describe_scales(evaluation.scales)},
         'output': summary(output, labels)}
     if evaluation.inputs is not None:
         document['inputs'] = summary(evaluation.inputs, labels)
@@ -201,6 +203,13 @@ def describe_network(perception: Perception) -> dict[str, Any]:
             'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},
             'device': perception.device.type, 'precision': perception.precision,
             'picture_480x640_as': perception.inference_size(480, 640)}
+
+
+def describe_scales(scales: Mean) -> dict[str, Any] | None:
+    """Return what depth was multiplied by for the camera's focal length; None for not at all."""
+    if not scales.count:
+        return None
+    return {'frames': scales.count, 'scale': scales.mean, 'range': [scales.low, scales.high]}
 
 
 def _source(source: dict[str, Any], names: list[str], damaged: dict[int, str]) -> dict[str, Any]:

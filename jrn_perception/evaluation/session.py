@@ -9,13 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 import math
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 from jrn_perception.data import label_info
 from jrn_perception.data.frame import Frame
 from jrn_perception.data.image_encodings import BadImage
 from jrn_perception.data.map_encodings import to_depth, to_labels
-from jrn_perception.data.recording import COMPRESSED, IMAGE, Recording, RecordingError, Topic
+from jrn_perception.data.recording import (
+    COMPRESSED,
+    IMAGE,
+    Record,
+    Recording,
+    RecordingError,
+    Topic,
+)
+from jrn_perception.evaluation.camera import Camera, camera_topic
 from jrn_perception.evaluation.dataset import Comparison, Protocol
 from jrn_perception.evaluation.pairing import Match, Pairing
 from jrn_perception.evaluation.streams import Rate
@@ -39,6 +48,8 @@ class Request:
     json file of names by id, by default the recording's LabelInfo. ``tolerance_s`` between the
     stamps of a picture and its ground truth; ``confidence`` below which a label counts as
     uncertain; the first ``limit`` pictures, 0 for all; ``worst`` frames kept for each measure.
+    ``camera_info`` has the focal length that depth is corrected for (see ``Protocol``), '' for the
+    topic beside the pictures.
     """
 
     image: str = ''
@@ -50,6 +61,7 @@ class Request:
     confidence: float = 0.5
     limit: int = 0
     worst: int = 3
+    camera_info: str = ''
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,8 @@ class BagEvaluation:
     """
     What was found.
 
-    ``topics`` by role (image, depth, labels); ``ids`` as the labels of the recording were read;
+    ``topics`` by role (image, depth, labels); ``camera_info`` is the topic of the calibration,
+    None where there is none or none is wanted; ``ids`` as the labels of the recording were read;
     ``rates`` by topic; ``reasons`` why the evaluation is partial, empty if it is not; ``notes``
     on what the numbers mean; ``wall_s`` and ``network_s`` as measured by the clock on the wall,
     NaN where the network ran in another process.
@@ -75,6 +88,14 @@ class BagEvaluation:
     notes: list[str]
     wall_s: float = math.nan
     network_s: float = math.nan
+    camera_info: Topic | None = None
+
+
+class Picture(NamedTuple):
+    """A recorded picture, and the CameraInfo at that time."""
+
+    record: Record
+    camera_info: Any
 
 
 class Session:
@@ -103,6 +124,9 @@ class Session:
         self.rates = {topic.name: Rate() for topic in self.topics.values()}
         self.pairing = Pairing(self.topics['image'].name, list(self.rates)[1:],
                                round(request.tolerance_s * 1e9))
+        image = self.topics['image']
+        self.camera = Camera(recording, camera_topic(recording, image, request.camera_info)
+                             if request.protocol.focal_correction else None)
         self.stopped = ''
 
     def truths(self, match: Match, frame: Frame, remarks: Remarks) -> dict[str, np.ndarray | None]:
@@ -154,7 +178,7 @@ class Session:
         return BagEvaluation(
             self.recording.path, self.request, self.topics, self.ids, self.comparison.labels,
             self.comparison.clamp, totals, self.rates, [*self._reasons(), *reasons],
-            [*self._notes(), *notes], **seconds)
+            [*self._notes(), *notes], camera_info=self.camera.topic, **seconds)
 
     def _reasons(self) -> list[str]:
         totals, request = self.totals, self.request

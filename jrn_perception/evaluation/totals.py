@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any, NamedTuple
 
 from jrn_perception.data.frame import Frame
@@ -78,7 +79,8 @@ class Measured:
     """
     One frame and all that is to be known about its prediction; ``fault`` if there is none.
 
-    ``timing`` is None where the network ran in another process.
+    ``timing`` is None where the network ran in another process. ``scale`` is what depth was
+    multiplied by for the camera's focal length, NaN if that is not known.
     """
 
     def __init__(self, frame: Frame, remarks: Remarks, fault: str = '',
@@ -87,6 +89,7 @@ class Measured:
         self.frame, self.remarks, self.fault, self.timing = frame, remarks, fault, timing
         self.depth, self.labels = depth, labels
         self.drift = Drift()
+        self.scale = math.nan
         self.invalid = self.uncertain = 0
         self.confidence = 0.0
         self.histogram = np.zeros(256, np.int64)
@@ -135,6 +138,7 @@ class Totals:
         self.stages = {stage: (Mean(), Quantiles()) for stage in STAGES}
         self.traces = {name: Trace() for name in (*MEASURES, 'inference_ms')}
         self.worst = {name: WorstFrames(worst) for name in MEASURES}
+        self.scales = Mean()
         self.with_truth = {'depth': 0, 'labels': 0}
         self.damaged: list[str] = []
         self.damaged_truth: dict[str, tuple[int, str]] = {}
@@ -166,6 +170,7 @@ class Totals:
         self.uncertain += measured.uncertain
         self.confidence += measured.confidence
         self.histogram += measured.histogram
+        self.scales.add(measured.scale)
         for role in self.with_truth:
             self.with_truth[role] += getattr(frame, role) is not None
         found = self._compared(measured)

@@ -1,0 +1,66 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a CameraInfo says of the images it belongs to, whether ROS or ``rosbags`` read it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Intrinsics(NamedTuple):
+    """A pinhole camera: focal lengths and principal point, in pixels of its images."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+
+class Calibration(NamedTuple):
+    """
+    What is known of the camera that took an image.
+
+    ``info``: its CameraInfo, None if there is none for images of this size. ``intrinsics``: None
+    without it, or if its K is 0. ``fault``: what is missing, in words; empty if nothing is.
+    """
+
+    info: Any = None
+    intrinsics: Intrinsics | None = None
+    fault: str = ''
+
+
+def match(info: Any, size: tuple[int, int]) -> Calibration:
+    """Return what ``info``, the latest there is, says of an image of ``size`` (height, width)."""
+    if info is None:
+        return Calibration(fault='no camera_info has come')
+    height, width = image_size(info)
+    if (height, width) != size:
+        return Calibration(fault=f'camera_info is for {width}x{height}, the image is '
+                                 f'{size[1]}x{size[0]}')
+    found = intrinsics(info)
+    if found is None:
+        return Calibration(info, fault='camera_info has no focal length (K is 0): the camera is '
+                                       'not calibrated')
+    return Calibration(info, found)
+
+
+def image_size(info: Any) -> tuple[int, int]:
+    """Return the (height, width) of the images: the region of interest, binned."""
+    return ((info.roi.height or info.height) // max(1, info.binning_y),
+            (info.roi.width or info.width) // max(1, info.binning_x))
+
+
+def intrinsics(info: Any) -> Intrinsics | None:
+    """
+    Return the pinhole of the images; None if uncalibrated (K is 0).
+
+    K is that of the whole sensor. The region of interest moves the principal point and binning
+    divides all, in this order, as in image_geometry's PinholeCameraModel.
+    """
+    fx, cx, fy, cy = info.k[0], info.k[2], info.k[4], info.k[5]
+    if not (fx > 0 and fy > 0):
+        return None
+    binning_x, binning_y = max(1, info.binning_x), max(1, info.binning_y)
+    return Intrinsics(fx / binning_x, fy / binning_y,
+                      (cx - info.roi.x_offset) / binning_x, (cy - info.roi.y_offset) / binning_y)
