@@ -26,6 +26,7 @@ from jrn_perception.cli.evaluate_options import (
     load,
     protocol_of,
 )
+from jrn_perception.cli.interruption import INTERRUPTED, interruption
 from jrn_perception.data.frame import Frame
 from jrn_perception.evaluation import dataset, influence, readers, report
 from jrn_perception.networks.jrn import MUTE_VALUES
@@ -43,7 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     Run a subcommand; return the exit code.
 
-    0, 2 for what the user can mend, 3 where the results are partial, 130 on Ctrl-C.
+    0, 2 for what the user can mend, 3 where the results are partial, 130 on Ctrl-C, with which
+    those of dataset, bag and record are kept.
     """
     parser = Parser('jrn_evaluate', description=__doc__.strip().splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
@@ -54,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         _require(*options.needs)
         return options.run(options) or 0
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except (ImportError, OSError, ValueError) as error:
         print(f'jrn_evaluate: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
@@ -72,19 +74,23 @@ def add_dataset(commands) -> None:
     parser.set_defaults(run=run_dataset, needs=('rich',))
 
 
-def run_dataset(options: argparse.Namespace) -> None:
+def run_dataset(options: argparse.Namespace) -> int:
     """Evaluate one network."""
     from jrn_perception.evaluation import terminal
 
     protocol, frames = protocol_of(options, options.reader, options.labels), _frames(options)
     perception = load(options)
-    evaluation = dataset.evaluate(perception, frames, protocol, options.skip_damaged,
-                                  _progress('evaluating'))
+    with interruption() as interrupted:
+        evaluation = dataset.evaluate(perception, frames, protocol, options.skip_damaged,
+                                      _progress('evaluating'), interrupted.is_set)
     document = report.dataset_document(evaluation, perception, protocol, _source(options),
                                        options.per_image)
     if options.json:
         report.write(document, options.json)
     terminal.print_dataset(document, terminal.console())
+    if evaluation.reason:
+        print(f'jrn_evaluate: partial: {evaluation.reason}', file=sys.stderr)
+    return INTERRUPTED if interrupted.is_set() else 0
 
 
 def add_influence(commands) -> None:

@@ -18,6 +18,7 @@ from jrn_perception.cli.evaluate_options import (
     load,
     protocol_of,
 )
+from jrn_perception.cli.interruption import INTERRUPTED, interruption
 from jrn_perception.data.recording import RecordingError
 from jrn_perception.data.writer import STORAGES
 from jrn_perception.evaluation import bag, record, report, session
@@ -31,7 +32,7 @@ def add_bag(commands) -> None:
     parser = commands.add_parser(
         'bag', help='metrics, drift, rates and latency on a rosbag2 recording',
         description='Evaluate on a rosbag2 recording, without ROS. Exit code 3: the results are '
-        'partial.')
+        'partial; 130: they are for Ctrl-C.')
     parser.add_argument('bag', type=Path, metavar='DIR',
                         help='recording: its folder, or a .mcap or .db3 file')
     add_truth(parser)
@@ -102,7 +103,9 @@ def run_bag(options: argparse.Namespace) -> int:
         raise ValueError(f'--worst {options.worst}: not below 0')
     request = replace(request_of(options), limit=options.limit, worst=options.worst)
     perception = _load(options)
-    evaluation = bag.evaluate_bag(perception, options.bag, request, _track('evaluating'))
+    with interruption() as interrupted:
+        evaluation = bag.evaluate_bag(perception, options.bag, request, _track('evaluating'),
+                                      interrupted.is_set)
     document = bag_report.bag_document(evaluation, perception)
     clock = bag_report.timings(evaluation)
     if options.json:
@@ -110,7 +113,7 @@ def run_bag(options: argparse.Namespace) -> int:
     if options.html:
         bag_html.write_html(evaluation, document, clock, options.html)
     bag_report.print_bag(document, clock, terminal.console())
-    return _partial(evaluation.reasons)
+    return _partial(evaluation.reasons, interrupted.is_set())
 
 
 def add_record(commands) -> None:
@@ -140,14 +143,17 @@ def add_record(commands) -> None:
 
 def run_record(options: argparse.Namespace) -> int:
     """Write a recording with results."""
-    written = record.record(
-        _load(options), options.bag, options.output, options.topics, options.image,
-        options.namespace, options.depth_encoding, options.confidence_threshold, options.storage,
-        _track('recording'), _camera_info(options), options.focal_correction)
+    perception = _load(options)
+    with interruption() as interrupted:
+        written = record.record(
+            perception, options.bag, options.output, options.topics, options.image,
+            options.namespace, options.depth_encoding, options.confidence_threshold,
+            options.storage, _track('recording'), _camera_info(options), options.focal_correction,
+            interrupted.is_set)
     for topic in written.left_out:
         print(f'jrn_evaluate: {topic} was not copied: the recording does not define its type, '
               'which is none of the common ones', file=sys.stderr)
-    if not written.frames:
+    if not written.frames and not interrupted.is_set():
         raise RecordingError(f'{options.bag}: no picture has results: '
                              f'{"; ".join(written.reasons) or "there are none"}')
     scales = written.scales
@@ -156,7 +162,7 @@ def run_record(options: argparse.Namespace) -> int:
           f'{", ".join(written.topics)}')
     for note in written.notes:
         print(f'note: {note}')
-    return _partial(written.reasons)
+    return _partial(written.reasons, interrupted.is_set())
 
 
 def _load(options: argparse.Namespace) -> Perception:
@@ -166,10 +172,10 @@ def _load(options: argparse.Namespace) -> Perception:
     return perception
 
 
-def _partial(reasons: list[str]) -> int:
+def _partial(reasons: list[str], interrupted: bool) -> int:
     for reason in reasons:
         print(f'jrn_evaluate: partial: {reason}', file=sys.stderr)
-    return PARTIAL if reasons else 0
+    return INTERRUPTED if interrupted else PARTIAL if reasons else 0
 
 
 def _track(title: str) -> bag.Track:

@@ -33,7 +33,7 @@ from jrn_perception.evaluation.pairing import (
     Stamped,
     written,
 )
-from jrn_perception.evaluation.pipeline import ahead
+from jrn_perception.evaluation.pipeline import ahead, until
 from jrn_perception.evaluation.session import BagEvaluation, Picture, Request, Session
 from jrn_perception.evaluation.totals import Measured, Remarks, Timing
 from jrn_perception.networks.maps import Maps
@@ -62,7 +62,8 @@ class _Inferred(NamedTuple):
 
 
 def evaluate_bag(perception: Perception, path: Path | str, request: Request | None = None,
-                 track: Track = lambda items, total: items) -> BagEvaluation:
+                 track: Track = lambda items, total: items,
+                 interrupted: Callable[[], bool] = lambda: False) -> BagEvaluation:
     """
     Return what ``perception`` is worth on a recording.
 
@@ -70,19 +71,21 @@ def evaluate_bag(perception: Perception, path: Path | str, request: Request | No
     evaluated is kept and ``reasons`` say what is missing. Raises ValueError (RecordingError among
     them) of one line if nothing could be evaluated or the request does not fit the recording.
     ``track`` wraps the frames, of which the second argument is the number, for a progress bar.
+    ``interrupted`` is asked before each frame and ends it, as where the recording breaks off;
+    KeyboardInterrupt if there is nothing to keep.
     """
     request = request or Request()
     if request.limit < 0:
         raise ValueError(f'limit {request.limit}: a number of frames, 0 for all')
     with Recording(path) as recording:
         inputs = bool(perception.card.spec.inputs)
-        return _Run(perception, recording, request, inputs).evaluate(track)
+        return _Run(perception, recording, request, inputs).evaluate(track, interrupted)
 
 
 class _Run(Session):
     """One evaluation: the stages of a frame, in the order in which it passes them."""
 
-    def evaluate(self, track: Track) -> BagEvaluation:
+    def evaluate(self, track: Track, interrupted: Callable[[], bool]) -> BagEvaluation:
         """Evaluate all frames."""
         request, network_s = self.request, 0.0
         start = time.perf_counter()
@@ -92,13 +95,18 @@ class _Run(Session):
         workers = max(2, os.cpu_count() or 2)
         with ThreadPoolExecutor(workers) as pool:
             decoded = ahead(self._decode, self._unbroken(matches), pool, 2 * workers)
-            inferred = map(self._infer, track(decoded, total))
+            inferred = map(self._infer, until(interrupted, track(decoded, total)))
             measured = ahead(self._measure, inferred, pool, 2 * workers)
             for result in ahead(self._drift, pairwise(chain([None], measured)), pool, workers):
                 self.totals.add(result)
                 network_s += result.timing.inference_s if result.timing else 0.0
         wall_s = time.perf_counter() - start
-        return self.result(wall_s=wall_s, network_s=network_s)
+        done, reasons = self.totals.frames + self.totals.num_damaged, []
+        if interrupted() and done < total:
+            if not self.totals.frames:
+                raise KeyboardInterrupt
+            reasons.append(f'{self.recording.path}: interrupted after {done} of {total} pictures')
+        return self.result(reasons, wall_s=wall_s, network_s=network_s)
 
     def _messages(self) -> Iterator[Stamped]:
         camera = self.camera.topic

@@ -12,6 +12,7 @@ import math
 from jrn_perception.data.datasets import Tolerant
 from jrn_perception.data.frame import Frame
 from jrn_perception.evaluation.metrics import Crop, Table, Truth
+from jrn_perception.evaluation.pipeline import until
 from jrn_perception.evaluation.streams import Mean
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
 from jrn_perception.networks.maps import Maps
@@ -123,7 +124,8 @@ class Evaluation:
 
     ``labels`` is the label set of the comparison, None where there is nothing to compare;
     ``damaged`` are the samples that were left out, the reason by index; ``scales`` what depth was
-    multiplied by for the cameras of the others, where they are known.
+    multiplied by for the cameras of the others, where they are known. ``reason`` says why it is
+    partial, '' if it is not.
     """
 
     output: Table
@@ -132,22 +134,26 @@ class Evaluation:
     clamp: tuple[float, float]
     damaged: dict[int, str] = field(default_factory=dict)
     scales: Mean = field(default_factory=Mean)
+    reason: str = ''
 
 
 def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
-             skip_damaged: bool = False, track: Track = iter) -> Evaluation:
+             skip_damaged: bool = False, track: Track = iter,
+             interrupted: Callable[[], bool] = lambda: False) -> Evaluation:
     """
     Return what ``perception`` is worth on ``frames``, a sequence with ``labels`` (its label set).
 
     A damaged sample raises DamagedSampleError, or is named in the result and skipped.
-    ``track`` wraps the frames, for a progress bar. Raises ValueError if nothing can be compared.
+    ``track`` wraps the frames, for a progress bar. ``interrupted`` is asked before each frame and
+    ends it; what was evaluated is kept, KeyboardInterrupt if that is nothing. Raises ValueError if
+    nothing can be compared.
     """
     comparison = Comparison(perception, frames.labels, protocol or Protocol())
     source = Tolerant(frames, 'skip' if skip_damaged else 'raise')
     output = Table(comparison.num_classes)
     inputs = Table(comparison.num_classes) if perception.card.spec.inputs else None
     scales = Mean()
-    for frame in track(source):
+    for frame in until(interrupted, track(source)):
         truth = frame_truth(comparison, frame)
         maps = perception.infer(perception.preprocess(frame.rgb))
         scale = 1.0
@@ -158,9 +164,14 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         comparison.add(output, frame, truth, prediction)
         if inputs is not None:
             comparison.add(inputs, frame, truth, prediction.inputs)
+    done, reason = len(output) + len(source.damaged), ''
+    if interrupted() and done < len(frames):
+        if not len(output):
+            raise KeyboardInterrupt
+        reason = f'interrupted after {done} of {len(frames)} frames'
     check_comparable(output)
     return Evaluation(output, inputs, comparison.labels, comparison.clamp,
-                      dict(source.damaged), scales)
+                      dict(source.damaged), scales, reason)
 
 
 def _scale(perception: Perception, frame: Frame) -> float:

@@ -27,6 +27,14 @@ class _Done(Generic[Item]):
         return self._item
 
 
+def until(ended: Callable[[], bool], items: Iterable[Item]) -> Iterator[Item]:
+    """Yield ``items`` for as long as it has not ``ended``."""
+    for item in items:
+        if ended():
+            return
+        yield item
+
+
 def ahead(function: Callable[[Item], Result], items: Iterable[Item], pool: Executor, limit: int,
           wanted: Callable[[Item], bool] = lambda item: True) -> Iterator[Result]:
     """

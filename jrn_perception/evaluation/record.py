@@ -23,7 +23,7 @@ from jrn_perception.data.label_info import LABEL_INFO
 from jrn_perception.data.recording import IMAGE, Record, Recording, RecordingError
 from jrn_perception.data.writer import check_free, copy_header, Writer
 from jrn_perception.evaluation.camera import Camera, camera_topic, scale_of
-from jrn_perception.evaluation.pipeline import ahead
+from jrn_perception.evaluation.pipeline import ahead, until
 from jrn_perception.evaluation.streams import Mean
 from jrn_perception.networks.maps import Maps
 from jrn_perception.perception import limit_depth, limit_labels, Perception, Prediction
@@ -132,7 +132,8 @@ def record(perception: Perception, path: Path | str, output: Path | str,
            topics: Collection[str] = (), image: str = '', namespace: str = '',
            depth_encoding: str = '32FC1', confidence_threshold: float = 0.0,
            storage: str = 'mcap', track: Track = lambda items, total: items,
-           camera_info: str = '', focal_correction: bool = True) -> Recorded:
+           camera_info: str = '', focal_correction: bool = True,
+           interrupted: Callable[[], bool] = lambda: False) -> Recorded:
     """
     Write a recording with ``depth`` and ``semantics`` beside the recorded topics.
 
@@ -141,7 +142,9 @@ def record(perception: Perception, path: Path | str, output: Path | str,
     32FC1 (m, NaN = invalid) or 16UC1 (mm, 0); labels below ``confidence_threshold`` are 255.
     Pictures that cannot be decoded are copied and have no results. With ``focal_correction``
     depth is scaled as the node does it, for the focal length in ``camera_info``, by default the
-    topic beside the pictures. Raises ValueError (RecordingError among them) of one line.
+    topic beside the pictures. ``interrupted`` is asked before each message and ends the new
+    recording, which is whole and partial. Raises ValueError (RecordingError among them) of one
+    line.
     """
     if depth_encoding not in DEPTH_ENCODINGS:
         raise ValueError(f'depth encoding {depth_encoding!r}: choose from '
@@ -159,25 +162,27 @@ def record(perception: Perception, path: Path | str, output: Path | str,
             recorder = _Recorder(perception, recording, writer, picture.name, namespace,
                                  depth_encoding, confidence_threshold, camera)
             read = [picture.name, *([camera.topic.name] if camera.topic else [])]
-            return _write(recorder, recording, writer, perception, copied, read, track)
+            return _write(recorder, recording, writer, perception, copied, read, track,
+                          interrupted)
 
 
 def _write(recorder: _Recorder, recording: Recording, writer: Writer, perception: Perception,
-           copied: list[str], read: list[str], track: Track) -> Recorded:
+           copied: list[str], read: list[str], track: Track,
+           interrupted: Callable[[], bool]) -> Recorded:
     left_out = writer.add_copy(recording.readable, copied)
     labels = perception.label_set
     if labels:
         writer.add(recorder.label_info, LABEL_INFO, latched=True)
         header = writer.header(recording.start_ns, '')
         writer.write(recorder.label_info, recording.start_ns, writer.label_info(header, labels))
-    frames, faults, first, scales, notes = 0, 0, '', Mean(), set()
+    done, frames, faults, first, scales, notes = 0, 0, 0, '', Mean(), set()
     needed = list(dict.fromkeys([*(name for name in copied if name not in left_out), *read]))
     workers = max(2, os.cpu_count() or 2)
     with ThreadPoolExecutor(workers) as pool:
         decoded = ahead(recorder.decode, recorder.records(needed), pool, 2 * workers,
                         lambda step: recorder.is_picture(step.record))
-        inferred = map(recorder.infer, track(decoded, sum(
-            recording.topics[name].count for name in needed)))
+        total = sum(recording.topics[name].count for name in needed)
+        inferred = map(recorder.infer, until(interrupted, track(decoded, total)))
         for step in ahead(recorder.encode, inferred, pool, 2 * workers,
                           lambda step: step.maps is not None):
             stamp = step.record.stamp_ns
@@ -192,7 +197,10 @@ def _write(recorder: _Recorder, recording: Recording, writer: Writer, perception
             first = first or step.fault
             scales.add(math.nan if step.scale is None else step.scale)
             notes.update(step.notes)
+            done += 1
     reasons = [recorder.stopped] if recorder.stopped else []
+    if interrupted() and done < total:
+        reasons.append(f'{recording.path}: interrupted after {done} of {total} messages')
     if faults:
         reasons.append(f'{faults} pictures have no results, the first: {first}')
     return Recorded(writer.topics, frames, reasons, left_out, scales, sorted(notes))

@@ -110,6 +110,7 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
     labels, output = evaluation.labels, evaluation.output
     document = {
         'format': FORMAT, 'versions': versions(), 'network': describe_network(perception),
+        'partial': bool(evaluation.reason), 'reason': evaluation.reason or None,
         'source': _source(source, output.names, evaluation.damaged),
         'protocol': _protocol(protocol, labels) | {
             'clamp': evaluation.clamp, 'focal_correction': describe_scales(evaluation.scales)},

@@ -30,7 +30,8 @@ def print_dataset(document: dict[str, Any], out: Console) -> None:
     network, source, protocol = (document[key] for key in ('network', 'source', 'protocol'))
     out.print(f'{network["architecture"]} {network["variant"]} on {source["reader"]}: '
               f'{source["frames"]} frames, {len(source["damaged"])} damaged, labels '
-              f'{protocol["labels"] or "none"}, crop {protocol["crop"]}', markup=False)
+              f'{protocol["labels"] or "none"}, crop {protocol["crop"]}'
+              + (f', PARTIAL: {document["reason"]}' if document['partial'] else ''), markup=False)
     out.print(_metrics(document))
     for title, key, names in (('class', 'classes', ('iou', 'rel', 'rms', 'delta1')),
                               ('true depth', 'bins', ('rel', 'rms', 'delta1', 'mean_iou'))):

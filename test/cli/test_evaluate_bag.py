@@ -179,14 +179,52 @@ def test_mistakes_get_one_line_and_exit_code_2(arguments, text, bag, capsys):
     assert captured.out == ''
 
 
-@pytest.mark.parametrize('share', [0.0, 0.5])
-def test_a_truncated_recording_is_one_line(bag, tmp_path, share, capsys):
+@pytest.mark.parametrize('storage, suffix', [('mcap', 'mcap'), ('sqlite3', 'db3')])
+def test_what_a_killed_recorder_left_is_evaluated(tmp_path, capsys, storage, suffix):
+    bag = tmp_path / 'bag'
+    sample.write_sample(bag, 5, size=(96, 128), storage=storage)
+    file = bag / f'bag.{suffix}'
+    size = int(0.7 * file.stat().st_size)
+    file.write_bytes(file.read_bytes()[:size])
+    (bag / 'metadata.yaml').unlink()
+    assert main(['bag', str(bag), *NETWORK, *TRUTH, '--json', str(tmp_path / 'r.json')]) == 3
+    captured = capsys.readouterr()
+    reason = f'{file}: breaks off at byte '
+    assert captured.err.count('\n') == 1 and f'jrn_evaluate: partial: {reason}' in captured.err
+    document = read(tmp_path / 'r.json')
+    assert document['partial'] is True and document['reason'].startswith(reason)
+    assert 'its recorder was killed' in document['reason']
+    assert 1 <= document['source']['frames'] < 5
+    assert main(['record', str(bag), str(tmp_path / 'out'), *NETWORK]) == 3
+    assert f'partial: {reason}' in capsys.readouterr().err
+    with Recording(tmp_path / 'out') as recording:
+        assert recording.topics['/depth'].count == document['source']['frames']
+        assert not recording.cut
+
+
+def test_nothing_but_the_name_of_a_recording(tmp_path, capsys):
     file = tmp_path / 'cut.mcap'
-    data = (bag / 'sample.mcap').read_bytes()
-    file.write_bytes(data[:int(share * len(data))])
+    file.write_bytes(b'')
     assert main(['bag', str(file), *NETWORK]) == 2
     error = capsys.readouterr().err
     assert f'{file}: damaged or no rosbag2 recording' in error and error.count('\n') == 1
+
+
+def test_the_correction_for_the_camera_can_be_turned_off(bag, tmp_path, capsys):
+    def correction(*options):
+        path = tmp_path / 'result.json'
+        assert main(['bag', str(bag), *NETWORK, '--limit', '1', '--json', str(path),
+                     *options]) == 0
+        return read(path)['protocol']['focal_correction']
+
+    # Untrained weights have no focal length of training.
+    one = {'topic': sample.CAMERA_INFO_TOPIC, 'frames': 1, 'scale': 1.0, 'range': [1.0, 1.0]}
+    assert correction() == correction('--camera-info', sample.CAMERA_INFO_TOPIC) == one
+    assert correction('--no-focal-correction') is None
+    capsys.readouterr()
+    assert main(['bag', str(bag), *NETWORK, '--no-focal-correction', '--camera-info', '/x']) == 2
+    assert capsys.readouterr().err == (
+        'jrn_evaluate: --camera-info has no use with --no-focal-correction\n')
 
 
 def test_a_missing_extra_is_named(monkeypatch, capsys, bag):
