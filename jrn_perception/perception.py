@@ -111,8 +111,11 @@ class Prediction:
         """Return mean absolute metres and mean absolute probability of both influences."""
         if self._maps.influence is None:
             return None
-        depth, semantics = (float(moved.abs().mean()) for moved in self._maps.influence)
-        return self.depth_scale * depth, semantics
+        # Of the enlarged maps, which interpolation between unlike signs has made smaller: the
+        # numbers are to be those of what is published.
+        depth, semantics = (float(np.abs(moved).mean(dtype=np.float64))
+                            for moved in (self.influence_depth, self.influence_semantics))
+        return depth, semantics
 
     @cached_property
     def _logits(self) -> Tensor:

@@ -219,6 +219,10 @@ def explain_silence(node: Node, subscription: Subscription) -> str:
 
 
 def key_values(values: dict[str, object]) -> list[KeyValue]:
-    """Return diagnostic key-value pairs; floats with three decimals."""
-    return [KeyValue(key=key, value=f'{value:.3f}' if isinstance(value, float) else str(value))
-            for key, value in values.items()]
+    """Return diagnostic key-value pairs; floats with three decimals, or figures below 1."""
+    def text(value: object) -> str:
+        if not isinstance(value, float):
+            return str(value)
+        return f'{value:.3g}' if abs(value) < 1 else f'{value:.3f}'
+
+    return [KeyValue(key=key, value=text(value)) for key, value in values.items()]

@@ -180,10 +180,11 @@ def test_nothing_measured_is_nan(clock):
     assert numbers['frames_processed'] == 0
 
 
-def test_values_are_strings_with_three_decimals():
-    pairs = diagnostics.key_values({'a': 1 / 3, 'b': 7, 'c': 'x', 'd': float('nan')})
+def test_values_are_strings_with_three_decimals_or_figures():
+    pairs = diagnostics.key_values({
+        'a': 1 / 3, 'b': 7, 'c': 'x', 'd': float('nan'), 'e': 12.34567, 'f': 0.00123456})
     assert [(pair.key, pair.value) for pair in pairs] == [
-        ('a', '0.333'), ('b', '7'), ('c', 'x'), ('d', 'nan')]
+        ('a', '0.333'), ('b', '7'), ('c', 'x'), ('d', 'nan'), ('e', '12.346'), ('f', '0.00123')]
 
 
 # On a running node.
