@@ -6,7 +6,7 @@
 from concurrent.futures import ThreadPoolExecutor
 import threading
 
-from jrn_perception.evaluation.pipeline import ahead
+from jrn_perception.evaluation.pipeline import ahead, until
 import pytest
 
 
@@ -58,3 +58,11 @@ def test_an_error_is_raised_in_its_place(pool):
     assert [next(results), next(results)] == [1, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_what_comes_until_it_has_ended():
+    taken = []
+    for item in until(lambda: len(taken) == 3, range(10)):
+        taken.append(item)
+    assert taken == [0, 1, 2]
+    assert list(until(lambda: False, range(3))) == [0, 1, 2]
