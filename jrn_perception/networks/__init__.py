@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from jrn_perception import labels
 from jrn_perception.networks.fcn import FCN16s
@@ -56,10 +57,10 @@ def _jrn(variant: str, fusion: str, channels: int, parameters: int) -> Spec:
 
 
 def _hydranet(variant: str, label_set: labels.LabelSet, parameters: int, summary: str,
-              normals: bool = False) -> Spec:
+              normals: bool = False, **fixed: Any) -> Spec:
     heads = {'semantics': len(label_set), 'depth': 1} | ({'normals': 3} if normals else {})
     return Spec('hydranet', variant, summary, parameters,
-                lambda **options: HydraNet(heads, **options), label_set)
+                lambda **options: HydraNet(heads, **fixed, **options), label_set)
 
 
 _SPECS = (
@@ -71,6 +72,9 @@ _SPECS = (
     _hydranet('nyu40', labels.NYU40, 3_070_057, 'NYU-Depth v2, 40 classes and depth'),
     _hydranet('nyu40_normals', labels.NYU40, 3_077_228,
               'NYU-Depth v2, 40 classes, depth and surface normals', normals=True),
+    _hydranet('nyu40_resnet50', labels.NYU40, 25_570_153,
+              'the same with ResNet-50 and dropout, for GPUs and as a teacher',
+              encoder='resnet50', dropout=0.5),
     _hydranet('kitti6', labels.KITTI6, 2_991_687, 'KITTI, 6 classes and depth'),
     _hydranet('nyu40_kitti6', labels.NYU40_KITTI6, 3_083_887,
               'one network for NYU-Depth v2 and KITTI, 46 classes and depth'),

@@ -12,17 +12,19 @@ checkpoints, which ``convert_published`` reads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import re
 
 from jrn_perception.networks.layers import ChainedResidualPooling, convolve_exactly, resize
 from jrn_perception.networks.maps import Maps
 from jrn_perception.networks.mobilenet import MobileNetV2
+from jrn_perception.networks.resnet import ResNet50
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
 WIDTH = 256
+ENCODERS = {'mobilenetv2': MobileNetV2, 'resnet50': ResNet50}
 # The authors' head is linear and their evaluation takes the absolute value; softplus has the same
 # range without the sign flip (and the dead gradient of the ReLU in the authors' loss).
 DEPTH_ACTIVATIONS = {'abs': torch.abs, 'softplus': functional.softplus}
@@ -30,19 +32,21 @@ DEPTH_ACTIVATIONS = {'abs': torch.abs, 'softplus': functional.softplus}
 
 class Decoder(nn.Module):
     """
-    Light-weight RefineNet over the six MobileNet-v2 features; returns (B, 256, H/4, W/4).
+    Light-weight RefineNet over an encoder's features; returns (B, 256, H/4, W/4).
 
     Levels, coarse to fine: 1/32, 1/16, 1/8, 1/4. Each level sums the projections of its features
-    and the level below, refines (ReLU6, chained residual pooling) and hands itself up.
+    and the level below, refines (ReLU6, chained residual pooling) and hands itself up. In training
+    the features of the two coarsest levels lose the share ``dropout`` of their values, as in the
+    published training of light-weight RefineNet with ResNets.
     """
 
-    # Indices into the encoder's features that meet at each level.
-    levels = ((5, 4), (3, 2), (1,), (0,))
-
-    def __init__(self):
+    def __init__(self, channels: Sequence[int], levels: Sequence[Sequence[int]],
+                 dropout: float = 0.):
         super().__init__()
+        self.levels = levels
+        self.dropout = nn.Dropout(dropout)
         self.projections = nn.ModuleList(
-            nn.Conv2d(channels, WIDTH, 1, bias=False) for channels in MobileNetV2.channels)
+            nn.Conv2d(count, WIDTH, 1, bias=False) for count in channels)
         self.pooling = nn.ModuleList(
             ChainedResidualPooling(WIDTH, groups=WIDTH if level == 3 else 1) for level in range(4))
         self.adaptions = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 1, bias=False) for _ in range(3))
@@ -50,7 +54,11 @@ class Decoder(nn.Module):
     def forward(self, features: list[Tensor]) -> Tensor:
         x = None
         for level, members in enumerate(self.levels):
-            total = sum(self.projections[index](features[index]) for index in members)
+            given = [features[index] for index in members]
+            if level < 2:
+                given = [self.dropout(feature) for feature in given]
+            total = sum(self.projections[index](feature)
+                        for index, feature in zip(members, given))
             if x is not None:
                 # The 1x1 convolution comes before the resize: the same result at a quarter of it.
                 total = total + resize(self.adaptions[level - 1](x), total.shape[-2:])
@@ -83,12 +91,14 @@ class HydraNet(nn.Module):
     ``heads`` maps tasks to output channels, a subset of ``{'semantics': K, 'depth': 1, 'normals':
     3}``. ``forward`` takes RGB (B, 3, H, W) normalised with the ImageNet mean and standard
     deviation, any size from 32x32, and returns ``Maps`` at ceil(H/4) x ceil(W/4): logits, metres
-    (>= 0) and unnormalised normals.
+    (>= 0) and unnormalised normals. ``encoder`` is a key of ``ENCODERS``; for ``dropout`` see
+    ``Decoder``.
     """
 
     output_stride = 4
 
-    def __init__(self, heads: Mapping[str, int], depth_activation: str = 'softplus'):
+    def __init__(self, heads: Mapping[str, int], depth_activation: str = 'softplus',
+                 encoder: str = 'mobilenetv2', dropout: float = 0.):
         super().__init__()
         unknown = set(heads) - {'semantics', 'depth', 'normals'}
         if unknown or not heads:
@@ -97,9 +107,11 @@ class HydraNet(nn.Module):
         if depth_activation not in DEPTH_ACTIVATIONS:
             raise ValueError(f'depth_activation {depth_activation!r}: choose from '
                              f'{", ".join(DEPTH_ACTIVATIONS)}')
+        if encoder not in ENCODERS:
+            raise ValueError(f'encoder {encoder!r}: choose from {", ".join(ENCODERS)}')
         self.depth_activation = depth_activation
-        self.encoder = MobileNetV2()
-        self.decoder = Decoder()
+        self.encoder = ENCODERS[encoder]()
+        self.decoder = Decoder(self.encoder.channels, self.encoder.levels, dropout)
         self.heads = nn.ModuleDict(
             {task: Head(outputs, exact=task == 'depth') for task, outputs in heads.items()})
         self._initialise()

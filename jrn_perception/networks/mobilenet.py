@@ -63,6 +63,8 @@ class MobileNetV2(nn.Module):
     """
 
     channels = tuple(stage[1] for stage in STAGES[1:])
+    # Indices into the features that meet at each level of a pyramid, 1/32 first.
+    levels = ((5, 4), (3, 2), (1,), (0,))
 
     def __init__(self):
         super().__init__()

@@ -3,7 +3,7 @@
 
 """HydraNet as a whole: sizes, heads, cost. Parity with the authors' is tested next door."""
 
-from jrn_perception.networks.hydranet import HydraNet
+from jrn_perception.networks.hydranet import Decoder, ENCODERS, HydraNet
 import pytest
 import torch
 from torch import nn
@@ -58,6 +58,15 @@ def test_published_output_sizes(size, expected):
     assert maps.depth.shape == (1, 1, *expected)
 
 
+@pytest.mark.parametrize('height, width', [(64, 96), (65, 97), (62, 95)])
+def test_maps_of_resnet_50_have_a_quarter_of_the_size(height, width):
+    with torch.device('meta'):
+        maps = HydraNet(HEADS, encoder='resnet50').eval()(torch.empty(1, 3, height, width))
+    expected = -(-height // 4), -(-width // 4)
+    assert maps.semantics.shape == (1, 40, *expected)
+    assert maps.depth.shape == (1, 1, *expected)
+
+
 def test_blocks_have_the_published_sizes(network):
     def count(module):
         return sum(parameter.numel() for parameter in module.parameters())
@@ -90,6 +99,11 @@ def test_unknown_heads_are_refused(heads, message):
 def test_an_unknown_depth_activation_is_refused():
     with pytest.raises(ValueError, match="'exp': choose from abs, softplus"):
         HydraNet(HEADS, 'exp')
+
+
+def test_an_unknown_encoder_is_refused():
+    with pytest.raises(ValueError, match="encoder 'vgg16': choose from mobilenetv2, resnet50"):
+        HydraNet(HEADS, encoder='vgg16')
 
 
 @pytest.mark.parametrize('activation', ['abs', 'softplus'])
@@ -127,15 +141,41 @@ def test_activations_of_an_untrained_network_neither_vanish_nor_explode(network)
     assert maps.semantics.std() > 1e-3
 
 
-def test_gradients_reach_every_parameter(image):
+@pytest.mark.parametrize('encoder', ENCODERS)
+def test_gradients_reach_every_parameter(image, encoder):
     torch.manual_seed(0)
-    network = HydraNet({**HEADS, 'normals': 3})
+    network = HydraNet({**HEADS, 'normals': 3}, encoder=encoder)
     maps = network(torch.cat((image, image.flip(3))))
     (maps.depth.square().sum() + maps.semantics.square().sum()
      + maps.normals.square().sum()).backward()
     without = [name for name, parameter in network.named_parameters()
                if parameter.grad is None or not parameter.grad.count_nonzero()]
     assert without == []
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('encoder, coarse', [
+    ('mobilenetv2', {2, 3, 4, 5}), ('resnet50', {2, 3})])
+def test_dropout_takes_from_the_two_coarsest_levels_in_training(encoder, coarse, training):
+    torch.manual_seed(0)
+    kind, seen = ENCODERS[encoder], {}
+    decoder = Decoder(kind.channels, kind.levels, dropout=0.25).train(training)
+    for index, projection in enumerate(decoder.projections):
+        projection.register_forward_pre_hook(
+            lambda _, inputs, index=index: seen.update({index: inputs[0]}))
+    decoder([torch.ones(1, channels, 8, 8) for channels in kind.channels])
+    for index, values in seen.items():
+        lost = (values == 0).float().mean().item()
+        assert lost == (pytest.approx(0.25, abs=0.05) if training and index in coarse else 0)
+    assert set(seen) == set(range(len(kind.channels)))
+
+
+@pytest.mark.parametrize('dropout', [0., 0.5])
+def test_a_network_in_training_is_its_own_equal_unless_it_has_dropout(image, dropout):
+    torch.manual_seed(0)
+    network = HydraNet(HEADS, dropout=dropout).train()
+    batch = torch.cat((image, image.flip(3)))
+    assert torch.equal(network(batch).depth, network(batch).depth) == (not dropout)
 
 
 def test_metres_keep_their_precision_under_autocast(network, image):

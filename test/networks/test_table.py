@@ -31,6 +31,7 @@ GOLDEN = {
     'hydranet_nyu40': Golden(3_070_057, 343, {'depth': 1, 'semantics': 40}),
     'hydranet_nyu40_normals': Golden(
         3_077_228, 346, {'depth': 1, 'semantics': 40, 'normals': 3}),
+    'hydranet_nyu40_resnet50': Golden(25_570_153, 347, {'depth': 1, 'semantics': 40}),
     'hydranet_kitti6': Golden(2_991_687, 343, {'depth': 1, 'semantics': 6}),
     'hydranet_nyu40_kitti6': Golden(3_083_887, 343, {'depth': 1, 'semantics': 46}),
     'depth_mobilenetv2': Golden(2_977_601, 340, {'depth': 1}),
