@@ -16,6 +16,16 @@ import torch
 from torch.utils.data import Dataset
 
 
+def class_frequencies(frames: Sequence[Frame], num_classes: int) -> torch.Tensor:
+    """Return each class's share (K,) of the labelled pixels, at least 1e-5: some never occur."""
+    count = np.zeros(num_classes)
+    for index in range(len(frames)):
+        labels = frames[index].labels
+        if labels is not None:
+            count += np.bincount(labels.ravel(), minlength=UNLABELLED + 1)[:num_classes]
+    return torch.from_numpy(count / max(1, count.sum())).float().clamp(min=1e-5)
+
+
 class Views(Dataset):
     """
     Samples of a data set at the scale of the network's input.
@@ -26,17 +36,18 @@ class Views(Dataset):
 
     ``size`` is the input (height, width) that the network sees at inference, where the whole frame
     is resized to it. Without ``crop`` that is the sample. With ``crop`` the sample is a random
-    window of that size cut from the frame after a random zoom of ``zoom`` relative to ``size``,
-    flipped every other time. Seen at zoom z, things stand z times nearer: depth is divided by it
-    (Nekrasov's and Eigen's convention). ``region`` (rows, columns) is the part of a frame whose
-    depth can be trusted.
+    window of that size cut from the frame after a random zoom of ``zoom`` relative to ``size`` and
+    a random turn of up to ``rotation`` degrees either way, flipped every other time. Seen at zoom
+    z, things stand z times nearer: depth is divided by it (Nekrasov's and Eigen's convention).
+    ``region`` (rows, columns) is the part of a frame whose depth can be trusted.
     """
 
     def __init__(self, frames: Sequence[Frame], size: tuple[int, int],
                  crop: tuple[int, int] | None = None, zoom: tuple[float, float] = (0.8, 1.6),
-                 region: tuple[slice, slice] = (slice(None), slice(None)), cache: bool = True):
+                 region: tuple[slice, slice] = (slice(None), slice(None)), cache: bool = True,
+                 rotation: float = 0.):
         self.frames, self.size, self.crop, self.zoom = frames, size, crop, zoom
-        self.region = region
+        self.region, self.rotation = region, rotation
         self._cache: dict[int, Frame] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -49,7 +60,7 @@ class Views(Dataset):
         if self.crop is None:
             return self._sample(frame, np.diag((*scale, 1.))[:2], self.size, 1., flip=False)
         # torch's generator, because Lightning seeds it per worker and epoch.
-        draw = torch.rand(5).tolist()
+        draw = torch.rand(6).tolist()
         low, high = (math.log(z) for z in self.zoom)
         zoom = math.exp(low + draw[0] * (high - low))
         aspect = math.exp((draw[4] - 0.5) * 0.2)
@@ -58,7 +69,12 @@ class Views(Dataset):
         # window lies anywhere inside the frame.
         slack = np.array(self.crop[::-1]) - scale * (width, height)
         offset = slack * draw[1:3]
-        matrix = np.column_stack((np.diag(scale), offset))
+        angle = math.radians((2 * draw[5] - 1) * self.rotation)
+        turned = np.diag(scale) @ np.array(((math.cos(angle), -math.sin(angle)),
+                                            (math.sin(angle), math.cos(angle))))
+        # About the frame's centre, which stays where the window has put it.
+        centre = np.array((width, height)) / 2
+        matrix = np.column_stack((turned, offset + scale * centre - turned @ centre))
         return self._sample(frame, matrix, self.crop, zoom, flip=draw[3] < 0.5)
 
     def _frame(self, index: int) -> Frame:
@@ -72,14 +88,14 @@ class Views(Dataset):
                 flip: bool) -> dict[str, torch.Tensor]:
         # Scale about pixel corners, as cv2.resize does, not about pixel centres.
         matrix = matrix.copy()
-        matrix[:, 2] += 0.5 * (np.diag(matrix[:, :2]) - 1)
+        matrix[:, 2] += 0.5 * (matrix[:, :2].sum(1) - 1)
 
         def warp(array, interpolation, border):
             return cv2.warpAffine(array, matrix, size[::-1], flags=interpolation,
                                   borderMode=cv2.BORDER_CONSTANT, borderValue=border)
 
         # Averages what a pixel covers where the picture shrinks; warpAffine alone would alias.
-        blur = max(0., 0.5 / matrix[0, 0] - 0.5)
+        blur = max(0., 0.5 / np.linalg.norm(matrix[:, 0]) - 0.5)
         rgb = cv2.GaussianBlur(frame.rgb, (0, 0), blur) if blur > 0.2 else frame.rgb
         image = warp(rgb, cv2.INTER_LINEAR, (124, 116, 104))
         depth = np.full(size, np.nan, np.float32)

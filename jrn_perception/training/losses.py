@@ -23,6 +23,16 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return total / (labels != UNLABELLED).sum().clamp(min=1)
 
 
+def soft_cross_entropy(logits: Tensor, probabilities: Tensor) -> Tensor:
+    """
+    Return the mean cross-entropy of (B, K, H, W) logits against a teacher's probabilities.
+
+    Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, Section 2 at temperature
+    1; their Eq. 2 is its gradient.
+    """
+    return functional.cross_entropy(logits.float(), probabilities)
+
+
 def inverse_huber(depth: Tensor, target: Tensor, threshold: float = 0.2) -> Tensor:
     """
     Return the inverse Huber ("berHu") loss of (B, 1, H, W) metres (Laina et al., 3DV 2016, Eq. 2).

@@ -5,9 +5,15 @@
 
 import math
 
-from jrn_perception.training.losses import cross_entropy, inverse_huber, jrn_loss
+from jrn_perception.training.losses import (
+    cross_entropy,
+    inverse_huber,
+    jrn_loss,
+    soft_cross_entropy,
+)
 import pytest
 import torch
+from torch.nn import functional
 
 NAN = math.nan
 NONE = 255
@@ -67,6 +73,29 @@ def test_a_sure_and_right_network_has_no_loss():
     loss.backward()
     assert loss.item() == 0
     assert x.grad.abs().max() < 1e-30
+
+
+# --- cross-entropy against probabilities --------------------------------------------------------
+
+def test_soft_cross_entropy_by_hand():
+    # Probabilities 1/2, 1/4, 1/4 and 1/5, 3/5, 1/5; the teacher is torn, then sure.
+    x = torch.tensor([[1 / 2, 1 / 5], [1 / 4, 3 / 5], [1 / 4, 1 / 5]]).log()[None, :, None]
+    taught = torch.tensor([[3 / 4, 0], [0, 1], [1 / 4, 0]])[None, :, None]
+    torn = 3 / 4 * math.log(2) + 1 / 4 * math.log(4)
+    assert soft_cross_entropy(x, taught).item() == pytest.approx((torn + math.log(5 / 3)) / 2)
+
+
+def test_against_a_sure_teacher_it_is_the_cross_entropy():
+    x, labels = logits(4, 5, batch=2), torch.arange(40).view(2, 4, 5) % 3
+    sure = functional.one_hot(labels, 3).permute(0, 3, 1, 2).float()
+    assert soft_cross_entropy(x, sure).item() == pytest.approx(cross_entropy(x, labels).item())
+
+
+def test_the_gradient_is_what_the_network_says_too_much():
+    x = logits(1, 2)
+    taught = logits(1, 2, seed=1).detach().softmax(1)
+    soft_cross_entropy(x, taught).backward()
+    torch.testing.assert_close(2 * x.grad, x.detach().softmax(1) - taught)
 
 
 # --- inverse Huber ------------------------------------------------------------------------------
@@ -188,5 +217,7 @@ def test_losses_are_taken_in_full_precision(dtype):
     assert inverse_huber(x, target).dtype == torch.float32
     assert inverse_huber(x, target).item() == pytest.approx(0.026, rel=1e-3)
     assert cross_entropy(z, labels).item() == pytest.approx(math.log(3), rel=1e-6)
+    taught = torch.full((1, 3, 64, 64), 1 / 3)
+    assert soft_cross_entropy(z, taught).item() == pytest.approx(math.log(3), rel=1e-6)
     assert jrn_loss(x, z, target, labels).item() == pytest.approx(
         0.0001 / 2.49 + math.log(3), rel=1e-5)

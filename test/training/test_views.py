@@ -3,9 +3,11 @@
 
 """Random views of frames whose colours tell depth, label and place of each pixel."""
 
+import math
+
 import cv2
 from jrn_perception.data.frame import Frame
-from jrn_perception.training.dataset import Views
+from jrn_perception.training.dataset import class_frequencies, Views
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,29 @@ def magnification(sample):
     return (255 * step / SIZE[1] / across.mean(), 255 * step / SIZE[0] / down.mean())
 
 
+def plane(values, mask):
+    """Return by how much values rise to the right and down, and what they are in the corner."""
+    rows, columns = np.nonzero(mask)
+    ones = np.ones(len(rows))
+    return np.linalg.lstsq(np.stack((columns, rows, ones), 1), values[mask], rcond=None)[0]
+
+
+def turn_of(sample):
+    """Return the degrees by which the direction in which depth rises is turned off the row's."""
+    right, down, _ = plane(sample['depth'].numpy(), inside(sample))
+    # A mirrored view rises to the left.
+    return math.degrees(math.atan2(down, abs(right)))
+
+
+def place_of_centre(sample):
+    """Return column and row, in the sample, of the frame's centre, by the colours around it."""
+    mask = inside(sample)
+    rows = sample['image'][1].double().numpy() * HEIGHT / 255
+    across, down = plane(column_in_picture(sample), mask), plane(rows, mask)
+    centre = np.array(((WIDTH - 1) / 2 - across[2], (HEIGHT - 1) / 2 - down[2]))
+    return np.linalg.solve((across[:2], down[:2]), centre)
+
+
 def test_a_sample_has_the_networks_types():
     for dataset, size in ((views(), CROP), (views(crop=None), SIZE)):
         sample = dataset[0]
@@ -118,8 +143,9 @@ def test_a_fixed_zoom_divides_by_just_that():
             assert zoom_of(sample) == pytest.approx(zoom, rel=0.01)
 
 
-def test_picture_depth_and_labels_stay_on_each_other():
-    for sample in samples(views()):
+@pytest.mark.parametrize('rotation', [0., 20.])
+def test_picture_depth_and_labels_stay_on_each_other(rotation):
+    for sample in samples(views(rotation=rotation)):
         mask = inside(sample)
         zoom = zoom_of(sample)
         by_depth = (sample['depth'].numpy() * zoom - 1) * 100
@@ -136,9 +162,44 @@ def test_picture_depth_and_labels_stay_on_each_other():
         assert (sample['labels'].numpy()[clear] == expected[clear]).all()
 
 
-def test_labels_are_never_interpolated():
+def test_views_are_turned_either_way_by_up_to_the_rotation():
+    turns = [turn_of(sample) for sample in samples(views(rotation=20.), 60)]
+    assert min(turns) < -16 and max(turns) > 16
+    # A changed aspect, exp(0.1) at most, adds to what a direction turns.
+    limit = math.degrees(math.atan(math.exp(0.1) * math.tan(math.radians(20))))
+    assert max(np.abs(turns)) < limit + 0.1
+
+
+def test_the_centre_of_a_frame_is_where_it_would_be_without_the_turn():
+    for straight, turned in zip(samples(views(), 10), samples(views(rotation=40.), 10)):
+        # A twentieth of a pixel: OpenCV interpolates at 32nds.
+        np.testing.assert_allclose(place_of_centre(turned), place_of_centre(straight), atol=0.05)
+
+
+def test_a_turn_takes_no_depth_and_no_zoom_along():
+    for straight, turned in zip(samples(views(), 10), samples(views(rotation=40.), 10)):
+        assert zoom_of(turned) == pytest.approx(zoom_of(straight), rel=0.01)
+
+
+def test_without_rotation_columns_stay_columns():
+    for sample in samples(views(), 10):
+        depth = sample['depth'].numpy()
+        shown = depth[:, np.isfinite(depth).any(0)]
+        assert shown.shape[1] > 50
+        assert (np.nanmax(shown, 0) == np.nanmin(shown, 0)).all()
+
+
+def test_a_turned_picture_is_not_blurred():
+    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    # Seen as large as it is; interpolation alone leaves half of the noise's deviation of 74.
+    dataset = views(Frame(noise), size=(HEIGHT, WIDTH), zoom=(1., 1.), rotation=85.)
+    assert min(sample['image'].float().std() for sample in samples(dataset, 20)) > 30
+
+
+@pytest.mark.parametrize('rotation', [0., 20.])
+def test_labels_are_never_interpolated(rotation):
     found = set()
-    for sample in samples(views(zoom=(0.4, 0.9))):
+    for sample in samples(views(zoom=(0.4, 0.9), rotation=rotation)):
         found |= set(np.unique(sample['labels']))
     assert found == {*IDS.tolist(), 255}
 
@@ -249,3 +310,17 @@ def test_frames_are_kept_unless_told_otherwise(cache, reads):
     images = [sample['image'] for sample in samples(dataset, 3)]
     assert frames.reads == reads
     assert not torch.equal(images[0], images[1]), 'the frame is kept, not the view'
+
+
+def labelled(*rows):
+    labels = np.array(rows, np.uint8)
+    return Frame(np.zeros((*labels.shape, 3), np.uint8), labels=labels)
+
+
+def test_class_frequencies_are_shares_of_what_is_labelled():
+    frames = [labelled([0, 0, 255]), labelled([2, 255, 0]), annotated(labels=False)]
+    assert class_frequencies(frames, 3).tolist() == pytest.approx([0.75, 1e-5, 0.25])
+
+
+def test_class_frequencies_of_no_labels_are_all_alike():
+    assert len(set(class_frequencies([annotated(labels=False)], 5).tolist())) == 1
