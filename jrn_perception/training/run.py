@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from jrn_perception.networks.jrn import JointRefinementNetwork
-from jrn_perception.training.module import DenseModule
+from jrn_perception.training.module import DenseModule, Teacher
 from jrn_perception.training.recipes import Recipe, RefineRecipe
 from jrn_perception.training.refine import RefineModule
 from lightning.pytorch import LightningModule, seed_everything, Trainer
@@ -19,30 +19,51 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 import torch
 from torch import nn, Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    Sampler,
+    WeightedRandomSampler,
+)
 
 
-def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe, fit: Dataset,
-          val: Dataset, num_classes: int, output: Path, workers: int = 0,
-          origin: Mapping[str, Any] | None = None) -> nn.Module:
+def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe,
+          fit: Sequence[Dataset], val: Dataset, num_classes: int, output: Path, workers: int = 0,
+          origin: Mapping[str, Any] | None = None, teacher: Teacher | None = None,
+          frequencies: Tensor | None = None) -> nn.Module:
     """
     Train a network that sees pictures under ``recipe``; return it with the averaged weights.
 
-    ``initial`` holds the weights to start from; what it lacks starts at random. ``fit`` and
-    ``val`` are samples as ``Views`` makes them. A run that was stopped goes on from
-    ``output``/last.ckpt, one that had ended returns what it had; if the run there has another
-    recipe or another ``origin`` (JSON values that tell what it is made from), or there are fewer
-    samples than a batch takes, ValueError.
+    ``initial`` holds the weights to start from; what it lacks starts at random. ``fit`` lists data
+    sets: an epoch sees the samples of the first one once each or, where there are others, once on
+    average, and of the others as many as make up ``recipe.extra_share`` of it. ``fit`` and ``val``
+    are samples as ``Views`` makes them. For ``teacher`` and ``frequencies`` see ``DenseModule``. A
+    run that was stopped goes on from ``output``/last.ckpt, one that had ended returns what it had;
+    if the run there has another recipe or another ``origin`` (JSON values that tell what it is
+    made from), or an epoch has fewer samples than a batch takes, ValueError.
     """
     seed_everything(recipe.seed, workers=True)
     network.load_state_dict(initial, strict=False)
     loaders = [
-        DataLoader(fit, recipe.batch_size, shuffle=True, drop_last=True, num_workers=workers,
-                   persistent_workers=workers > 0),
+        DataLoader(ConcatDataset(fit), recipe.batch_size, drop_last=True, num_workers=workers,
+                   sampler=_sampler(fit, recipe.extra_share), persistent_workers=workers > 0),
         DataLoader(val, recipe.batch_size)]
-    module = DenseModule(network.to(memory_format=torch.channels_last), recipe, num_classes)
+    module = DenseModule(network.to(memory_format=torch.channels_last), recipe, num_classes,
+                         teacher, frequencies)
     _fit(module, recipe, loaders, output, origin)
     return module.network
+
+
+def _sampler(fit: Sequence[Dataset], extra_share: float) -> Sampler:
+    first, extra = len(fit[0]), sum(len(dataset) for dataset in fit[1:])
+    if not extra:
+        return RandomSampler(fit[0])
+    if not 0 < extra_share < 1:
+        raise ValueError(f'extra_share {extra_share}: more than 0 and less than 1')
+    weights = [(1 - extra_share) / first] * first + [extra_share / extra] * extra
+    return WeightedRandomSampler(weights, round(first / (1 - extra_share)))
 
 
 def train_refinement(network: JointRefinementNetwork, recipe: RefineRecipe, fit: Dataset,
@@ -60,7 +81,7 @@ def train_refinement(network: JointRefinementNetwork, recipe: RefineRecipe, fit:
 def _fit(module: LightningModule, recipe: Recipe | RefineRecipe, loaders: list[DataLoader],
          output: Path, origin: Mapping[str, Any] | None) -> None:
     if not len(loaders[0]):
-        raise ValueError(f'{len(loaders[0].dataset)} samples to train on are no batch of '
+        raise ValueError(f'{len(loaders[0].sampler)} samples to train on are no batch of '
                          f'{recipe.batch_size}: --set batch_size to fewer')
     module.save_hyperparameters({'recipe': asdict(recipe), 'origin': dict(origin or {})})
     checkpoint = output / 'last.ckpt'

