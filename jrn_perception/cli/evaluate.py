@@ -129,11 +129,6 @@ def run_influence(options: argparse.Namespace) -> None:
     found = influence.influences(measurement)
     document = report.influence_document(measurement, found, perceptions, protocol,
                                          _source(options))
-    for name, item in found.items():
-        document['variants'][name]['shifts'] = report.plain({
-            value: {part: {'value': mean.value, 'interval': [mean.low, mean.high]}
-                    for part, mean in shift._asdict().items()}
-            for value, shift in item.shifts.items()})
     report.write(document, options.output / 'influence.json')
     (options.output / 'influence.md').write_text(report.influence_markdown(document),
                                                  encoding='utf-8')

@@ -140,6 +140,8 @@ def influence_document(measurement: Measurement, found: dict[str, Influence],
                                for value, omega in item.depth_to_semantics.items()},
         'semantics_to_depth': {value: _omega(omega, labels)
                                for value, omega in item.semantics_to_depth.items()},
+        'shifts': {value: {part: _estimate(mean) for part, mean in shift._asdict().items()}
+                   for value, shift in item.shifts.items()},
         'paper': paper.FIGURE_7[name]._asdict()} for name, item in found.items()}
     return plain({
         'format': FORMAT, 'versions': versions(),

@@ -9,6 +9,7 @@ Pictures are made by ``data.image_encodings``; what is not in its table is offer
 
 from __future__ import annotations
 
+from copy import copy
 import sys
 
 import cv2
@@ -16,11 +17,11 @@ from jrn_perception.data import image_encodings
 from jrn_perception.data.image_encodings import BadImage, compressed_to_rgb, ENCODINGS
 from jrn_perception.ros.cv_bridge_probe import cv_bridge_fault
 import numpy as np
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 __all__ = ('BadImage', 'compressed_to_rgb', 'depth_message', 'ENCODINGS', 'image_message',
-           'to_rgb')
+           'to_rgb', 'with_header')
 
 _OUTPUTS = {
     'mono8': (np.uint8, ()), 'rgb8': (np.uint8, (3,)), 'bgr8': (np.uint8, (3,)),
@@ -122,3 +123,10 @@ def _refused(encoding: str, error: Exception, known: str) -> BadImage:
     """Return the error for an encoding that cv_bridge does not convert."""
     reason = ' '.join(f'{type(error).__name__}: {error}'.split())
     return BadImage(f'cv_bridge cannot convert encoding {encoding!r} ({reason}); {known}')
+
+
+def with_header(message: CameraInfo, header: Header) -> CameraInfo:
+    """Return ``message`` under another header: that of the image it belongs to."""
+    matched = copy(message)
+    matched.header = header
+    return matched

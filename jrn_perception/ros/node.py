@@ -16,11 +16,11 @@ from time import monotonic, perf_counter
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
+from jrn_perception.data.camera_info import Calibration, match
 from jrn_perception.perception import Perception
 from jrn_perception.ros import parameters, qos
-from jrn_perception.ros.calibration import Calibration, match, with_header
 from jrn_perception.ros.diagnostics import explain_silence, report, Statistics, Timing
-from jrn_perception.ros.images import BadImage
+from jrn_perception.ros.images import BadImage, with_header
 from jrn_perception.ros.intake import Intake
 from jrn_perception.ros.label_message import label_message, LabelInfo
 from jrn_perception.ros.outputs import OUTPUTS, Result

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from jrn_perception import drawing
+from jrn_perception.data.camera_info import Intrinsics
 from jrn_perception.perception import limit_depth, limit_labels, Prediction
-from jrn_perception.ros.calibration import Intrinsics
 from jrn_perception.ros.images import depth_message, image_message
 from jrn_perception.ros.parameters import depth_limits, Settings
 from jrn_perception.ros.points import cloud_message, decimate

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 
-from jrn_perception.ros.calibration import Intrinsics
+from jrn_perception.data.camera_info import Intrinsics
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header

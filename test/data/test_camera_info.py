@@ -26,6 +26,7 @@ def camera_info(k=K, binning=(0, 0), roi=(0, 0, 0, 0)):
 
 @pytest.mark.parametrize('settings, size, expected', [
     ({}, (480, 640), (500, 510, 320, 240)),
+    ({'binning': (1, 1)}, (480, 640), (500, 510, 320, 240)),
     ({'binning': (2, 4)}, (120, 320), (250, 127.5, 160, 60)),
     ({'roi': (100, 40, 320, 240)}, (240, 320), (500, 510, 220, 200)),
     ({'roi': (100, 40, 320, 240), 'binning': (2, 2)}, (120, 160), (250, 255, 110, 100)),
@@ -37,11 +38,17 @@ def test_intrinsics_are_those_of_the_pictures_pixels(settings, size, expected):
 
 
 def test_what_does_not_fit_is_said():
-    unknown, none = camera_info(k=(0.,) * 9), match(None, (480, 640))
+    none = match(None, (480, 640))
     assert (none.info, none.intrinsics, none.fault) == (None, None, 'no camera_info has come')
     other = match(camera_info(), (240, 320))
     assert other.info is None and other.intrinsics is None
     assert other.fault == 'camera_info is for 640x480, the image is 320x240'
-    zero = match(unknown, (480, 640))
-    assert zero.info is unknown and zero.intrinsics is None
-    assert 'K is 0' in zero.fault and 'not calibrated' in zero.fault
+
+
+@pytest.mark.parametrize('k', [
+    (0.,) * 9, (0., *K[1:]), (*K[:4], 0., *K[5:]), (float('nan'), *K[1:])])
+def test_a_camera_without_a_focal_length_is_not_calibrated(k):
+    info = camera_info(k=k)
+    found = match(info, (480, 640))
+    assert found.info is info and found.intrinsics is None
+    assert 'K is 0' in found.fault and 'not calibrated' in found.fault

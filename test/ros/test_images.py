@@ -474,3 +474,11 @@ def test_a_broken_cv_bridge_is_found_out(tmp_path, body, fault):
 def test_a_cv_bridge_that_hangs_is_found_out(tmp_path):
     line = ask(tmp_path, BAD_BRIDGE.format('import time; time.sleep(999)'), timeout=0.25)[0]
     assert 'was not asked: a trial conversion did not end within 0.25 s; supported ' in line
+
+
+def test_another_header_leaves_the_original_alone():
+    info = sensor_msgs.CameraInfo(header=Header(frame_id='old'), width=640)
+    matched = images.with_header(info, HEADER)
+    assert (info.header.frame_id, matched.header) == ('old', HEADER)
+    matched.header = info.header
+    assert matched == info

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip('sensor_msgs', reason="needs ROS 2 (pip install '.[ros]')")
 points = import_module('jrn_perception.ros.points')
-Intrinsics = import_module('jrn_perception.ros.calibration').Intrinsics
+Intrinsics = import_module('jrn_perception.data.camera_info').Intrinsics
 PointField = import_module('sensor_msgs.msg').PointField
 Header = import_module('std_msgs.msg').Header
 HEADER = Header(frame_id='camera_optical_frame')
