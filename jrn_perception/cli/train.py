@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from jrn_perception import __version__, labels, networks, weights
-from jrn_perception.data.datasets import open_dataset, READERS, Tolerant
+from jrn_perception.data.datasets import held_out, open_dataset, READERS, Tolerant
 from jrn_perception.evaluation.dataset import evaluate, Protocol
 from jrn_perception.evaluation.readers import parse_crop
 from jrn_perception.evaluation.report import METRICS, pooled
@@ -68,6 +68,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         '(recipes with start=imagenet)')
     parser.add_argument('--teacher', type=Path, help='weights of a network whose predictions are '
                         'targets beside the annotations (not for the jrn)')
+    parser.add_argument('--hold-out', metavar='K/N', help='leave out the K-th of N runs of '
+                        'neighbouring frames of --fit (not for the jrn)')
+    parser.add_argument('--fold', type=Path, action='append', default=[], metavar='FOLDER',
+                        help='output of a hydranet with --hold-out K/N, for K = 1 to N: the jrn '
+                        'learns from what they say of the frames they have not seen')
     parser.add_argument('--skip-damaged', action='store_true',
                         help='leave damaged samples out, instead of stopping at the first')
     parser.add_argument('--variant', action='append', choices=tuple(networks.ARCHITECTURES['jrn']),
@@ -105,6 +110,8 @@ class Data:
     def __init__(self, arguments: argparse.Namespace):
         self.skip_damaged = arguments.skip_damaged
         self.fit = self._open(arguments.reader, arguments.data, arguments.fit)
+        if arguments.hold_out:
+            self.fit, _ = held_out(self.fit, *_part(arguments.hold_out))
         self.val = self._open(arguments.reader, arguments.data, arguments.val)
         self.crop = parse_crop(arguments.crop, arguments.reader)
         self.region = self.crop or (slice(None), slice(None))
@@ -125,6 +132,13 @@ class Data:
             raise ValueError(f'--extra {text}: is labelled in {frames.labels.name}, the frames of '
                              f'--data in {self.fit.labels.name}')
         return frames
+
+
+def _part(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition('/')
+    if not (part.isdecimal() and parts.isdecimal()):
+        raise ValueError(f'--hold-out {text}: expected K/N, for example 1/2')
+    return int(part), int(parts)
 
 
 def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
@@ -191,15 +205,17 @@ def start(name: str, network, folder: Path, encoder: Path | None) -> tuple[dict,
 def origin(arguments: argparse.Namespace, **files: Any) -> dict[str, Any]:
     """Return what, with the recipe, makes a run that was stopped the same run."""
     return {'reader': arguments.reader, 'fit': arguments.fit, 'extra': arguments.extra,
-            'crop': arguments.crop, **files}
+            'crop': arguments.crop, 'hold_out': arguments.hold_out, **files}
 
 
 def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
-    from jrn_perception.training.refine import predict_inputs, set_statistics
+    from jrn_perception.training.refine import join, predict_inputs, set_statistics
     from jrn_perception.training.run import train_refinement
     import torch
-    if arguments.teacher:
-        raise ValueError('--teacher: the jrn learns from annotations alone')
+    for option in ('teacher', 'encoder', 'hold_out', 'extra'):
+        if getattr(arguments, option):
+            raise ValueError(f'--{option.replace("_", "-")}: the jrn learns from the frames of '
+                             '--data alone')
     specs = [networks.find('jrn', variant)
              for variant in arguments.variant or networks.ARCHITECTURES['jrn']]
     inputs, files = {}, {}
@@ -211,8 +227,12 @@ def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
     modular = ModularNetwork(
         inputs['depth'], inputs['semantics'], specs[0].build(), fold).eval()
     table = labels.FOLDS[data.fit.labels.name, specs[0].labels.name]
-    kept = [predict_inputs(modular, frames, recipe, table, augment, data.region)
-            for frames, augment in ((data.fit, True), (data.val, False))]
+    seen = [(modular, data.fit)]
+    if arguments.fold:
+        seen, files['folds'] = out_of_fold(arguments.fold, data, modular)
+    kept = [join(predict_inputs(network, frames, recipe, table, True, data.region)
+                 for network, frames in seen),
+            predict_inputs(modular, data.val, recipe, table, False, data.region)]
     for spec in specs:
         torch.manual_seed(recipe.seed)
         network = spec.build(**recipe.options)
@@ -220,7 +240,31 @@ def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
         network = train_refinement(network, recipe, *kept, arguments.output / spec.name,
                                    origin(arguments, **files))
         finish(network, replace(card(spec, recipe, arguments, data), options=recipe.options,
-                                inputs=files), arguments.output, data)
+                                inputs={task: files[task] for task in inputs}),
+               arguments.output, data)
+
+
+def out_of_fold(folders: list[Path], data: Data, deployed: ModularNetwork
+                ) -> tuple[list[tuple[ModularNetwork, Any]], list[str]]:
+    """
+    Return each fold's network with the frames it has not seen, and the sha256 of their files.
+
+    The JRN paper's own inputs are predictions for frames that the predicting networks have seen
+    with their annotations, from which a JRN learns to trust them more than it should.
+    """
+    spec, found, digests = networks.find('hydranet'), [], []
+    for part, folder in enumerate(folders, 1):
+        path = folder / f'{spec.name}.safetensors'
+        network, read = weights.load_file(path, spec.architecture, spec.variant)
+        expected = f'{part}/{len(folders)}'
+        if read.training.get('hold_out') != expected:
+            raise ValueError(f'--fold {folder}: {path.name} was trained with --hold-out '
+                             f'{read.training.get("hold_out")}, expected {expected}')
+        _, unseen = held_out(data.fit, part, len(folders))
+        found.append((ModularNetwork(network, network, deployed.refine, deployed.fold).eval(),
+                      unseen))
+        digests.append(read.sha256)
+    return found, digests
 
 
 def card(spec: networks.Spec, recipe, arguments: argparse.Namespace, data: Data) -> weights.Card:
@@ -237,6 +281,7 @@ def card(spec: networks.Spec, recipe, arguments: argparse.Namespace, data: Data)
         training={'reader': arguments.reader, 'fit': arguments.fit, 'val': arguments.val,
                   'frames': len(data.fit), 'extra': [text.partition('=')[0] for text in
                                                      arguments.extra],
+                  'hold_out': arguments.hold_out,
                   'recipe': asdict(recipe), 'jrn_perception': __version__,
                   'torch': torch.__version__})
 

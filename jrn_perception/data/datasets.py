@@ -109,6 +109,20 @@ class Selection(Sequence):
         return self.frames[self.indices[index]]
 
 
+def held_out(frames: Sequence[Frame], part: int, parts: int) -> tuple[Selection, Selection]:
+    """
+    Return the frames without part ``part`` of ``parts`` (from 1), and that part.
+
+    Parts are runs of neighbours, which in most data sets show the same scene: what was trained on
+    the others has then not seen this one's scenes, but for those that a border cuts.
+    """
+    if not 1 <= part <= parts:
+        raise ValueError(f'part {part}/{parts}: a number from 1/{parts} to {parts}/{parts}')
+    begin, end = ((part - 1) * len(frames) // parts, part * len(frames) // parts)
+    return (Selection(frames, [*range(begin), *range(end, len(frames))]),
+            Selection(frames, range(begin, end)))
+
+
 class Tolerant:
     """
     The frames of a data set, one after the other, past damaged samples or up to the first.

@@ -85,6 +85,8 @@ class ResNet50(nn.Module):
 
 # What Keras and Caffe subtract from RGB in 0..255.
 CAFFE_MEAN = (123.68, 116.779, 103.939)
+# By which the first convolution is divided: its outputs are in grey levels, up to thousands.
+STEM_SCALE = 64
 
 
 def convert_keras(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -106,12 +108,17 @@ def convert_keras(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             shift = 255 * torch.tensor(MEAN) - torch.tensor(CAFFE_MEAN)
             offset = offset + (kernel.sum(dim=(2, 3)) * shift).sum(1)
             kernel = kernel * (255 * torch.tensor(STD))[:, None, None]
-        converted[f'{target}.conv.weight'] = kernel.contiguous()
         bn = {name: weights[f'{source}/{key}'] for name, key in (
             ('weight', 'gamma'), ('bias', 'beta'), ('running_mean', 'moving_mean'),
             ('running_var', 'moving_variance'))}
         # A constant before batch normalisation is one that its mean takes off again.
         bn['running_mean'] = bn['running_mean'] - offset
+        if target == 'stem':
+            # Batch normalisation takes a factor off again, too: float16 ends at 65504.
+            kernel = kernel / STEM_SCALE
+            bn['running_mean'] = bn['running_mean'] / STEM_SCALE
+            bn['running_var'] = bn['running_var'] / STEM_SCALE ** 2
+        converted[f'{target}.conv.weight'] = kernel.contiguous()
         converted.update({f'{target}.bn.{name}': value for name, value in bn.items()})
         converted[f'{target}.bn.num_batches_tracked'] = torch.tensor(0)
 

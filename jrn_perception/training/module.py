@@ -18,6 +18,10 @@ from torch.nn import functional
 from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassJaccardIndex
 
+WARM_UP = 100
+# The share of a run that is over when the learning rate begins to fall.
+LEVEL = 0.8
+
 
 class Teacher(nn.Module):
     """
@@ -134,17 +138,26 @@ class DenseModule(LightningModule):
         optimiser = torch.optim.AdamW(
             [{'params': encoder, 'lr': rates[0]}, {'params': rest, 'lr': rates[1]}],
             weight_decay=recipe.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, rates, total_steps=steps, pct_start=warm_up(steps), cycle_momentum=False)
-        return {'optimizer': optimiser, 'lr_scheduler': {'scheduler': schedule,
-                                                         'interval': 'step'}}
+        return with_schedule(optimiser, int(self.trainer.estimated_stepping_batches))
 
 
-def warm_up(steps: int) -> float:
-    """Return the share of a run of ``steps`` during which the learning rates rise: 5 %."""
-    # Two steps at least: with a single one OneCycleLR would divide by zero.
-    return min(0.6, max(0.05, 2 / steps))
+def with_schedule(optimiser: torch.optim.Optimizer, steps: int) -> dict:
+    """Return ``optimiser`` with ``rate_at`` as Lightning's ``configure_optimizers`` does."""
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, steps))
+    return {'optimizer': optimiser, 'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
+
+
+def rate_at(step: int, steps: int) -> float:
+    """
+    Return the share of the learning rate at ``step`` of ``steps``: up, level, down to 0.
+
+    It rises for ``WARM_UP`` steps and falls over the last fifth, so that until then a run does not
+    depend on how long it is going to be (Haegele et al., "Scaling laws and compute-optimal
+    training beyond fixed training durations", NeurIPS 2024): one that was stopped can be made
+    shorter, or longer.
+    """
+    rise = min(1., (step + 1) / WARM_UP)
+    return rise * min(1., (steps - step) / max(1., (1 - LEVEL) * steps))
 
 
 def _strided(batch: dict[str, Tensor], stride: int) -> tuple[Tensor, Tensor]:

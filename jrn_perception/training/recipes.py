@@ -18,7 +18,7 @@ class Recipe:
     ``imagenet`` (the encoder's), or another recipe's name, whose result is taken as far as the
     networks agree. ``input_size`` is the (height, width) to which the network's input is resized
     at inference; ``crop`` the window that training cuts after a random ``zoom`` of it and a turn
-    of up to ``rotation`` degrees. Learning rates are the peaks of a one-cycle cosine (AdamW);
+    of up to ``rotation`` degrees. Learning rates are the highest ones (AdamW; ``module.rate_at``);
     ``ema_decay`` is the decay, per step, of the average of weights that is kept. Losses are taken
     at 1/``loss_stride`` of the crop. With a teacher ``soft_weight`` is the share of the semantics
     loss that is taken against its probabilities. ``logit_adjustment`` is the exponent of the class
@@ -43,7 +43,7 @@ class Recipe:
     depth_weight: float = 0.5
     semantics_weight: float = 1.0
     logit_adjustment: float = 0.3
-    soft_weight: float = 0.7
+    soft_weight: float = 0.5
     extra_share: float = 0.25
     seed: int = 0
 
@@ -55,8 +55,9 @@ class RefineRecipe:
 
     Those networks have seen the same pictures with their annotations, so what they say of them is
     better than it will ever be again. ``views`` random views of each frame (``zoom``, strong
-    ``colour_jitter``) make their predictions err more like they do on new pictures. They are
-    predicted once and kept. ``options`` are those of the network (``JRNOptions``).
+    ``colour_jitter``) make their predictions err more like they do on new pictures, and so does
+    ``corruption`` (see ``refine.corrupt``; 0: none). They are predicted once and kept. ``options``
+    are those of the network (``JRNOptions``).
     """
 
     epochs: int = 4
@@ -68,6 +69,7 @@ class RefineRecipe:
     input_size: tuple[int, int] = (288, 384)
     zoom: tuple[float, float] = (0.8, 1.25)
     colour_jitter: float = 0.5
+    corruption: float = 0.
     options: dict[str, Any] = field(default_factory=lambda: {'output_stride': 4, 'residual': True})
     seed: int = 0
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jrn_perception.data.frame import Frame
 from jrn_perception.labels import map_labels, UNLABELLED
@@ -14,13 +14,14 @@ from jrn_perception.networks.layers import resize
 from jrn_perception.networks.maps import Maps, MEAN, STD
 from jrn_perception.training.dataset import Views
 from jrn_perception.training.losses import jrn_loss
-from jrn_perception.training.module import warm_up
+from jrn_perception.training.module import with_schedule
 from jrn_perception.training.recipes import RefineRecipe
 import kornia.augmentation as augmentation
 from lightning.pytorch import LightningModule
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassJaccardIndex
@@ -65,12 +66,35 @@ def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: Ref
     return TensorDataset(*(torch.cat(column).clone() for column in zip(*samples)))
 
 
+def join(datasets: Iterable[TensorDataset]) -> TensorDataset:
+    """Return the samples of all ``datasets`` as one."""
+    return TensorDataset(*map(torch.cat, zip(*(dataset.tensors for dataset in datasets))))
+
+
 def set_statistics(network: JointRefinementNetwork, inputs: TensorDataset) -> None:
     """Store the inputs' means and spread in the network: what ``mean`` and ``noise`` mute with."""
     depth, probabilities = inputs.tensors[:2]
     network.depth_mean.copy_(depth.float().mean())
     network.depth_std.copy_(depth.float().std())
     network.class_mean.copy_(probabilities.float().mean(dim=(0, 2, 3)))
+
+
+def corrupt(depth: Tensor, probabilities: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """
+    Return (B, 1, h, w) metres and (B, K, h, w) probabilities as a worse network might give them.
+
+    Smooth random fields, coarse and fine, that differ from frame to frame: the logarithm of depth
+    moves by about 0.2 ``strength``, the logits of the classes by about 2 ``strength``.
+    """
+    def field(channels: int) -> Tensor:
+        total = torch.zeros(len(depth), channels, *depth.shape[-2:], device=depth.device)
+        for cells in ((1, 1), (4, 6), (12, 16)):
+            noise = torch.randn(len(depth), channels, *cells, device=depth.device)
+            total += functional.interpolate(noise, total.shape[-2:], mode='bilinear')
+        return total / 3 ** 0.5
+
+    logits = probabilities.clamp(min=1e-4).log() + 2 * strength * field(probabilities.shape[1])
+    return depth * (0.2 * strength * field(1)).exp(), logits.softmax(1)
 
 
 class RefineModule(LightningModule):
@@ -82,15 +106,19 @@ class RefineModule(LightningModule):
         self.mean_iou = MulticlassJaccardIndex(len(network.class_mean), ignore_index=UNLABELLED)
         self.rms = MeanSquaredError(squared=False)
 
-    def _refine(self, batch: Sequence[Tensor]) -> tuple[Maps, Tensor, Tensor]:
+    def _refine(self, batch: Sequence[Tensor], corruption: float = 0.
+                ) -> tuple[Maps, Tensor, Tensor]:
         depth, probabilities, target, labels = batch
-        maps = self.network(depth.float(), probabilities.float(), self.recipe.input_size)
+        given = depth.float(), probabilities.float()
+        if corruption:
+            given = corrupt(*given, corruption)
+        maps = self.network(*given, self.recipe.input_size)
         size = target.shape[-2:]
         return (Maps(resize(maps.depth, size), resize(maps.semantics, size)), target.float(),
                 labels.long())
 
     def training_step(self, batch: Sequence[Tensor], _index: int) -> Tensor:
-        maps, target, labels = self._refine(batch)
+        maps, target, labels = self._refine(batch, self.recipe.corruption)
         loss = jrn_loss(maps.depth, maps.semantics, target, labels)
         self.log('loss', loss, prog_bar=True)
         return loss
@@ -106,9 +134,4 @@ class RefineModule(LightningModule):
         recipe = self.recipe
         optimiser = torch.optim.AdamW(self.network.parameters(), recipe.rate,
                                       weight_decay=recipe.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, recipe.rate, total_steps=steps, pct_start=warm_up(steps),
-            cycle_momentum=False)
-        return {'optimizer': optimiser,
-                'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
+        return with_schedule(optimiser, int(self.trainer.estimated_stepping_batches))

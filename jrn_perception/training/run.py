@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception.networks.jrn import JointRefinementNetwork
-from jrn_perception.training.module import DenseModule, Teacher
+from jrn_perception.training.module import DenseModule, LEVEL, Teacher
 from jrn_perception.training.recipes import Recipe, RefineRecipe
 from jrn_perception.training.refine import RefineModule
 from lightning.pytorch import LightningModule, seed_everything, Trainer
@@ -87,7 +87,7 @@ def _fit(module: LightningModule, recipe: Recipe | RefineRecipe, loaders: list[D
     checkpoint = output / 'last.ckpt'
     if checkpoint.exists():
         begun = torch.load(checkpoint, map_location='cpu', weights_only=True)
-        if begun.get('hyper_parameters') != dict(module.hparams):
+        if not _same(begun.get('hyper_parameters'), dict(module.hparams), begun['epoch'] + 1):
             raise ValueError(f'{checkpoint} is of a run with another recipe or made from other '
                              'files: remove it, or choose another --output')
         if begun['epoch'] + 1 >= recipe.epochs:
@@ -103,3 +103,14 @@ def _fit(module: LightningModule, recipe: Recipe | RefineRecipe, loaders: list[D
                    ModelCheckpoint(output, filename='last', enable_version_counter=False,
                                    save_on_train_epoch_end=True)])
     trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None)
+
+
+def _same(begun: Mapping[str, Any] | None, asked: Mapping[str, Any], done: int) -> bool:
+    """Return whether a run that has ``done`` epochs can go on as the one that is asked for."""
+    if not begun or begun['origin'] != asked['origin']:
+        return False
+    epochs = [run['recipe']['epochs'] for run in (begun, asked)]
+    if {**begun['recipe'], 'epochs': 0} != {**asked['recipe'], 'epochs': 0}:
+        return False
+    # With the rate still level the first epochs of a shorter or longer run are the same.
+    return epochs[0] == epochs[1] or done <= LEVEL * min(epochs)
