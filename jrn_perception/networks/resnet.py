@@ -114,10 +114,11 @@ def convert_keras(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         # A constant before batch normalisation is one that its mean takes off again.
         bn['running_mean'] = bn['running_mean'] - offset
         if target == 'stem':
-            # Batch normalisation takes a factor off again, too: float16 ends at 65504.
+            # And a factor. float16, in which weights are kept, ends at 65504.
             kernel = kernel / STEM_SCALE
             bn['running_mean'] = bn['running_mean'] / STEM_SCALE
-            bn['running_var'] = bn['running_var'] / STEM_SCALE ** 2
+            eps = nn.BatchNorm2d(1).eps
+            bn['running_var'] = (bn['running_var'] + eps) / STEM_SCALE ** 2 - eps
         converted[f'{target}.conv.weight'] = kernel.contiguous()
         converted.update({f'{target}.bn.{name}': value for name, value in bn.items()})
         converted[f'{target}.bn.num_batches_tracked'] = torch.tensor(0)

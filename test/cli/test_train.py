@@ -257,6 +257,62 @@ def test_another_recipes_result_is_taken_as_far_as_the_networks_agree(hydranet):
     assert 'encoder.stem.conv.weight' not in state
 
 
+@pytest.fixture(scope='module')
+def folds(frames, hydranet, tmp_path_factory):
+    """Return the folders of two hydranets, each of which has not seen one half of the frames."""
+    folders = [tmp_path_factory.mktemp('fold') for _ in range(2)]
+    for part, folder in enumerate(folders, 1):
+        shutil.copytree(hydranet, folder, dirs_exist_ok=True)
+        assert train('hydranet', frames, folder, *SMALL, '--set', 'start=hydranet',
+                     '--hold-out', f'{part}/2') == 0
+    return folders
+
+
+def test_what_was_held_out_is_in_the_card(folds):
+    for part, folder in enumerate(folds, 1):
+        training = weights.check(folder / 'hydranet_nyu40.safetensors').training
+        assert (training['hold_out'], training['frames']) == (f'{part}/2', 2)
+
+
+def test_a_jrn_may_learn_from_networks_that_have_not_seen_the_frames(
+        trained, frames, folds, tmp_path, monkeypatch, capsys):
+    from jrn_perception.training import refine
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / 'jrn_cat1')
+    asked = []
+    original = refine.predict_inputs
+    monkeypatch.setattr(refine, 'predict_inputs', lambda network, data, *arguments: (
+        asked.append((network, [frame.name for frame in data])),
+        original(network, data, *arguments))[1])
+    arguments = *TINY, '--variant', 'cat1', '--fold', str(folds[0]), '--fold', str(folds[1])
+    assert train('jrn', frames, tmp_path, *arguments) == 0
+    assert [names for _, names in asked] == [['0000', '0001'], ['0002', '0003'], ['0004', '0005']]
+    for (network, _), folder in zip(asked, folds):
+        head = network.depth.state_dict()['heads.depth.predict.bias']
+        assert torch.equal(
+            head, tensors(folder / 'hydranet_nyu40.safetensors')['heads.depth.predict.bias'])
+    name = 'jrn_cat1.safetensors'
+    assert weights.sha256(tmp_path / name) != weights.sha256(trained / name)
+    # At work it stands behind the networks that have seen all frames.
+    assert weights.check(tmp_path / name).inputs == weights.check(trained / name).inputs
+    assert train('jrn', frames, tmp_path, *TINY, '--variant', 'cat1') == 1
+    assert 'made from other files' in capsys.readouterr().err
+
+
+def test_folds_belong_in_their_order(trained, frames, folds, capsys):
+    for given, found in ((folds[::-1], '2/2, expected 1/2'), (folds[:1], '1/2, expected 1/1')):
+        options = [text for folder in given for text in ('--fold', folder)]
+        refused(capsys, f'hydranet_nyu40.safetensors was trained with --hold-out {found}', 'jrn',
+                '--data', frames, '--output', trained, *TINY, *options)
+
+
+@pytest.mark.parametrize('text, message', [
+    ('half', 'expected K/N, for example 1/2'), ('3/2', 'part 3/2: a number from 1/2 to 2/2'),
+    ('0/2', 'part 0/2')])
+def test_what_cannot_be_held_out_says_why(frames, hydranet, capsys, text, message):
+    refused(capsys, message, 'depth', '--data', frames, '--output', hydranet, '--hold-out', text)
+
+
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was(frames, hydranet, tmp_path):
     shutil.copytree(hydranet, tmp_path, dirs_exist_ok=True)
@@ -316,7 +372,10 @@ def test_what_cannot_teach_says_why(frames, hydranet, tmp_path, capsys):
     refused(capsys, f'--teacher {path}: is labelled in kitti6, semantics_mobilenetv2 in nyu40',
             'semantics', *arguments, path)
     refused(capsys, 'none.safetensors', 'semantics', *arguments, tmp_path / 'none.safetensors')
-    refused(capsys, '--teacher: the jrn learns from annotations alone', 'jrn', *arguments, path)
+    for option, value in (('--teacher', path), ('--encoder', path), ('--hold-out', '1/2'),
+                          ('--extra', f'nyuv2={frames}')):
+        refused(capsys, f'{option}: the jrn learns from the frames of --data alone', 'jrn',
+                *arguments[:-1], option, value)
 
 
 def test_a_damaged_frame_is_named(frames, hydranet, tmp_path, capsys):

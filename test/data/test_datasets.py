@@ -11,6 +11,7 @@ import cv2
 from jrn_perception.data import datasets
 from jrn_perception.data.datasets import (
     DamagedSampleError,
+    held_out,
     open_dataset,
     read_colour,
     read_map,
@@ -221,3 +222,22 @@ def test_label_sets_are_found_by_name():
     assert {'cityscapes19', 'scannet20', 'nyu40'} <= set(LABEL_SETS)
     assert len(LABEL_SETS['cityscapes19']) == 19
     assert len(LABEL_SETS['scannet20']) == 20
+
+
+def test_parts_are_runs_that_make_up_the_whole(folder):
+    (folder / 'val.txt').write_text('0001\n0004\n' * 5)
+    frames = NYUv2(folder)
+    seen = []
+    for part in (1, 2, 3):
+        rest, held = held_out(frames, part, 3)
+        assert sorted(rest.indices + held.indices) == list(range(10))
+        assert held.indices == tuple(range(held.indices[0], held.indices[-1] + 1))
+        assert rest.labels is held.labels is NYU40
+        seen += held.indices
+    assert seen == list(range(10))
+
+
+@pytest.mark.parametrize('part, parts', [(0, 2), (3, 2), (1, 0)])
+def test_a_part_that_does_not_exist_is_refused(folder, part, parts):
+    with pytest.raises(ValueError, match=f'part {part}/{parts}'):
+        held_out(NYUv2(folder), part, parts)

@@ -131,6 +131,15 @@ def test_the_border_that_keras_sees_makes_hardly_a_difference(weights, picture):
     assert 1e-4 < largest_difference(weights, picture, CAFFE_MEAN) < 0.05
 
 
+def test_converted_weights_are_numbers_to_half_precision(weights):
+    # Grey levels have a variance of thousands, and filters add a few of them up.
+    large = {**weights, 'conv1/kernel': 70 * weights['conv1/kernel'],
+             'bn_conv1/moving_variance': torch.full((64,), 2e6)}
+    assert not large['bn_conv1/moving_variance'].half().isfinite().any()
+    for name, value in convert_keras(large).items():
+        assert value.half().isfinite().all(), name
+
+
 @pytest.mark.parametrize('key', [
     'conv1/bias', 'bn_conv1/gamma', 'res3d_branch2b/kernel', 'bn5a_branch1/moving_variance'])
 def test_a_weight_that_is_missing_is_named(weights, key):

@@ -17,6 +17,7 @@ from torch import nn
 module = pytest.importorskip('jrn_perception.training.module',
                              reason="needs pip install '.[train]'")
 DenseModule, Teacher = module.DenseModule, module.Teacher
+rate_at, WARM_UP = module.rate_at, module.WARM_UP
 
 
 def step(module, batch):
@@ -105,19 +106,19 @@ def test_validation_measures_annotated_pixels():
     assert module.mean_iou.compute().item() == pytest.approx(sum(iou).item() / CLASSES, rel=1e-4)
 
 
-@pytest.mark.parametrize('steps', [*range(1, 45), 1000])
-def test_every_parameter_is_trained_once_at_its_rate(steps):
+def test_every_parameter_is_trained_once_at_its_rate():
     module = DenseModule(Tiny(), RECIPE, CLASSES)
-    trainer = SimpleNamespace(estimated_stepping_batches=steps)
-    module.trainer = trainer
+    module.trainer = SimpleNamespace(estimated_stepping_batches=1000)
     configured = module.configure_optimizers()
     groups = configured['optimizer'].param_groups
-    assert [g['max_lr'] for g in groups] == [1e-2, 2e-2]
+    schedule = configured['lr_scheduler']['scheduler']
+    for step in (0, 500, 900):
+        schedule.last_epoch = step
+        assert schedule.get_lr() == [rate * rate_at(step, 1000) for rate in (1e-2, 2e-2)]
     assert [sum(p.numel() for p in g['params']) for g in groups] == [
         sum(p.numel() for p in part.parameters())
         for part in (module.network.encoder, module.network.heads)]
     assert configured['lr_scheduler']['interval'] == 'step'
-    assert configured['lr_scheduler']['scheduler'].total_steps == steps
 
 
 # --- class frequencies --------------------------------------------------------------------------
@@ -256,3 +257,23 @@ def test_a_teacher_is_no_part_of_what_is_trained_and_kept():
     trained = {id(parameter) for group in groups for parameter in group['params']}
     assert trained == {id(parameter) for parameter in module.network.parameters()}
     assert not trained & {id(parameter) for parameter in teacher.parameters()}
+
+
+# --- the learning rate ---------------------------------------------------------------------------
+
+def test_the_rate_rises_stays_and_falls():
+    steps = 1000
+    rates = [rate_at(step, steps) for step in range(steps)]
+    assert rates[0] == 0.01 and rates[49] == 0.5
+    assert set(rates[WARM_UP - 1:801]) == {1.}
+    assert rates[900] == pytest.approx(0.5) and rates[999] == pytest.approx(0.005)
+    assert rates[800:] == sorted(rates[800:], reverse=True)
+
+
+def test_the_rate_does_not_depend_on_what_is_to_come():
+    short, long = ([rate_at(step, steps) for step in range(801)] for steps in (1000, 5000))
+    assert short == long
+
+
+def test_a_run_of_a_step_has_a_rate():
+    assert 0 < rate_at(0, 1) <= 1

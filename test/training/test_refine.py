@@ -158,6 +158,48 @@ def test_statistics_are_those_of_the_inputs(modular):
     assert 'depth_mean' in network.state_dict(), 'they travel with the weights'
 
 
+def test_samples_of_several_networks_are_joined(modular):
+    parts = kept(modular, frames=FRAMES[:2]), kept(modular, frames=FRAMES[2:])
+    assert equal(refine.join(parts), kept(modular))
+
+
+# --- corrupted inputs ---------------------------------------------------------------------------
+
+def test_a_corrupted_input_is_of_the_same_kind():
+    torch.manual_seed(0)
+    depth = torch.full((64, 1, 24, 32), 3.)
+    probabilities = torch.rand(64, 5, 24, 32).softmax(1)
+    worse, unsure = refine.corrupt(depth, probabilities, 1.)
+    assert (worse.shape, unsure.shape) == (depth.shape, probabilities.shape)
+    torch.testing.assert_close(unsure.sum(1), torch.ones(64, 24, 32))
+    moved = (worse / depth).log()
+    assert moved.std().item() == pytest.approx(0.17, abs=0.03)
+    assert abs(moved.mean().item()) < 0.03
+    # Smooth: neighbours err alike; each frame in its own way.
+    assert (moved[..., 1:] - moved[..., :-1]).std() < 0.5 * moved.std()
+    assert moved.mean(dim=(1, 2, 3)).std() > 0.05
+    logits = unsure.log() - probabilities.log()
+    spread = (logits - logits.mean(1, keepdim=True)).std(1).mean()
+    assert 1 < spread < 2
+
+
+def test_a_corruption_of_nothing_changes_nothing():
+    depth, probabilities = 1 + torch.rand(2, 1, 6, 8), torch.rand(2, 5, 6, 8).softmax(1)
+    worse, unsure = refine.corrupt(depth, probabilities, 0.)
+    torch.testing.assert_close(worse, depth)
+    torch.testing.assert_close(unsure, probabilities)
+
+
+def test_corruption_is_for_training_only(modular):
+    batch = batch_of(kept(modular))
+    clean, corrupted = (RefineModule(build(), replace(RECIPE, corruption=strength))
+                        for strength in (0., 1.))
+    assert clean.training_step(batch, 0) != corrupted.training_step(batch, 0)
+    for module in (clean, corrupted):
+        module.validation_step(batch, 0)
+    assert clean.rms.compute() == corrupted.rms.compute()
+
+
 # --- training -----------------------------------------------------------------------------------
 
 def build(seed=0):

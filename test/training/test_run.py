@@ -113,6 +113,27 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(tmp_path):
     assert torch.equal(network.encoder.weight, state['state_dict']['network.encoder.weight'])
 
 
+@pytest.mark.parametrize('begun, asked', [(10, 4), (4, 10)])
+def test_a_run_whose_rate_is_level_can_be_made_shorter_or_longer(tmp_path, begun, asked):
+    with pytest.raises(OSError, match='the disk is gone'):
+        run(tmp_path / 'a', replace(RECIPE, epochs=begun), fit=Fragile(breaks_at=15))
+    state = torch.load(tmp_path / 'a' / 'last.ckpt', weights_only=True)
+    assert state['epoch'] == 2
+    network = run(tmp_path / 'a', replace(RECIPE, epochs=asked))
+    state = torch.load(tmp_path / 'a' / 'last.ckpt', weights_only=True)
+    assert state['epoch'] == asked - 1
+    whole = run(tmp_path / 'b', replace(RECIPE, epochs=asked))
+    other = torch.load(tmp_path / 'b' / 'last.ckpt', weights_only=True)
+    assert state['lr_schedulers'] == other['lr_schedulers']
+    assert type(network) is type(whole)
+
+
+def test_a_run_whose_rate_has_fallen_cannot(tmp_path):
+    run(tmp_path, replace(RECIPE, epochs=4))
+    with pytest.raises(ValueError, match='another recipe'):
+        run(tmp_path, replace(RECIPE, epochs=8))
+
+
 def test_a_run_that_had_ended_returns_what_it_had(tmp_path):
     recipe = replace(RECIPE, epochs=2)
     first, again = run(tmp_path, recipe), Fragile()
@@ -122,6 +143,7 @@ def test_a_run_that_had_ended_returns_what_it_had(tmp_path):
 
 @pytest.mark.parametrize('other', [
     {'recipe': replace(RECIPE, decoder_rate=0.5)}, {'recipe': replace(RECIPE, epochs=2)},
+    {'recipe': replace(RECIPE, epochs=2, seed=1)},
     {'origin': {'start': 'b'}}])
 def test_a_run_of_another_kind_is_not_gone_on_with(tmp_path, other):
     run(tmp_path, origin={'start': 'a'})
