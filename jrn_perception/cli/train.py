@@ -142,7 +142,7 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
-    from jrn_perception.training.dataset import class_frequencies, Views
+    from jrn_perception.training.dataset import class_frequencies, typical, Views
     from jrn_perception.training.run import train
     import torch
     spec = networks.find(*recipe.network)
@@ -155,6 +155,9 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
     fit += [views(frames, cache=False) for frames in data.extra]
     initial, begin = start(recipe.start, network, arguments.output, arguments.encoder)
     teacher, taught_by = find_teacher(arguments.teacher, spec, recipe)
+    if recipe.start == 'imagenet':
+        network.load_state_dict(initial, strict=False)
+        network.calibrate(typical(Views(data.fit, recipe.input_size, cache=False)))
     frequencies = class_frequencies(data.fit, len(spec.labels)) if spec.labels else None
     network = train(network, initial, recipe,
                     fit, Views(data.val, recipe.input_size, region=data.region),

@@ -53,17 +53,38 @@ class Decoder(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         x = None
-        for level, members in enumerate(self.levels):
-            given = [features[index] for index in members]
-            if level < 2:
-                given = [self.dropout(feature) for feature in given]
-            total = sum(self.projections[index](feature)
-                        for index, feature in zip(members, given))
-            if x is not None:
-                # The 1x1 convolution comes before the resize: the same result at a quarter of it.
-                total = total + resize(self.adaptions[level - 1](x), total.shape[-2:])
-            x = self.pooling[level](functional.relu6(total))
+        for level in range(len(self.levels)):
+            x = self._climb(level, features, x)
         return x
+
+    def _climb(self, level: int, features: list[Tensor], below: Tensor | None) -> Tensor:
+        given = [(index, features[index]) for index in self.levels[level]]
+        if level < 2:
+            given = [(index, self.dropout(feature)) for index, feature in given]
+        total = sum(self.projections[index](feature) for index, feature in given)
+        if below is not None:
+            # The 1x1 convolution comes before the resize: the same result at a quarter of it.
+            total = total + resize(self.adaptions[level - 1](below), total.shape[-2:])
+        return self.pooling[level](functional.relu6(total))
+
+    @torch.no_grad()
+    def calibrate(self, features: list[Tensor]) -> None:
+        """
+        Scale the projections to a spread of 1 on ``features``, what comes from below to 2.
+
+        An encoder's features differ in spread by a factor of 5, and there is no normalisation
+        here: without this the coarsest, which know most, begin with the least say. After Mishkin
+        and Matas, "All you need is a good init", ICLR 2016.
+        """
+        x = None
+        for level, members in enumerate(self.levels):
+            for index in members:
+                projection = self.projections[index]
+                projection.weight /= projection(features[index]).std()
+            if x is not None:
+                adaption = self.adaptions[level - 1]
+                adaption.weight *= 2 / adaption(x).std()
+            x = self._climb(level, features, x)
 
 
 class Head(nn.Module):
@@ -130,6 +151,13 @@ class HydraNet(nn.Module):
         for block in self.decoder.pooling:
             for projection in block.projections:
                 nn.init.normal_(projection.weight, std=0.01)
+
+    def calibrate(self, image: Tensor) -> None:
+        """Fit a decoder that starts at random to the encoder, on typical (B, 3, H, W) images."""
+        training = self.training
+        with torch.no_grad():
+            self.decoder.calibrate(self.eval().encoder(image))
+        self.train(training)
 
     def forward(self, image: Tensor) -> Maps:
         features = self.decoder(self.encoder(image))

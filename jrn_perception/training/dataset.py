@@ -11,6 +11,7 @@ import math
 import cv2
 from jrn_perception.data.frame import Frame
 from jrn_perception.labels import UNLABELLED
+from jrn_perception.networks.maps import MEAN, STD
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -24,6 +25,14 @@ def class_frequencies(frames: Sequence[Frame], num_classes: int) -> torch.Tensor
         if labels is not None:
             count += np.bincount(labels.ravel(), minlength=UNLABELLED + 1)[:num_classes]
     return torch.from_numpy(count / max(1, count.sum())).float().clamp(min=1e-5)
+
+
+def typical(samples: Dataset, count: int = 8) -> torch.Tensor:
+    """Return ``count`` images, or all there are, from all over ``samples``, normalised."""
+    chosen = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)
+    images = torch.stack([samples[int(index)]['image'] for index in chosen])
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    return (images.float() / 255 - mean) / std
 
 
 class Views(Dataset):

@@ -186,3 +186,44 @@ def test_metres_keep_their_precision_under_autocast(network, image):
     assert low.semantics.dtype == torch.bfloat16
     assert low.depth.dtype == torch.float32
     torch.testing.assert_close(low.depth, full.depth, atol=0.1, rtol=0.05)
+
+
+# --- calibration --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('encoder', ['mobilenetv2', 'resnet50'])
+def test_a_calibrated_decoder_hears_every_level_alike(encoder):
+    torch.manual_seed(0)
+    network = HydraNet({'depth': 1}, encoder=encoder, dropout=0.5).train()
+    # Statistics of batch normalisation that make the levels as unlike as ImageNet's do.
+    for index, stage in enumerate(network.encoder.stages):
+        bn = [m for m in stage.modules() if isinstance(m, torch.nn.BatchNorm2d)][-1]
+        torch.nn.init.constant_(bn.weight, 2. ** (index % 4))
+    image = torch.randn(2, 3, 64, 96)
+    network.calibrate(image)
+    assert network.training
+    network.eval()
+    decoder, below = network.decoder, None
+    with torch.no_grad():
+        features = network.encoder(image)
+        for level, members in enumerate(decoder.levels):
+            for index in members:
+                spread = decoder.projections[index](features[index]).std().item()
+                assert spread == pytest.approx(1, rel=1e-4)
+            if below is not None:
+                spread = decoder.adaptions[level - 1](below).std().item()
+                assert spread == pytest.approx(2, rel=1e-4)
+            below = decoder._climb(level, features, below)
+        assert torch.equal(below, decoder(features))
+
+
+def test_calibration_leaves_everything_but_the_decoders_scales():
+    torch.manual_seed(0)
+    network = HydraNet({'depth': 1})
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.calibrate(torch.randn(2, 3, 64, 96))
+    for name, value in network.state_dict().items():
+        if name.startswith(('decoder.projections', 'decoder.adaptions')):
+            ratio = value / before[name]
+            assert ratio.std() < 1e-4 and abs(ratio.mean() - 1) > 1e-3, name
+        else:
+            assert torch.equal(value, before[name]), name

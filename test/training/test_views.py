@@ -7,7 +7,7 @@ import math
 
 import cv2
 from jrn_perception.data.frame import Frame
-from jrn_perception.training.dataset import class_frequencies, Views
+from jrn_perception.training.dataset import class_frequencies, typical, Views
 import numpy as np
 import pytest
 import torch
@@ -324,3 +324,12 @@ def test_class_frequencies_are_shares_of_what_is_labelled():
 
 def test_class_frequencies_of_no_labels_are_all_alike():
     assert len(set(class_frequencies([annotated(labels=False)], 5).tolist())) == 1
+
+
+@pytest.mark.parametrize('count, expected', [(1, [0]), (3, [0, 2, 4]), (8, [0, 1, 2, 3, 4])])
+def test_typical_images_are_from_all_over(count, expected):
+    frames = [Frame(np.full((*SIZE, 3), 50 * index, np.uint8)) for index in range(5)]
+    images = typical(Views(frames, SIZE), count)
+    mean, std = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
+    for image, index in zip(images, expected, strict=True):
+        np.testing.assert_allclose(image[:, 9, 9], (50 * index / 255 - mean) / std, rtol=1e-5)
