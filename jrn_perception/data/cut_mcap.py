@@ -64,7 +64,7 @@ class _Chunk(NamedTuple):
 class CutPath(type(Path())):
     """A path at which or below which MCAP files can be read though they break off."""
 
-    def open(self, mode: str = 'r', *arguments, **options):
+    def open(self, mode: str = 'r', *arguments, **options):  # noqa: A003 pathlib names it so
         """Open the file; if it breaks off, with an end."""
         found = find_break(self) if mode == 'rb' and self.suffix == '.mcap' else None
         if found is None:

@@ -223,6 +223,7 @@ def test_a_teacher_sees_the_view_that_the_network_sees():
 
 def test_a_teacher_speaks_in_full_precision_at_the_size_it_is_asked_for():
     class Half(Sure):
+
         def forward(self, image):
             maps = super().forward(image)
             return Maps(maps.depth.bfloat16(), maps.semantics.bfloat16())
