@@ -62,9 +62,13 @@ class Player(Node):
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self.finish():
-            self.get_logger().warning('a reliable subscriber has not taken everything')
-        self.destroy_node()
+        try:
+            if not self.finish():
+                self.get_logger().warning('a reliable subscriber has not taken everything')
+        finally:
+            # The garbage collector would take executor and guard conditions in any order.
+            self._executor.shutdown()
+            self.destroy_node()
 
     def create_output(self, msg_type: type, topic: str, latched: bool = False) -> Any:
         """Return a publisher that ``wait_for_subscribers`` and ``finish`` look after."""
