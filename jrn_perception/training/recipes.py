@@ -80,10 +80,10 @@ RECIPES = {
     'teacher': Recipe(
         ('hydranet', 'nyu40_resnet50'), epochs=26, encoder_rate=1e-4, weight_decay=0.05,
         input_size=(384, 512), crop=(256, 352), zoom=(0.6, 1.6)),
-    'hydranet': Recipe(('hydranet', 'nyu40'), epochs=26),
-    'depth': Recipe(('depth', 'mobilenetv2'), epochs=4, start='hydranet',
+    'hydranet': Recipe(('hydranet', 'nyu40'), epochs=39),
+    'depth': Recipe(('depth', 'mobilenetv2'), epochs=6, start='hydranet',
                     encoder_rate=1e-4, decoder_rate=4e-4),
-    'semantics': Recipe(('semantics', 'mobilenetv2'), epochs=4, start='hydranet',
+    'semantics': Recipe(('semantics', 'mobilenetv2'), epochs=6, start='hydranet',
                         encoder_rate=1e-4, decoder_rate=4e-4),
     'jrn': RefineRecipe(),
 }
