@@ -18,9 +18,8 @@ READY = 'reading /image'
 
 
 @pytest.fixture
-def start(ros_domain, spawn, monkeypatch):
+def start(ros_domain, spawn):
     """Return a function that starts `jrn_node --ros-args ARGUMENTS...`."""
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
     return lambda *arguments: spawn('node', '--ros-args', *arguments)
 
 

@@ -21,12 +21,6 @@ pytestmark = pytest.mark.skipif(
     reason="needs matplotlib and rich: pip install '.[evaluate]'")
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    """Keep the threads of a child's small convolutions from waiting for a core each."""
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
-
-
 def read(path):
     # json's own reader takes NaN; a robot's may not.
     return json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))

@@ -25,12 +25,6 @@ pytestmark = pytest.mark.skipif(
     reason="needs matplotlib, rich and rosbags: pip install '.[evaluate]'")
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    """Keep the threads of a child's small convolutions from waiting for a core each."""
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
-
-
 @pytest.fixture(scope='module')
 def bag(tmp_path_factory):
     path = tmp_path_factory.mktemp('bag') / 'sample'

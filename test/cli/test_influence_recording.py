@@ -29,11 +29,6 @@ START, PERIOD = 1_700_000_000_000_000_000, 10**8
 FLOAT32 = 10 * float(np.finfo(np.float32).eps)
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
-
-
 class Live(NamedTuple):
     """Of each picture, in order: both maps, and the numbers of the diagnostics."""
 

@@ -35,7 +35,7 @@ def bag(tmp_path_factory):
 def interrupt(*arguments):
     """Press Ctrl-C when the progress bar has begun to move; return exit code and both streams."""
     terminal, other = os.openpty()
-    environment = os.environ | {'OMP_NUM_THREADS': '1', 'TERM': 'xterm', 'COLUMNS': '80'}
+    environment = os.environ | {'TERM': 'xterm', 'COLUMNS': '80'}
     process = subprocess.Popen(
         [sys.executable, '-m', 'jrn_perception.cli.evaluate', *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=other, env=environment, text=True)

@@ -28,12 +28,6 @@ NETWORK = ('-p', 'variant:=cat1', '-p', 'weights:=random', '-p', 'inference_heig
            '-p', 'device:=cpu')
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    """Let node and evaluation sum in the same order, and wait for no core each."""
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
-
-
 @pytest.fixture(scope='module')
 def bag(tmp_path_factory):
     path = tmp_path_factory.mktemp('bag') / 'sample'

@@ -37,11 +37,6 @@ COUNT = 4
 
 
 @pytest.fixture(scope='module')
-def perception():
-    return Perception.load('jrn', 'cat1', weights_file='random', device='cpu', height=64)
-
-
-@pytest.fixture(scope='module')
 def shipped():
     return Perception.load('jrn', 'sum60', device='cpu')
 

@@ -28,11 +28,6 @@ STORE = label_info.typestore()
 
 
 @pytest.fixture(scope='module')
-def perception():
-    return Perception.load('jrn', 'cat1', weights_file='random', device='cpu', height=64)
-
-
-@pytest.fixture(scope='module')
 def path(tmp_path_factory):
     path = tmp_path_factory.mktemp('bag') / 'sample'
     sample.write_sample(path, COUNT, size=(96, 128))

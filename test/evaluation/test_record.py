@@ -20,11 +20,6 @@ COUNT = 4
 
 
 @pytest.fixture(scope='module')
-def perception():
-    return Perception.load('jrn', 'cat1', weights_file='random', device='cpu', height=64)
-
-
-@pytest.fixture(scope='module')
 def bag(tmp_path_factory):
     path = tmp_path_factory.mktemp('record') / 'bag'
     sample.write_sample(path, COUNT, size=(48, 64))
