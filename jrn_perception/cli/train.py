@@ -158,7 +158,7 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
     if recipe.start == 'imagenet':
         network.load_state_dict(initial, strict=False)
         network.calibrate(typical(Views(data.fit, recipe.input_size, cache=False)))
-    frequencies = class_frequencies(data.fit, len(spec.labels)) if spec.labels else None
+    frequencies = class_frequencies(fit[0], len(spec.labels)) if spec.labels else None
     network = train(network, initial, recipe,
                     fit, Views(data.val, recipe.input_size, region=data.region),
                     len(spec.labels or labels.NYU40), arguments.output / arguments.network,

@@ -17,22 +17,28 @@ import torch
 from torch.utils.data import Dataset
 
 
-def class_frequencies(frames: Sequence[Frame], num_classes: int) -> torch.Tensor:
+def class_frequencies(views: Views, num_classes: int) -> torch.Tensor:
     """Return each class's share (K,) of the labelled pixels, at least 1e-5: some never occur."""
     count = np.zeros(num_classes)
-    for index in range(len(frames)):
-        labels = frames[index].labels
+    for index in range(len(views)):
+        labels = views.frame(index).labels
         if labels is not None:
             count += np.bincount(labels.ravel(), minlength=UNLABELLED + 1)[:num_classes]
     return torch.from_numpy(count / max(1, count.sum())).float().clamp(min=1e-5)
+
+
+def normalise(image: torch.Tensor) -> torch.Tensor:
+    """Return (B, 3, H, W) RGB in 0..1 as networks take it, channels last."""
+    mean, std = (torch.tensor(values, device=image.device).view(3, 1, 1)
+                 for values in (MEAN, STD))
+    return ((image - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def typical(samples: Dataset, count: int = 8) -> torch.Tensor:
     """Return ``count`` images, or all there are, from all over ``samples``, normalised."""
     chosen = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)
     images = torch.stack([samples[int(index)]['image'] for index in chosen])
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    return (images.float() / 255 - mean) / std
+    return normalise(images.float() / 255)
 
 
 class Views(Dataset):
@@ -63,7 +69,7 @@ class Views(Dataset):
         return len(self.frames)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        frame = self._frame(index)
+        frame = self.frame(index)
         height, width = frame.rgb.shape[:2]
         scale = np.array((self.size[1] / width, self.size[0] / height))
         if self.crop is None:
@@ -86,7 +92,8 @@ class Views(Dataset):
         matrix = np.column_stack((turned, offset + scale * centre - turned @ centre))
         return self._sample(frame, matrix, self.crop, zoom, flip=draw[3] < 0.5)
 
-    def _frame(self, index: int) -> Frame:
+    def frame(self, index: int) -> Frame:
+        """Return a whole frame; where they are kept it is read once."""
         if self._cache is None:
             return self.frames[index]
         if index not in self._cache:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from jrn_perception.labels import UNLABELLED
 from jrn_perception.networks.layers import resize
-from jrn_perception.networks.maps import Maps, MEAN, STD
+from jrn_perception.networks.maps import Maps
+from jrn_perception.training.dataset import normalise
 from jrn_perception.training.losses import cross_entropy, inverse_huber, soft_cross_entropy
 from jrn_perception.training.recipes import Recipe
 import kornia.augmentation as augmentation
@@ -75,8 +76,6 @@ class DenseModule(LightningModule):
                              persistent=False)
         # In a tuple, which hides it from checkpoints, the optimiser and the averaged weights.
         self._teacher = (teacher,)
-        self.register_buffer('mean', torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer('std', torch.tensor(STD).view(3, 1, 1), persistent=False)
         jitter = recipe.colour_jitter
         self.colour = augmentation.ColorJiggle(jitter, jitter, jitter, jitter / 5, p=0.8)
         self.mean_iou = MulticlassJaccardIndex(num_classes, ignore_index=UNLABELLED)
@@ -84,18 +83,14 @@ class DenseModule(LightningModule):
 
     def forward(self, image: Tensor) -> Maps:
         """Return the maps of (B, 3, H, W) RGB in 0..1."""
-        return self.network(self._normalise(image))
-
-    def _normalise(self, image: Tensor) -> Tensor:
-        normalised = (image - self.mean) / self.std
-        return normalised.contiguous(memory_format=torch.channels_last)
+        return self.network(normalise(image))
 
     def on_fit_start(self) -> None:
         if self._teacher[0] is not None:
             self._teacher[0].to(self.device)
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
-        image = self._normalise(self.colour(batch['image'].float() / 255))
+        image = normalise(self.colour(batch['image'].float() / 255))
         maps = self.network(image)
         depth, labels = _strided(batch, self.recipe.loss_stride)
         taught = Maps()

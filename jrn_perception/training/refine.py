@@ -11,8 +11,8 @@ from jrn_perception.data.frame import Frame
 from jrn_perception.labels import map_labels, UNLABELLED
 from jrn_perception.networks.jrn import JointRefinementNetwork, ModularNetwork
 from jrn_perception.networks.layers import resize
-from jrn_perception.networks.maps import Maps, MEAN, STD
-from jrn_perception.training.dataset import Views
+from jrn_perception.networks.maps import Maps
+from jrn_perception.training.dataset import normalise, Views
 from jrn_perception.training.losses import jrn_loss
 from jrn_perception.training.module import with_schedule
 from jrn_perception.training.recipes import RefineRecipe
@@ -46,7 +46,6 @@ def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: Ref
     size = recipe.input_size
     jitter = recipe.colour_jitter
     colour = augmentation.ColorJiggle(jitter, jitter, jitter, jitter / 5)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     views = Views(frames, size, size if augment else None, recipe.zoom, region, cache=False)
     samples = []
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -56,8 +55,7 @@ def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: Ref
         for batch in tqdm(loader, desc='predictions', leave=False):
             image = batch['image'].float() / 255
             image = colour(image) if augment else image
-            maps = network.predict_inputs(
-                ((image - mean) / std).contiguous(memory_format=torch.channels_last))
+            maps = network.predict_inputs(normalise(image))
             labels = map_labels(batch['labels'].numpy().astype(np.uint8), table)
             skip = slice(TARGET_STRIDE // 2, None, TARGET_STRIDE)
             samples.append((maps.depth.half(), maps.semantics.exp().half(),

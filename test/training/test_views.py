@@ -320,11 +320,11 @@ def labelled(*rows):
 
 def test_class_frequencies_are_shares_of_what_is_labelled():
     frames = [labelled([0, 0, 255]), labelled([2, 255, 0]), annotated(labels=False)]
-    assert class_frequencies(frames, 3).tolist() == pytest.approx([0.75, 1e-5, 0.25])
+    assert class_frequencies(Views(frames, SIZE), 3).tolist() == pytest.approx([0.75, 1e-5, 0.25])
 
 
 def test_class_frequencies_of_no_labels_are_all_alike():
-    assert len(set(class_frequencies([annotated(labels=False)], 5).tolist())) == 1
+    assert len(set(class_frequencies(views(annotated(labels=False)), 5).tolist())) == 1
 
 
 @pytest.mark.parametrize('count, expected', [(1, [0]), (3, [0, 2, 4]), (8, [0, 1, 2, 3, 4])])
@@ -334,3 +334,12 @@ def test_typical_images_are_from_all_over(count, expected):
     mean, std = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
     for image, index in zip(images, expected, strict=True):
         np.testing.assert_allclose(image[:, 9, 9], (50 * index / 255 - mean) / std, rtol=1e-5)
+
+
+def test_frames_that_were_counted_are_not_read_again():
+    frames = Counted()
+    dataset = Views(frames, SIZE, CROP)
+    class_frequencies(dataset, 40)
+    for sample in samples(dataset, 3):
+        assert sample['image'].shape == (3, *CROP)
+    assert frames.reads == 1
