@@ -169,7 +169,7 @@ class _Run(Session):
         depth, labels = prediction.depth, prediction.labels
         timing = Timing(decoded.preprocess_s, inferred.inference_s, time.perf_counter() - start)
         if depth is not None:
-            depth = limit_depth(depth, *self.comparison.depth_range(scale))
+            depth = limit_depth(depth, *self.comparison.depth_range_at(scale))
         measured = Measured(frame, decoded.remarks, '', timing, depth, labels)
         measured.scale = math.nan if decoded.scale is None else decoded.scale
         try:

@@ -55,7 +55,7 @@ class Comparison:
 
     def __init__(self, perception: Perception, truth_labels: LabelSet | None, protocol: Protocol):
         self.protocol = protocol
-        self._depth_range = perception.card.depth_range
+        self.depth_range_at = perception.card.depth_range_at
         self.clamp = protocol.clamp or perception.card.depth_range
         predicted = perception.label_set
         self.labels = _common(predicted, truth_labels, protocol.labels)
@@ -88,14 +88,9 @@ class Comparison:
         depth = prediction.depth
         if depth is None:
             return None
-        clamp = self.protocol.clamp or self.depth_range(prediction.depth_scale)
+        clamp = self.protocol.clamp or self.depth_range_at(prediction.depth_scale)
         # An infinity is a fault for the metrics to refuse, not a far wall.
         return np.where(np.isfinite(depth), np.clip(depth, *clamp), np.float32(math.nan))
-
-    def depth_range(self, depth_scale: float) -> tuple[float, float]:
-        """Return the card's range in metres of a camera for which depth takes this scale."""
-        low, high = self._depth_range
-        return depth_scale * low, depth_scale * high
 
     def class_ids(self, prediction: Prediction) -> np.ndarray | None:
         """Return the labels, None if they cannot be compared."""

@@ -116,8 +116,7 @@ class _Recorder:
         prediction = Prediction(step.maps, step.size, self._perception.label_set, scale)
         header = copy_header(self._writer, step.msg)
         if prediction.depth is not None:
-            low, high = self._perception.card.depth_range
-            depth = limit_depth(prediction.depth, scale * low, scale * high)
+            depth = limit_depth(prediction.depth, *self._perception.card.depth_range_at(scale))
             if self._encoding == '16UC1':
                 depth = to_millimetres(depth)
             step.messages[self.depth] = self._writer.image(header, depth, self._encoding)

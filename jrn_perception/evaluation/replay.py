@@ -187,7 +187,7 @@ class Replay(Session):
                              heard.depth.shape, remarks.notes)
             if scale is not None:
                 heard = heard._replace(depth=heard.depth * np.float32(scale), depth_scale=scale)
-            depth = limit_depth(heard.depth, *self.comparison.depth_range(heard.depth_scale))
+            depth = limit_depth(heard.depth, *self.comparison.depth_range_at(heard.depth_scale))
             measured = Measured(frame, remarks, '', None, depth, heard.labels)
             measured.scale = math.nan if scale is None else scale
             measured.count(heard.confidence, self.request.confidence)

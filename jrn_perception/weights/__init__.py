@@ -68,6 +68,11 @@ class Card:
     def label_set(self) -> labels.LabelSet | None:
         return labels.LABEL_SETS[self.labels] if self.labels else None
 
+    def depth_range_at(self, depth_scale: float) -> tuple[float, float]:
+        """Return ``depth_range`` for a camera for which depth is multiplied by a scale."""
+        low, high = self.depth_range
+        return depth_scale * low, depth_scale * high
+
 
 @dataclass(frozen=True)
 class Loaded:
