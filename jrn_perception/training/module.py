@@ -10,6 +10,7 @@ from jrn_perception.networks.layers import resize
 from jrn_perception.networks.maps import Maps
 from jrn_perception.training.dataset import normalise
 from jrn_perception.training.losses import cross_entropy, inverse_huber, soft_cross_entropy
+from jrn_perception.training.mix import affine_mix
 from jrn_perception.training.recipes import Recipe
 import kornia.augmentation as augmentation
 from lightning.pytorch import LightningModule
@@ -90,9 +91,13 @@ class DenseModule(LightningModule):
             self._teacher[0].to(self.device)
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> Tensor:
-        image = normalise(self.colour(batch['image'].float() / 255))
+        mixed = self.current_epoch >= self.recipe.mix_after
+        image, depth, labels = affine_mix(
+            self.colour(batch['image'].float() / 255), batch['depth'], batch['labels'],
+            self.recipe.mix_share if mixed else 0.)
+        image = normalise(image)
         maps = self.network(image)
-        depth, labels = _strided(batch, self.recipe.loss_stride)
+        depth, labels = _strided(depth, labels, self.recipe.loss_stride)
         taught = Maps()
         if self._teacher[0] is not None:
             taught = self._teacher[0](image, depth.shape[-2:])
@@ -114,7 +119,7 @@ class DenseModule(LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], _index: int) -> None:
         maps = self(batch['image'].float() / 255)
-        depth, labels = _strided(batch, self.recipe.loss_stride)
+        depth, labels = _strided(batch['depth'], batch['labels'], self.recipe.loss_stride)
         if maps.depth is not None:
             valid = depth.isfinite()
             predicted = resize(maps.depth, depth.shape[-2:])[:, 0].float()
@@ -155,9 +160,9 @@ def rate_at(step: int, steps: int) -> float:
     return rise * min(1., (steps - step) / max(1., (1 - LEVEL) * steps))
 
 
-def _strided(batch: dict[str, Tensor], stride: int) -> tuple[Tensor, Tensor]:
+def _strided(depth: Tensor, labels: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Return depth and labels at 1/stride, nearest: neither may be averaged across an edge."""
     def shrink(x: Tensor) -> Tensor:
         return functional.interpolate(x[:, None].float(), scale_factor=1 / stride,
                                       mode='nearest-exact')[:, 0]
-    return shrink(batch['depth']), shrink(batch['labels']).long()
+    return shrink(depth), shrink(labels).long()

@@ -20,10 +20,12 @@ class Recipe:
     at inference; ``crop`` the window that training cuts after a random ``zoom`` of it and a turn
     of up to ``rotation`` degrees. Learning rates are the highest ones (AdamW; ``module.rate_at``);
     ``ema_decay`` is the decay, per step, of the average of weights that is kept. Losses are taken
-    at 1/``loss_stride`` of the crop. With a teacher ``soft_weight`` is the share of the semantics
-    loss that is taken against its probabilities. ``logit_adjustment`` is the exponent of the class
-    frequencies that the loss takes off the network's hands (see ``DenseModule``): mean IoU counts
-    rare classes as much as walls. Frames of ``--extra`` are ``extra_share`` of what is drawn.
+    at 1/``loss_stride`` of the crop. After ``mix_after`` epochs ``mix_share`` of the views have
+    things of others in front of them (``mix.affine_mix``). With a teacher ``soft_weight`` is the
+    share of the semantics loss that is taken against its probabilities. ``logit_adjustment`` is
+    the exponent of the class frequencies that the loss takes off the network's hands (see
+    ``DenseModule``): mean IoU counts rare classes as much as walls. Frames of ``--extra`` are
+    ``extra_share`` of what is drawn.
     """
 
     network: tuple[str, str]
@@ -42,6 +44,8 @@ class Recipe:
     loss_stride: int = 2
     depth_weight: float = 0.5
     semantics_weight: float = 1.0
+    mix_share: float = 0.5
+    mix_after: int = 0
     logit_adjustment: float = 0.3
     soft_weight: float = 0.5
     extra_share: float = 0.25

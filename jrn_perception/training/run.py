@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 import torch
 from torch import nn, Tensor
-from torch.utils.data import (
-    ConcatDataset,
-    DataLoader,
-    Dataset,
-    RandomSampler,
-    Sampler,
-    WeightedRandomSampler,
-)
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, RandomSampler, Sampler
 
 
 def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe,
@@ -37,8 +30,8 @@ def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe,
     Train a network that sees pictures under ``recipe``; return it with the averaged weights.
 
     ``initial`` holds the weights to start from; what it lacks starts at random. ``fit`` lists data
-    sets: an epoch sees the samples of the first one once each or, where there are others, once on
-    average, and of the others as many as make up ``recipe.extra_share`` of it. ``fit`` and ``val``
+    sets: an epoch sees the samples of the first one once each, and of the others as many as make
+    up ``recipe.extra_share`` of it. ``fit`` and ``val``
     are samples as ``Views`` makes them. For ``teacher`` and ``frequencies`` see ``DenseModule``. A
     run that was stopped goes on from ``output``/last.ckpt, one that had ended returns what it had;
     if the run there has another recipe or another ``origin`` (JSON values that tell what it is
@@ -56,14 +49,34 @@ def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe,
     return module.network
 
 
-def _sampler(fit: Sequence[Dataset], extra_share: float) -> Sampler:
-    first, extra = len(fit[0]), sum(len(dataset) for dataset in fit[1:])
-    if not extra:
-        return RandomSampler(fit[0])
-    if not 0 < extra_share < 1:
-        raise ValueError(f'extra_share {extra_share}: more than 0 and less than 1')
-    weights = [(1 - extra_share) / first] * first + [extra_share / extra] * extra
-    return WeightedRandomSampler(weights, round(first / (1 - extra_share)))
+class Mixture(Sampler[int]):
+    """
+    Draws from one data set after another: all of the first, and of the others a share.
+
+    Indices are those of a ``ConcatDataset`` of ``first`` and then ``others`` samples. An epoch has
+    each of the first once, and as many of the others as make up ``share`` of it, none of them
+    again before all of them were drawn.
+    """
+
+    def __init__(self, first: int, others: int, share: float):
+        if not 0 < share < 1:
+            raise ValueError(f'extra_share {share}: more than 0 and less than 1')
+        self.first, self.others = first, others
+        self.drawn = round(first * share / (1 - share))
+
+    def __len__(self) -> int:
+        return self.first + self.drawn
+
+    def __iter__(self) -> Iterator[int]:
+        rounds = -(-self.drawn // self.others)
+        others = torch.cat([torch.randperm(self.others) for _ in range(rounds)])[:self.drawn]
+        indices = torch.cat((torch.arange(self.first), self.first + others))
+        yield from indices[torch.randperm(len(indices))].tolist()
+
+
+def _sampler(fit: Sequence[Dataset], extra_share: float) -> Sampler[int]:
+    others = sum(len(dataset) for dataset in fit[1:])
+    return Mixture(len(fit[0]), others, extra_share) if others else RandomSampler(fit[0])
 
 
 def train_refinement(network: JointRefinementNetwork, recipe: RefineRecipe, fit: Dataset,

@@ -57,6 +57,24 @@ def test_annotations_of_one_batch_mix():
     assert torch.equal(before['semantics'], after['semantics'])
 
 
+@pytest.mark.parametrize('epoch, share', [(0, 0.), (2, 0.), (3, 0.7), (9, 0.7)])
+def test_views_are_mixed_once_the_recipe_says_so(monkeypatch, epoch, share):
+    other = batch_of(frame(5), frame(6), frame(7))
+    expected = step(DenseModule(Tiny(), RECIPE, CLASSES), other)
+    given = []
+
+    def mixed(image, depth, labels, share):
+        given.append(share)
+        return other['image'].float() / 255, other['depth'], other['labels']
+
+    monkeypatch.setattr(module, 'affine_mix', mixed)
+    monkeypatch.setattr(DenseModule, 'current_epoch', epoch)
+    made = DenseModule(Tiny(), replace(RECIPE, mix_share=0.7, mix_after=3), CLASSES)
+    # What the mixing makes of a batch is what is learnt from.
+    assert step(made, batch_of(*MIXED[:3])) == pytest.approx(expected, rel=1e-6)
+    assert given == [share]
+
+
 @pytest.mark.parametrize('depth, labels', [(True, False), (False, True), (False, False)])
 def test_a_batch_may_lack_a_whole_annotation(depth, labels):
     module = DenseModule(Tiny(), RECIPE, CLASSES)

@@ -14,7 +14,8 @@ from torch import nn
 SIZE = (16, 24)
 CLASSES = 4
 RECIPE = Recipe(('hydranet', 'nyu40'), epochs=1, batch_size=2, input_size=SIZE, crop=SIZE,
-                colour_jitter=0., loss_stride=1, encoder_rate=1e-2, decoder_rate=2e-2)
+                colour_jitter=0., mix_share=0., loss_stride=1, encoder_rate=1e-2,
+                decoder_rate=2e-2)
 
 
 class Tiny(nn.Module):
