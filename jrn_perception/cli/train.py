@@ -68,8 +68,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         '(recipes with start=imagenet)')
     parser.add_argument('--teacher', type=Path, help='weights of a network whose predictions are '
                         'targets beside the annotations (not for the jrn)')
-    parser.add_argument('--hold-out', metavar='K/N', help='leave out the K-th of N runs of '
-                        'neighbouring frames of --fit (not for the jrn)')
+    parser.add_argument('--hold-out', metavar='K/N', help='leave out the K-th of N parts of '
+                        '--fit, each of runs of neighbouring frames (not for the jrn)')
     parser.add_argument('--fold', type=Path, action='append', default=[], metavar='FOLDER',
                         help='output of a hydranet with --hold-out K/N, for K = 1 to N: the jrn '
                         'learns from what they say of the frames they have not seen')
@@ -290,7 +290,10 @@ def card(spec: networks.Spec, recipe, arguments: argparse.Namespace, data: Data)
 
 
 def finish(network, filled: weights.Card, folder: Path, data: Data) -> None:
-    """Write the weights, measure what was written, and put that in the card."""
+    """Write the weights, measure what was written, and put that in the card: one process does."""
+    from lightning.pytorch.utilities import rank_zero_only
+    if rank_zero_only.rank:
+        return
     path = folder / f'{filled.spec.name}.safetensors'
     written = weights.save(network, filled, path)
     weights.write_card(replace(written, metrics=measure(path, written, data)), path)

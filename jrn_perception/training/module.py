@@ -87,6 +87,9 @@ class DenseModule(LightningModule):
         return self.network(normalise(image))
 
     def on_fit_start(self) -> None:
+        # All processes of a run were seeded alike; their views are to differ.
+        if self.global_rank:
+            torch.manual_seed(self.recipe.seed + self.global_rank)
         if self._teacher[0] is not None:
             self._teacher[0].to(self.device)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+import os
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe,
     network.load_state_dict(initial, strict=False)
     loaders = [
         DataLoader(ConcatDataset(fit), recipe.batch_size, drop_last=True, num_workers=workers,
-                   sampler=_sampler(fit, recipe.extra_share), persistent_workers=workers > 0),
+                   sampler=_sampler(fit, recipe), persistent_workers=workers > 0),
         DataLoader(val, recipe.batch_size)]
     module = DenseModule(network.to(memory_format=torch.channels_last), recipe, num_classes,
                          teacher, frequencies)
@@ -55,28 +56,34 @@ class Mixture(Sampler[int]):
 
     Indices are those of a ``ConcatDataset`` of ``first`` and then ``others`` samples. An epoch has
     each of the first once, and as many of the others as make up ``share`` of it, none of them
-    again before all of them were drawn.
+    again before all of them were drawn. Every process of a run draws the same.
     """
 
-    def __init__(self, first: int, others: int, share: float):
+    def __init__(self, first: int, others: int, share: float, seed: int):
         if not 0 < share < 1:
             raise ValueError(f'extra_share {share}: more than 0 and less than 1')
         self.first, self.others = first, others
         self.drawn = round(first * share / (1 - share))
+        self.generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
         return self.first + self.drawn
 
     def __iter__(self) -> Iterator[int]:
+        def shuffled(count: int) -> Tensor:
+            return torch.randperm(count, generator=self.generator)
+
         rounds = -(-self.drawn // self.others)
-        others = torch.cat([torch.randperm(self.others) for _ in range(rounds)])[:self.drawn]
+        others = torch.cat([shuffled(self.others) for _ in range(rounds)])[:self.drawn]
         indices = torch.cat((torch.arange(self.first), self.first + others))
-        yield from indices[torch.randperm(len(indices))].tolist()
+        yield from indices[shuffled(len(indices))].tolist()
 
 
-def _sampler(fit: Sequence[Dataset], extra_share: float) -> Sampler[int]:
+def _sampler(fit: Sequence[Dataset], recipe: Recipe) -> Sampler[int]:
     others = sum(len(dataset) for dataset in fit[1:])
-    return Mixture(len(fit[0]), others, extra_share) if others else RandomSampler(fit[0])
+    if not others:
+        return RandomSampler(fit[0])
+    return Mixture(len(fit[0]), others, recipe.extra_share, recipe.seed)
 
 
 def train_refinement(network: JointRefinementNetwork, recipe: RefineRecipe, fit: Dataset,
@@ -109,6 +116,7 @@ def _fit(module: LightningModule, recipe: Recipe | RefineRecipe, loaders: list[D
             return
     # bfloat16 halves the time of a step on CPUs that know it, and needs no loss scaling on GPUs.
     trainer = Trainer(
+        **_machines(),
         max_epochs=recipe.epochs, precision='bf16-mixed', default_root_dir=output,
         logger=CSVLogger(output, name='log'), check_val_every_n_epoch=min(5, recipe.epochs),
         log_every_n_steps=20, num_sanity_val_steps=0, gradient_clip_val=10.,
@@ -116,6 +124,18 @@ def _fit(module: LightningModule, recipe: Recipe | RefineRecipe, loaders: list[D
                    ModelCheckpoint(output, filename='last', enable_version_counter=False,
                                    save_on_train_epoch_end=True)])
     trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None)
+
+
+def _machines() -> dict[str, Any]:
+    """
+    Return what Lightning has to know of the processes that torchrun started; nothing without it.
+
+    It believes in one machine and, on a CPU, one process, whatever torchrun's variables say.
+    """
+    if not torch.distributed.is_torchelastic_launched():
+        return {}
+    here, everywhere = (int(os.environ[name]) for name in ('LOCAL_WORLD_SIZE', 'WORLD_SIZE'))
+    return {'devices': here, 'num_nodes': everywhere // here}
 
 
 def _same(begun: Mapping[str, Any] | None, asked: Mapping[str, Any], done: int) -> bool:

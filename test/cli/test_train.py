@@ -105,6 +105,27 @@ def test_hydranet_from_imagenet(frames, tmp_path):
         assert torch.corrcoef(pair)[0, 1] > 0.95
 
 
+def test_two_processes_of_torchrun_share_the_frames(frames, trained, tmp_path):
+    for network in ('hydranet_nyu40', 'semantics_mobilenetv2'):
+        for suffix in ('safetensors', 'json'):
+            shutil.copy(trained / f'{network}.{suffix}', tmp_path)
+    extra = '--extra', f'nyuv2={frames}@val', '--set', 'extra_share=0.34'
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone',
+               '--nproc-per-node', '2', '-m', 'jrn_perception.cli.train']
+    for network, *options in (('depth', *SMALL, *extra, '--set', 'batch_size=1'),
+                              ('jrn', *TINY, '--variant', 'cat1')):
+        done = subprocess.run(
+            [*command, network, '--data', str(frames), '--output', str(tmp_path), *options],
+            capture_output=True, text=True, timeout=300, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+        assert done.returncode == 0, done.stderr[-2000:]
+        # One of them writes the weights, and says so.
+        assert done.stdout.count('sha256') == 1, done.stdout
+    # Four frames and both of the others, six in all: three for each process.
+    state = torch.load(tmp_path / 'depth/last.ckpt', weights_only=True)
+    assert state['global_step'] == 3
+    perceive(tmp_path / 'jrn_cat1.safetensors', 'jrn', 'cat1')
+
+
 @pytest.mark.parametrize('task', ['depth', 'semantics'])
 def test_a_single_task_network_from_the_hydranet(trained, hydranet, task):
     path = trained / f'{task}_mobilenetv2.safetensors'

@@ -237,6 +237,12 @@ def test_parts_are_runs_that_make_up_the_whole(folder):
     assert seen == list(range(10))
 
 
+def test_parts_of_many_frames_have_runs_from_all_over(folder):
+    (folder / 'val.txt').write_text('0001\n' * 100)
+    _, held = held_out(NYUv2(folder), 2, 2)
+    assert held.indices == (*range(20, 40), *range(60, 80))
+
+
 @pytest.mark.parametrize('part, parts', [(0, 2), (3, 2), (1, 0)])
 def test_a_part_that_does_not_exist_is_refused(folder, part, parts):
     with pytest.raises(ValueError, match=f'part {part}/{parts}'):

@@ -217,7 +217,8 @@ def test_recipes_name_what_exists():
 def drawn(first, extra, share, epochs=1, seed=0):
     """Return the indices of that many epochs; ``extra`` lists the sizes of further data sets."""
     torch.manual_seed(seed)
-    sampler = module._sampler([range(count) for count in (first, *extra)], share)
+    sampler = module._sampler([range(count) for count in (first, *extra)],
+                              replace(RECIPE, extra_share=share, seed=seed))
     return [index for _ in range(epochs) for index in sampler]
 
 
@@ -254,9 +255,12 @@ def test_an_epoch_has_each_of_the_first_once_and_none_of_the_others_twice():
 
 
 def test_an_epoch_is_shuffled_and_draws_others_than_the_last():
-    first, second = drawn(30, (40, 20), 0.25), drawn(30, (40, 20), 0.25, seed=1)
+    both = drawn(30, (40, 20), 0.25, epochs=2)
+    first, second = both[:40], both[40:]
     assert first != sorted(first)
     assert {i for i in first if i >= 30} != {i for i in second if i >= 30}
+    # Whatever else has drawn numbers in a process.
+    assert drawn(30, (40, 20), 0.25, epochs=2) == both
 
 
 def test_samples_of_all_data_sets_are_trained_on(tmp_path):
