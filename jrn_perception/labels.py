@@ -9,11 +9,14 @@ Ids count from 0; 255 is "unlabelled" everywhere (vision_msgs/LabelInfo fixes th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 UNLABELLED = 255
+# The name of all label sets that are a user's own; which one it is the weights' card tells.
+CUSTOM = 'custom'
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,15 @@ NYU40 = LabelSet(
      'shower curtain', 'box', 'whiteboard', 'person', 'night stand', 'toilet', 'sink', 'lamp',
      'bathtub', 'bag', 'otherstructure', 'otherfurniture', 'otherprop'),
     voc_colours(40, first=1))
+
+
+def custom(names: Sequence[str]) -> LabelSet:
+    """Return a label set of one's own; ValueError for none, too many, or a name twice."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f'{CUSTOM}: two classes are called {twice[0]!r}')
+    return LabelSet(CUSTOM, tuple(names), voc_colours(len(names), first=1))
+
 
 # The JRN paper's five geometric categories (after Wang et al., CVPR 2015).
 NYU5 = LabelSet(

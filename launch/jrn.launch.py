@@ -26,7 +26,7 @@ CHOICES = {
     'architecture': ('jrn', 'hydranet'),
     'variant': (
         'sum60', 'cat60', 'cat10', 'cat5', 'cat1',
-        'nyu40', 'nyu40_normals', 'nyu40_resnet50', 'kitti6', 'nyu40_kitti6'),
+        'nyu40', 'nyu40_normals', 'nyu40_resnet50', 'kitti6', 'nyu40_kitti6', 'custom'),
     'mute': ('none', 'depth', 'semantics'),
     'use_sim_time': ('true', 'false', 'True', 'False'),
     'log_level': ('debug', 'info', 'warn', 'error', 'fatal'),

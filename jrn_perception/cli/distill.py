@@ -10,7 +10,7 @@ from pathlib import Path
 import sys
 
 from jrn_perception import networks
-from jrn_perception.data.datasets import open_dataset, READERS, Tolerant
+from jrn_perception.data.datasets import layouts, open_dataset, READERS, Tolerant
 from jrn_perception.perception import Perception
 from jrn_perception.training.distill import distil
 
@@ -19,8 +19,10 @@ def main(argv: list[str] | None = None) -> int:
     """Write the annotated frames; return 0, or 1 after a line that says what is wrong."""
     parser = argparse.ArgumentParser(
         prog='jrn_distill', description='Fill in missing depth or labels with what a teacher '
-        'predicts, for `jrn_train --extra nyuv2=OUTPUT@all`.')
-    parser.add_argument('reader', choices=tuple(READERS), help='how the data set is laid out')
+        'predicts, for `jrn_train --extra nyuv2=OUTPUT@all`.', epilog=layouts(),
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('reader', choices=tuple(READERS),
+                        help='how the data set is laid out, see below')
     parser.add_argument('data', type=Path, help='its folder')
     parser.add_argument('output', type=Path, help='folder to write to')
     parser.add_argument('--split', help="of the data set (default: the reader's)")

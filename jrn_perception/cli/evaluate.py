@@ -27,6 +27,7 @@ from jrn_perception.cli.evaluate_options import (
     protocol_of,
 )
 from jrn_perception.cli.interruption import INTERRUPTED, interruption
+from jrn_perception.data.datasets import layouts
 from jrn_perception.data.frame import Frame
 from jrn_perception.evaluation import dataset, influence, readers, report
 from jrn_perception.networks.jrn import MUTE_VALUES
@@ -145,8 +146,10 @@ COMMANDS: tuple[Callable, ...] = (add_dataset, add_influence, add_bag, add_recor
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
     """Add what the subcommands on a data set have in common."""
+    parser.epilog = layouts()
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument('--reader', default='nyuv2', choices=readers.NAMES,
-                        help='scenes are drawn and need no data; default: %(default)s')
+                        help='see below; scenes are drawn and need no data; default: %(default)s')
     parser.add_argument('--data', default='', metavar='DIR', help='folder of the data set')
     parser.add_argument('--split', default='', help="default: the reader's own")
     parser.add_argument('--seed', type=int, help='first room of reader scenes; default: 0')

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from jrn_perception import __version__, labels, networks, weights
-from jrn_perception.data.datasets import held_out, open_dataset, READERS, Tolerant
+from jrn_perception.data.datasets import held_out, layouts, open_dataset, READERS, Tolerant
 from jrn_perception.evaluation.dataset import evaluate, Protocol
 from jrn_perception.evaluation.readers import parse_crop
 from jrn_perception.evaluation.report import METRICS, pooled
@@ -22,6 +22,8 @@ from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.perception import Perception
 import numpy as np
 
+# Data sets in the classes of NYU-Depth v2, or in classes of one's own.
+READABLE = ('folder', 'nyuv2', 'nyuv2_mat', 'scannet')
 # Metres that a Kinect measures, and the paper's evaluation covers.
 DEPTH_RANGE = (0.5, 10.0)
 
@@ -48,14 +50,14 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='jrn_train', description='Train a network; a run that was stopped goes on where it '
-        'was when the same command is given again.')
+        'was when the same command is given again.', epilog=layouts(READABLE),
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('network', choices=('teacher', 'hydranet', 'depth', 'semantics', 'jrn'))
     parser.add_argument('--data', type=Path, required=True, help='folder of the annotated frames')
-    parser.add_argument('--reader', default='nyuv2', choices=('nyuv2', 'nyuv2_mat'),
-                        help='how it is laid out: rgb/, depth_mm/, label40/ and a text file for '
-                        'each split, or the official .mat file (default: %(default)s)')
+    parser.add_argument('--reader', default='nyuv2', choices=READABLE,
+                        help='how it is laid out, see below (default: %(default)s)')
     parser.add_argument('--crop', default='', help='part of a frame that is annotated well: nyu, '
-                        "none or y0:y1,x0:x1 (default: nyu's)")
+                        'none or y0:y1,x0:x1 (default: nyu for nyuv2, else none)')
     parser.add_argument('--extra', action='append', default=[], metavar='READER=FOLDER[@SPLIT]',
                         help='more frames to train on, with whatever annotation they have; may be '
                         'repeated (readers: ' + ', '.join(READERS) + ')')
@@ -110,6 +112,11 @@ class Data:
     def __init__(self, arguments: argparse.Namespace):
         self.skip_damaged = arguments.skip_damaged
         self.fit = self._open(arguments.reader, arguments.data, arguments.fit)
+        self.depth_range = getattr(self.fit, 'depth_range', None) or DEPTH_RANGE
+        self.own_classes = self.fit.labels.name == labels.CUSTOM
+        if self.own_classes and arguments.network not in ('hydranet', 'depth'):
+            raise ValueError(f'--reader {arguments.reader}: hydranet alone learns classes of '
+                             f"one's own, {arguments.network} is for those of NYU-Depth v2")
         if arguments.hold_out:
             self.fit, _ = held_out(self.fit, *_part(arguments.hold_out))
         self.val = self._open(arguments.reader, arguments.data, arguments.val)
@@ -145,41 +152,43 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
     from jrn_perception.training.dataset import class_frequencies, typical, Views
     from jrn_perception.training.run import train
     import torch
-    spec = networks.find(*recipe.network)
+    if data.own_classes and arguments.network == 'hydranet':
+        recipe = replace(recipe, network=('hydranet', labels.CUSTOM))
+    filled = card(networks.find(*recipe.network), recipe, arguments, data)
     torch.manual_seed(recipe.seed)
-    network = spec.build()
+    network = filled.spec.build(**filled.options)
     views = partial(Views, size=recipe.input_size, crop=recipe.crop, zoom=recipe.zoom,
                     rotation=recipe.rotation)
     fit = [views(data.fit, region=data.region)]
     # Not kept in memory: there may be many.
     fit += [views(frames, cache=False) for frames in data.extra]
     initial, begin = start(recipe.start, network, arguments.output, arguments.encoder)
-    teacher, taught_by = find_teacher(arguments.teacher, spec, recipe)
+    teacher, taught_by = find_teacher(arguments.teacher, filled)
     if recipe.start == 'imagenet':
         network.load_state_dict(initial, strict=False)
         network.calibrate(typical(Views(data.fit, recipe.input_size, cache=False)))
-    frequencies = class_frequencies(fit[0], len(spec.labels)) if spec.labels else None
+    count = len(filled.label_set or data.fit.labels)
+    frequencies = class_frequencies(fit[0], count) if filled.labels else None
     network = train(network, initial, recipe,
                     fit, Views(data.val, recipe.input_size, region=data.region),
-                    len(spec.labels or labels.NYU40), arguments.output / arguments.network,
+                    count, arguments.output / arguments.network,
                     arguments.workers, origin(arguments, start=begin, teacher=taught_by), teacher,
                     frequencies)
-    filled = card(spec, recipe, arguments, data)
     filled.training['teacher'] = taught_by
     finish(network, filled, arguments.output, data)
 
 
-def find_teacher(path: Path | None, spec: networks.Spec, recipe) -> tuple[Any, str | None]:
+def find_teacher(path: Path | None, student: weights.Card) -> tuple[Any, str | None]:
     """Return the teacher in a weights file and the file's sha256, both None without a path."""
     if path is None:
         return None, None
     from jrn_perception.training.module import Teacher
     network, found = weights.load_file(path)
-    if spec.labels and found.labels not in (None, spec.labels.name):
-        raise ValueError(f'--teacher {path}: is labelled in {found.labels}, {spec.name} in '
-                         f'{spec.labels.name}')
+    if student.labels and found.label_set not in (None, student.label_set):
+        raise ValueError(f'--teacher {path}: is labelled in {found.labels}, {student.spec.name} '
+                         f'in {student.labels}')
     # The view has the student's focal length; the teacher was trained on frames of another size.
-    return Teacher(network, recipe.input_size[1] / found.input_size[1]), found.sha256
+    return Teacher(network, student.input_size[1] / found.input_size[1]), found.sha256
 
 
 def start(name: str, network, folder: Path, encoder: Path | None) -> tuple[dict, str]:
@@ -194,12 +203,18 @@ def start(name: str, network, folder: Path, encoder: Path | None) -> tuple[dict,
         return {f'encoder.{key}': value for key, value in state.items()}, digest
     if encoder:
         raise ValueError(f'--encoder: this recipe starts from {name}; --set start=imagenet')
+    if name == 'shipped':
+        return fitting(network, *weights.load_file(weights.resolve('', 'hydranet', 'nyu40')))
     from jrn_perception.training.recipes import Recipe, RECIPES
     known = {key: recipe for key, recipe in RECIPES.items() if isinstance(recipe, Recipe)}
     if name not in known:
-        raise ValueError(f'start {name!r}: choose from imagenet, {", ".join(known)}')
+        raise ValueError(f'start {name!r}: choose from imagenet, shipped, {", ".join(known)}')
     spec = networks.find(*known[name].network)
-    other, found = weights.load_file(folder / f'{spec.name}.safetensors')
+    return fitting(network, *weights.load_file(folder / f'{spec.name}.safetensors'))
+
+
+def fitting(network, other, found: weights.Card) -> tuple[dict, str]:
+    """Return what of ``other``'s weights ``network`` has a place for, and their sha256."""
     own = network.state_dict()
     return {key: value for key, value in other.state_dict().items()
             if key in own and value.shape == own[key].shape}, found.sha256
@@ -278,9 +293,9 @@ def card(spec: networks.Spec, recipe, arguments: argparse.Namespace, data: Data)
     focal_length = None
     if frame.camera_matrix is not None:
         focal_length = tuple(np.round(scale * np.diag(frame.camera_matrix)[:2], 3).tolist())
-    return weights.Card(
-        spec.architecture, spec.variant, spec.labels.name if spec.labels else None,
-        input_size=recipe.input_size, focal_length=focal_length, depth_range=DEPTH_RANGE,
+    return weights.Card.of(
+        spec, data.fit.labels if spec.variant == labels.CUSTOM else spec.labels,
+        input_size=recipe.input_size, focal_length=focal_length, depth_range=data.depth_range,
         training={'reader': arguments.reader, 'fit': arguments.fit, 'val': arguments.val,
                   'frames': len(data.fit), 'extra': [text.partition('=')[0] for text in
                                                      arguments.extra],

@@ -5,8 +5,9 @@
 Data sets by name, and what happens to their damaged samples.
 
 A reader is a ``Sequence[Frame]`` with an attribute ``labels``, the ``LabelSet`` of its frames or
-None. It raises ``DamagedSampleError`` on access to a sample that is missing or damaged, and never
-yields a frame that is not as its owner made it; ``Tolerant`` decides whether that ends the work.
+None, and maybe ``depth_range``, the metres that its depth camera measures. It raises
+``DamagedSampleError`` on access to a sample that is missing or damaged, and never yields a frame
+that is not as its owner made it; ``Tolerant`` decides whether that ends the work.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 import importlib
 import logging
 from pathlib import Path
+import textwrap
 
 import cv2
 from jrn_perception.data.frame import Frame
@@ -101,6 +103,7 @@ class Selection(Sequence):
         self.frames = frames
         self.indices = tuple(indices)
         self.labels: LabelSet | None = frames.labels
+        self.depth_range: tuple[float, float] | None = getattr(frames, 'depth_range', None)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -198,6 +201,9 @@ class Reader:
 
 
 READERS = {
+    'folder': Reader(
+        'folder', 'Folder', 'rgb/NAME.jpg or .png, depth_mm/NAME.png, labels/NAME.png, '
+        'dataset.json, <split>.txt', 'the text files in the folder; val if none is given'),
     'nyuv2': Reader(
         'nyuv2', 'NYUv2', 'rgb/NNNN.jpg, depth_mm/NNNN.png, label40/NNNN.png, <split>.txt',
         'the text files in the folder; val if none is given'),
@@ -221,6 +227,16 @@ READERS = {
         'scannet', 'ScanNet', 'as scannet, labels in the 20 classes of its benchmark',
         'as scannet', {'labels': 'scannet20'}),
 }
+
+
+def layouts(names: Iterable[str] = tuple(READERS)) -> str:
+    """Return what each data set looks like on disk, for a command's help."""
+    lines = ['how data sets are laid out:']
+    for name in names:
+        entry = READERS[name]
+        text = entry.layout + (f' (splits: {entry.splits})' if entry.splits else '')
+        lines += textwrap.wrap(text, 78, initial_indent=f'  {name:18}', subsequent_indent=' ' * 20)
+    return '\n'.join(lines)
 
 
 def open_dataset(name: str, root: str | Path, split: str | None = None) -> Sequence[Frame]:

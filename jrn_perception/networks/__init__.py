@@ -78,6 +78,9 @@ _SPECS = (
     _hydranet('kitti6', labels.KITTI6, 2_991_687, 'KITTI, 6 classes and depth'),
     _hydranet('nyu40_kitti6', labels.NYU40_KITTI6, 3_083_887,
               'one network for NYU-Depth v2 and KITTI, 46 classes and depth'),
+    Spec('hydranet', labels.CUSTOM, "depth and classes of one's own, named in the weights' card",
+         2_980_162, lambda classes=1, **options: HydraNet(
+             {'semantics': classes, 'depth': 1}, **options), labels.custom(['something'])),
     Spec('depth', 'mobilenetv2', 'depth alone, the HydraNet design', 2_977_601,
          depth_network, None),
     Spec('depth', 'multiscale', "Eigen & Fergus's three scales, VGG-16, the paper's input",

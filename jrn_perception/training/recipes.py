@@ -15,11 +15,12 @@ class Recipe:
     One training run of a network that sees pictures.
 
     ``network`` is its architecture and variant, ``start`` is where the weights come from:
-    ``imagenet`` (the encoder's), or another recipe's name, whose result is taken as far as the
-    networks agree. ``input_size`` is the (height, width) to which the network's input is resized
-    at inference; ``crop`` the window that training cuts after a random ``zoom`` of it and a turn
-    of up to ``rotation`` degrees. Learning rates are the highest ones (AdamW; ``module.rate_at``);
-    ``ema_decay`` is the decay, per step, of the average of weights that is kept. Losses are taken
+    ``imagenet`` (the encoder's), ``shipped`` (this package's HydraNet), or another recipe's name,
+    whose result is taken as far as the networks agree. ``input_size`` is the (height, width) to
+    which the network's input is resized at inference; ``crop`` the window that training cuts after
+    a random ``zoom`` of it and a turn of up to ``rotation`` degrees. Learning rates are the highest
+    ones (AdamW; ``module.rate_at``); ``ema_decay`` is the decay, per step, of the average of
+    weights that is kept. Losses are taken
     at 1/``loss_stride`` of the crop. After ``mix_after`` epochs ``mix_share`` of the views have
     things of others in front of them (``mix.affine_mix``). With a teacher ``soft_weight`` is the
     share of the semantics loss that is taken against its probabilities. ``logit_adjustment`` is

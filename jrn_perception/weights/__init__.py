@@ -39,7 +39,8 @@ class Card:
     """
     What belongs to a weights file.
 
-    ``options`` are keyword arguments of the network's ``build``. ``input_size`` (height, width) is
+    ``options`` are keyword arguments of the network's ``build``. ``classes`` are the names of
+    label set ``custom``, empty for others. ``input_size`` (height, width) is
     what pictures are resized to, ``focal_length`` (x, y) the training camera's at that size, in
     pixels. ``depth_range`` in metres is what the network was trained on. ``inputs`` of a network
     that refines others' predictions: for each task the file name, in this file's folder, and its
@@ -49,6 +50,7 @@ class Card:
     architecture: str
     variant: str
     labels: str | None = None
+    classes: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     input_size: tuple[int, int] = (288, 384)
     focal_length: tuple[float, float] | None = None
@@ -60,12 +62,23 @@ class Card:
     sha256: str = ''
     card_format: int = FORMAT
 
+    @classmethod
+    def of(cls, spec: networks.Spec, label_set: labels.LabelSet | None, **entries: Any) -> Card:
+        """Return the card of a network of the table whose labels are those of ``label_set``."""
+        classes: dict[str, Any] = {}
+        if label_set and label_set.name == labels.CUSTOM:
+            classes = {'classes': label_set.names, 'options': {'classes': len(label_set)}}
+        return cls(spec.architecture, spec.variant, label_set.name if label_set else None,
+                   **classes | entries)
+
     @property
     def spec(self) -> networks.Spec:
         return networks.find(self.architecture, self.variant)
 
     @property
     def label_set(self) -> labels.LabelSet | None:
+        if self.classes:
+            return labels.custom(self.classes)
         return labels.LABEL_SETS[self.labels] if self.labels else None
 
     def depth_range_at(self, depth_scale: float) -> tuple[float, float]:
@@ -118,6 +131,8 @@ _NUMBER = (int, float)
 _ENTRIES = {
     'sha256': lambda value: isinstance(value, str),
     'options': lambda value: isinstance(value, dict),
+    'classes': lambda value: isinstance(value, list) and all(
+        isinstance(name, str) and name for name in value) and len(set(value)) == len(value),
     'input_size': lambda value: _two(value, int) and min(value) > 0,
     'focal_length': lambda value: value is None or _two(value, _NUMBER) and min(value) > 0,
     'depth_range': lambda value: _two(value, _NUMBER) and 0 <= value[0] < value[1],
@@ -140,7 +155,7 @@ def read_card(path: Path) -> Card:
         for name, value in content.items():
             if name in _ENTRIES and not _ENTRIES[name](value):
                 raise WeightsError(f'{file}: {name} cannot be {value!r}')
-        for name in ('input_size', 'depth_range', 'focal_length'):
+        for name in ('input_size', 'depth_range', 'focal_length', 'classes'):
             if content.get(name) is not None:
                 content[name] = tuple(content[name])
         return Card(**content)
@@ -168,6 +183,10 @@ def check(path: Path, architecture: str = '', variant: str = '') -> Card:
     if card.labels != (expected_labels.name if expected_labels else None):
         raise WeightsError(f'{path}: label set {card.labels!r}, expected '
                            f'{expected_labels.name if expected_labels else None!r}')
+    named = len(card.classes)
+    if named != (card.options.get('classes') if card.labels == labels.CUSTOM else 0):
+        raise WeightsError(f'{path}: its card names {named} classes of its own, for label set '
+                           f'{card.labels!r} and options {card.options}')
     digest = sha256(path)
     if digest != card.sha256:
         raise WeightsError(f'{path}: sha256 is {digest[:12]}…, its card says {card.sha256[:12]}…: '
@@ -189,8 +208,7 @@ def load(architecture: str, variant: str = '', weights: str = '', seed: int = 0)
     spec = networks.find(architecture, variant)
     path = resolve(weights, architecture, variant)
     if path is None:
-        card = Card(spec.architecture, spec.variant, spec.labels.name if spec.labels else None,
-                    sha256=f'{RANDOM}-{seed}')
+        card = Card.of(spec, spec.labels, sha256=f'{RANDOM}-{seed}')
         return Loaded(_random(spec, seed).eval(), card, RANDOM)
     network, card = load_file(path, spec.architecture, spec.variant)
     if spec.inputs:

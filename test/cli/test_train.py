@@ -116,7 +116,7 @@ def test_two_processes_of_torchrun_share_the_frames(frames, trained, tmp_path):
                               ('jrn', *TINY, '--variant', 'cat1')):
         done = subprocess.run(
             [*command, network, '--data', str(frames), '--output', str(tmp_path), *options],
-            capture_output=True, text=True, timeout=300, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+            capture_output=True, text=True, timeout=300, env=os.environ | {'OMP_NUM_THREADS': '1'})
         assert done.returncode == 0, done.stderr[-2000:]
         # One of them writes the weights, and says so.
         assert done.stdout.count('sha256') == 1, done.stdout
@@ -254,8 +254,8 @@ def test_a_run_with_another_teacher_is_not_gone_on_with(trained, frames, teacher
 
 
 def test_a_teachers_metres_are_scaled_to_the_networks_focal_length(teacher):
-    recipe = override(RECIPES['depth'], ['input_size=[48, 64]'])
-    found, digest = find_teacher(teacher, networks.find('depth'), recipe)
+    student = weights.Card('depth', 'mobilenetv2', input_size=(48, 64))
+    found, digest = find_teacher(teacher, student)
     # 64 of 128 pixels across: half the focal length, and things look twice as far.
     assert found.depth_scale == 0.5
     assert digest == weights.sha256(teacher)
@@ -264,7 +264,7 @@ def test_a_teachers_metres_are_scaled_to_the_networks_focal_length(teacher):
 
 
 def test_no_teacher_is_no_teacher():
-    assert find_teacher(None, networks.find('depth'), RECIPES['depth']) == (None, None)
+    assert find_teacher(None, weights.Card('depth', 'mobilenetv2')) == (None, None)
 
 
 def test_another_recipes_result_is_taken_as_far_as_the_networks_agree(hydranet):
@@ -277,6 +277,82 @@ def test_another_recipes_result_is_taken_as_far_as_the_networks_agree(hydranet):
         assert torch.equal(network.state_dict()[name], tensors(path)[name])
     assert 'encoder.stem.conv.weight' not in state
 
+
+# --- one's own frames ---------------------------------------------------------------------------
+
+OWN = ('floor', 'pallet', 'person')
+
+
+@pytest.fixture(scope='module')
+def own_frames(frames, tmp_path_factory):
+    """Return four frames of one's own, three classes; one has depth alone, one labels alone."""
+    root = tmp_path_factory.mktemp('own')
+    shutil.copytree(frames / 'rgb', root / 'rgb')
+    shutil.copytree(frames / 'depth_mm', root / 'depth_mm')
+    (root / 'labels').mkdir()
+    for index in range(6):
+        ids = cv2.imread(str(frames / f'label40/{index:04d}.png'), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(root / f'labels/{index:04d}.png'), ids % 4)
+    (root / 'labels/0001.png').unlink()
+    (root / 'depth_mm/0002.png').unlink()
+    (root / 'dataset.json').write_text(json.dumps(
+        {'classes': OWN, 'focal_length': [700, 710], 'depth_range': [0.2, 30]}))
+    for split in ('fit', 'val'):
+        shutil.copy(frames / f'{split}.txt', root)
+    return root
+
+
+@pytest.fixture(scope='module')
+def own_weights(own_frames, tmp_path_factory):
+    output = tmp_path_factory.mktemp('own_runs')
+    assert train('hydranet', own_frames, output, '--reader', 'folder', *SMALL,
+                 '--set', 'start=shipped') == 0
+    return output / 'hydranet_custom.safetensors'
+
+
+def test_classes_of_ones_own_from_the_shipped_weights(own_weights):
+    path = own_weights
+    card = weights.check(path)
+    assert card.label_set.names == OWN
+    # 96 of 640 pixels across, 64 of 480 down.
+    assert card.focal_length == (105., pytest.approx(94.667))
+    assert card.depth_range == (0.2, 30)
+    assert card.training['recipe']['network'] == ['hydranet', 'custom']
+    assert {'mean_iou', 'rms'} <= set(card.metrics['output'])
+    perception, prediction = perceive(path, 'hydranet', 'custom')
+    assert perception.label_set.names == OWN
+    assert prediction.labels.max() < 3
+    # Two steps away from the shipped weights, in all but the head that they have no place for.
+    found, shipped = tensors(path), tensors(weights.resolve('', 'hydranet'))
+    for name in ('encoder.stem.conv.weight', 'heads.depth.predict.weight'):
+        pair = torch.stack((found[name].flatten(), shipped[name].flatten()))
+        assert torch.corrcoef(pair)[0, 1] > 0.95
+    assert len(found['heads.semantics.predict.bias']) == 3
+
+
+def test_the_evaluator_reads_what_was_trained_on(own_frames, own_weights, tmp_path):
+    from jrn_perception.cli.evaluate import main as evaluate
+    output = tmp_path / 'found.json'
+    assert evaluate(['dataset', '--architecture', 'hydranet', '--variant', 'custom', '--weights',
+                     str(own_weights), '--reader', 'folder', '--data', str(own_frames), '--json',
+                     str(output)]) == 0
+    found = json.loads(output.read_text())
+    assert list(found['output']['classes']) == list(OWN)
+
+
+@pytest.mark.parametrize('network', ['teacher', 'semantics', 'jrn'])
+def test_classes_of_ones_own_are_for_the_hydranet(own_frames, tmp_path, capsys, network):
+    refused(capsys, f"hydranet alone learns classes of one's own, {network} is for", network,
+            '--data', own_frames, '--output', tmp_path, '--reader', 'folder')
+
+
+def test_the_help_tells_how_frames_are_laid_out(capsys):
+    with pytest.raises(SystemExit):
+        main(['--help'])
+    assert 'rgb/NAME.jpg or .png, depth_mm/NAME.png, labels/NAME.png' in capsys.readouterr().out
+
+
+# --- what a network was not shown ---------------------------------------------------------------
 
 @pytest.fixture(scope='module')
 def folds(frames, hydranet, tmp_path_factory):
@@ -381,7 +457,7 @@ def test_what_cannot_be_trained_says_why(frames, hydranet, tmp_path, capsys):
     refused(capsys, '--set colour=red: the recipe has network, ', 'depth', '--data', frames,
             '--set', 'colour=red', *output)
     for name in ('nothing', 'jrn'):
-        refused(capsys, f"start '{name}': choose from imagenet, teacher, hydranet, depth, sem",
+        refused(capsys, f"start '{name}': choose from imagenet, shipped, teacher, hydranet, ",
                 'depth', '--data', frames, '--set', f'start={name}', *output)
 
 

@@ -34,6 +34,7 @@ GOLDEN = {
     'hydranet_nyu40_resnet50': Golden(25_570_153, 347, {'depth': 1, 'semantics': 40}),
     'hydranet_kitti6': Golden(2_991_687, 343, {'depth': 1, 'semantics': 6}),
     'hydranet_nyu40_kitti6': Golden(3_083_887, 343, {'depth': 1, 'semantics': 46}),
+    'hydranet_custom': Golden(2_980_162, 343, {'depth': 1, 'semantics': 1}),
     'depth_mobilenetv2': Golden(2_977_601, 340, {'depth': 1}),
     'depth_multiscale': Golden(217_298_676, 49, {'depth': 1}),
     'semantics_mobilenetv2': Golden(3_067_496, 340, {'semantics': 40}),

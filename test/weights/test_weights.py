@@ -9,7 +9,7 @@ import pickle
 import re
 import shutil
 
-from jrn_perception import networks, weights
+from jrn_perception import labels, networks, weights
 from jrn_perception.networks.jrn import JointRefinementNetwork, ModularNetwork
 from jrn_perception.weights import Card, WeightsError
 import pytest
@@ -273,10 +273,27 @@ def test_another_network_than_asked_for(file, expected, message):
     ({'options': {'colour': 1}}, "options of its card: .*'colour'"),
     ({'options': {'upsampling': 'cubic'}}, "options of its card: .*upsampling='cubic': choose"),
     ({'options': {'squeeze': 'fusion', 'residual': True}}, r'is no jrn_cat1: .* and \d+ more'),
-    ({'variant': 'cat5'}, 'is no jrn_cat5')])
+    ({'variant': 'cat5'}, 'is no jrn_cat5'),
+    ({'classes': ['floor']}, "names 1 classes of its own, for label set 'nyu5'"),
+    ({'classes': ['floor', 'floor']}, 'classes cannot be'),
+    ({'classes': 'floor'}, 'classes cannot be')])
 def test_a_card_that_is_not_the_files(file, changes, message):
     edit_card(file, **changes)
     refused(file, message)
+
+
+def test_classes_of_ones_own_are_named_in_the_card(tmp_path):
+    path = tmp_path / 'hydranet_custom.safetensors'
+    spec, own = networks.find('hydranet', 'custom'), labels.custom(['floor', 'pallet'])
+    card = Card.of(spec, own, input_size=(64, 96))
+    weights.save(spec.build(**card.options), card, path)
+    loaded = weights.load('hydranet', 'custom', str(path))
+    assert loaded.card.label_set == own
+    assert loaded.network(torch.zeros(1, 3, 64, 96)).semantics.shape[1] == 2
+    for classes in (['floor'], []):
+        edit_card(path, classes=classes)
+        refused(path, f'names {len(classes)} classes of its own')
+    assert weights.load('hydranet', 'custom', 'random').card.label_set == spec.labels
 
 
 @pytest.mark.parametrize('change, message', [
