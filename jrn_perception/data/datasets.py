@@ -203,7 +203,8 @@ class Reader:
 READERS = {
     'folder': Reader(
         'folder', 'Folder', 'rgb/NAME.jpg or .png, depth_mm/NAME.png, labels/NAME.png, '
-        'dataset.json, <split>.txt', 'the text files in the folder; val if none is given'),
+        'dataset.json (classes, focal_length, depth_range), <split>.txt',
+        'the text files in the folder; val if none is given'),
     'nyuv2': Reader(
         'nyuv2', 'NYUv2', 'rgb/NNNN.jpg, depth_mm/NNNN.png, label40/NNNN.png, <split>.txt',
         'the text files in the folder; val if none is given'),
