@@ -18,15 +18,14 @@ class Recipe:
     ``imagenet`` (the encoder's), ``shipped`` (this package's HydraNet), or another recipe's name,
     whose result is taken as far as the networks agree. ``input_size`` is the (height, width) to
     which the network's input is resized at inference; ``crop`` the window that training cuts after
-    a random ``zoom`` of it and a turn of up to ``rotation`` degrees. Learning rates are the highest
-    ones (AdamW; ``module.rate_at``); ``ema_decay`` is the decay, per step, of the average of
-    weights that is kept. Losses are taken
-    at 1/``loss_stride`` of the crop. After ``mix_after`` epochs ``mix_share`` of the views have
-    things of others in front of them (``mix.affine_mix``). With a teacher ``soft_weight`` is the
-    share of the semantics loss that is taken against its probabilities. ``logit_adjustment`` is
-    the exponent of the class frequencies that the loss takes off the network's hands (see
-    ``DenseModule``): mean IoU counts rare classes as much as walls. Frames of ``--extra`` are
-    ``extra_share`` of what is drawn.
+    a random ``zoom`` of it and a turn of up to ``rotation`` degrees. After ``mix_after`` epochs
+    ``mix_share`` of the views have things of others in front of them (``mix.affine_mix``).
+    Learning rates are the highest ones (AdamW; ``module.rate_at``); ``ema_decay`` is the decay,
+    per step, of the average of weights that is kept. Losses are taken at 1/``loss_stride`` of the
+    crop. With a teacher ``soft_weight`` is the share of the semantics loss that is taken against
+    its probabilities. ``logit_adjustment`` is the exponent of the class frequencies that the loss
+    takes off the network's hands (see ``DenseModule``): mean IoU counts rare classes as much as
+    walls. Frames of ``--extra`` are ``extra_share`` of what is drawn.
     """
 
     network: tuple[str, str]
@@ -42,11 +41,11 @@ class Recipe:
     zoom: tuple[float, float] = (0.7, 1.6)
     rotation: float = 5.
     colour_jitter: float = 0.4
+    mix_share: float = 0.5
+    mix_after: int = 0
     loss_stride: int = 2
     depth_weight: float = 0.5
     semantics_weight: float = 1.0
-    mix_share: float = 0.5
-    mix_after: int = 0
     logit_adjustment: float = 0.3
     soft_weight: float = 0.5
     extra_share: float = 0.25
@@ -85,10 +84,10 @@ RECIPES = {
     'teacher': Recipe(
         ('hydranet', 'nyu40_resnet50'), epochs=26, encoder_rate=1e-4, weight_decay=0.05,
         input_size=(384, 512), crop=(256, 352), zoom=(0.6, 1.6)),
-    'hydranet': Recipe(('hydranet', 'nyu40'), epochs=39),
-    'depth': Recipe(('depth', 'mobilenetv2'), epochs=6, start='hydranet',
+    'hydranet': Recipe(('hydranet', 'nyu40'), epochs=100, mix_after=31),
+    'depth': Recipe(('depth', 'mobilenetv2'), epochs=8, start='hydranet',
                     encoder_rate=1e-4, decoder_rate=4e-4),
-    'semantics': Recipe(('semantics', 'mobilenetv2'), epochs=6, start='hydranet',
+    'semantics': Recipe(('semantics', 'mobilenetv2'), epochs=8, start='hydranet',
                         encoder_rate=1e-4, decoder_rate=4e-4),
     'jrn': RefineRecipe(),
 }
