@@ -11,6 +11,7 @@ import math
 
 import cv2
 from jrn_perception import weights
+from jrn_perception.data.frame import resize_picture
 from jrn_perception.labels import LabelSet, UNLABELLED
 from jrn_perception.networks.layers import fold_batch_norms
 from jrn_perception.networks.maps import Maps, MEAN, STD
@@ -191,9 +192,7 @@ class Perception:
     def preprocess(self, rgb: np.ndarray) -> Tensor:
         """Return the network's input (1, 3, h, w) on its device."""
         height, width = self.inference_size(*rgb.shape[:2])
-        shrinks = height * width < rgb.shape[0] * rgb.shape[1]
-        small = cv2.resize(rgb, (width, height),
-                           interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        small = resize_picture(rgb, (height, width))
         # (h, w, 3) seen as (1, 3, h, w) is what channels_last means: nothing is moved.
         image = torch.from_numpy(small).to(self.device).permute(2, 0, 1)[None]
         return (image - self._mean) / self._std

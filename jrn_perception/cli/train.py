@@ -73,8 +73,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--hold-out', metavar='K/N', help='leave out the K-th of N parts of '
                         '--fit, each of runs of neighbouring frames (not for the jrn)')
     parser.add_argument('--fold', type=Path, action='append', default=[], metavar='FOLDER',
-                        help='output of a hydranet with --hold-out K/N, for K = 1 to N: the jrn '
-                        'learns from what they say of the frames they have not seen')
+                        help='output of a hydranet with --hold-out K/N, may be repeated: the jrn '
+                        'learns from what it says of the frames it has not seen, too')
     parser.add_argument('--skip-damaged', action='store_true',
                         help='leave damaged samples out, instead of stopping at the first')
     parser.add_argument('--variant', action='append', choices=tuple(networks.ARCHITECTURES['jrn']),
@@ -245,11 +245,9 @@ def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
     modular = ModularNetwork(
         inputs['depth'], inputs['semantics'], specs[0].build(), fold).eval()
     table = labels.FOLDS[data.fit.labels.name, specs[0].labels.name]
-    seen = [(modular, data.fit)]
-    if arguments.fold:
-        seen, files['folds'] = out_of_fold(arguments.fold, data, modular)
+    unseen, files['folds'] = out_of_fold(arguments.fold, data, modular)
     kept = [join(predict_inputs(network, frames, recipe, table, True, data.region)
-                 for network, frames in seen),
+                 for network, frames in [(modular, data.fit), *unseen]),
             predict_inputs(modular, data.val, recipe, table, False, data.region)]
     for spec in specs:
         torch.manual_seed(recipe.seed)
@@ -257,32 +255,33 @@ def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
         set_statistics(network, kept[0])
         network = train_refinement(network, recipe, *kept, arguments.output / spec.name,
                                    origin(arguments, **files))
-        finish(network, replace(card(spec, recipe, arguments, data), options=recipe.options,
-                                inputs={task: files[task] for task in inputs}),
-               arguments.output, data)
+        filled = replace(card(spec, recipe, arguments, data), options=recipe.options,
+                         inputs={task: files[task] for task in inputs})
+        filled.training['folds'] = files['folds']
+        finish(network, filled, arguments.output, data)
 
 
 def out_of_fold(folders: list[Path], data: Data, deployed: ModularNetwork
-                ) -> tuple[list[tuple[ModularNetwork, Any]], list[str]]:
+                ) -> tuple[list[tuple[ModularNetwork, Any]], list[tuple[str, str]]]:
     """
-    Return each fold's network with the frames it has not seen, and the sha256 of their files.
+    Return each folder's network with the frames it has not seen, its part and its file's sha256.
 
     The JRN paper's own inputs are predictions for frames that the predicting networks have seen
     with their annotations, from which a JRN learns to trust them more than it should.
     """
-    spec, found, digests = networks.find('hydranet'), [], []
-    for part, folder in enumerate(folders, 1):
+    spec, found, files = networks.find('hydranet'), [], []
+    for folder in folders:
         path = folder / f'{spec.name}.safetensors'
         network, read = weights.load_file(path, spec.architecture, spec.variant)
-        expected = f'{part}/{len(folders)}'
-        if read.training.get('hold_out') != expected:
-            raise ValueError(f'--fold {folder}: {path.name} was trained with --hold-out '
-                             f'{read.training.get("hold_out")}, expected {expected}')
-        _, unseen = held_out(data.fit, part, len(folders))
+        part = read.training.get('hold_out')
+        if not part:
+            raise ValueError(f'--fold {folder}: {path.name} was trained on all frames, without '
+                             '--hold-out')
+        _, unseen = held_out(data.fit, *_part(part))
         found.append((ModularNetwork(network, network, deployed.refine, deployed.fold).eval(),
                       unseen))
-        digests.append(read.sha256)
-    return found, digests
+        files.append((part, read.sha256))
+    return found, files
 
 
 def card(spec: networks.Spec, recipe, arguments: argparse.Namespace, data: Data) -> weights.Card:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import math
 
 import cv2
-from jrn_perception.data.frame import Frame
+from jrn_perception.data.frame import Frame, resize_picture
 from jrn_perception.labels import UNLABELLED
 from jrn_perception.networks.maps import MEAN, STD
 import numpy as np
@@ -82,8 +82,12 @@ class Views(Dataset):
         scale = scale * zoom * np.array((aspect ** 0.5, aspect ** -0.5))
         # Where the zoomed frame is smaller than the window it lies anywhere inside it, else the
         # window lies anywhere inside the frame.
+        if not self.rotation:
+            scale = (scale * (width, height)).round() / (width, height)
         slack = np.array(self.crop[::-1]) - scale * (width, height)
         offset = slack * draw[1:3]
+        if not self.rotation:
+            offset = offset.round()
         angle = math.radians((2 * draw[5] - 1) * self.rotation)
         turned = np.diag(scale) @ np.array(((math.cos(angle), -math.sin(angle)),
                                             (math.sin(angle), math.cos(angle))))
@@ -102,26 +106,37 @@ class Views(Dataset):
 
     def _sample(self, frame: Frame, matrix: np.ndarray, size: tuple[int, int], zoom: float,
                 flip: bool) -> dict[str, torch.Tensor]:
-        # Scale about pixel corners, as cv2.resize does, not about pixel centres.
-        matrix = matrix.copy()
-        matrix[:, 2] += 0.5 * (matrix[:, :2].sum(1) - 1)
-
-        def warp(array, interpolation, border):
-            return cv2.warpAffine(array, matrix, size[::-1], flags=interpolation,
-                                  borderMode=cv2.BORDER_CONSTANT, borderValue=border)
-
-        # Averages what a pixel covers where the picture shrinks; warpAffine alone would alias.
-        blur = max(0., 0.5 / np.linalg.norm(matrix[:, 0]) - 0.5)
-        rgb = cv2.GaussianBlur(frame.rgb, (0, 0), blur) if blur > 0.2 else frame.rgb
-        image = warp(rgb, cv2.INTER_LINEAR, (124, 116, 104))
+        image = _picture(frame.rgb, matrix, size)
         depth = np.full(size, np.nan, np.float32)
         if frame.depth is not None:
             trusted = np.full(frame.depth.shape, np.nan, np.float32)
             trusted[self.region] = frame.depth[self.region]
-            depth = warp(trusted, cv2.INTER_NEAREST, math.nan) / zoom
+            depth = _warp(trusted, matrix, size, cv2.INTER_NEAREST, math.nan) / zoom
         labels = np.full(size, UNLABELLED, np.uint8)
         if frame.labels is not None:
-            labels = warp(frame.labels, cv2.INTER_NEAREST, UNLABELLED)
+            labels = _warp(frame.labels, matrix, size, cv2.INTER_NEAREST, UNLABELLED)
         arrays = [array[:, ::-1] if flip else array for array in (image, depth, labels)]
         image, depth, labels = (torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
         return {'image': image.permute(2, 0, 1), 'depth': depth.float(), 'labels': labels.long()}
+
+
+def _picture(rgb: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if not matrix[0, 1]:
+        # Upright, it is what the network gets at work, moved by whole pixels.
+        height, width = rgb.shape[:2]
+        rgb = resize_picture(rgb, (round(height * matrix[1, 1]), round(width * matrix[0, 0])))
+        matrix = np.column_stack((np.eye(2), matrix[:, 2]))
+    else:
+        # Averages what a pixel covers where the picture shrinks; warpAffine alone would alias.
+        blur = max(0., 0.5 / np.linalg.norm(matrix[:, 0]) - 0.5)
+        rgb = cv2.GaussianBlur(rgb, (0, 0), blur) if blur > 0.2 else rgb
+    return _warp(rgb, matrix, size, cv2.INTER_LINEAR, (124, 116, 104))
+
+
+def _warp(array: np.ndarray, matrix: np.ndarray, size: tuple[int, int], interpolation: int,
+          border: float | tuple[int, int, int]) -> np.ndarray:
+    # Scale about pixel corners, as cv2.resize does, not about pixel centres.
+    matrix = matrix.copy()
+    matrix[:, 2] += 0.5 * (matrix[:, :2].sum(1) - 1)
+    return cv2.warpAffine(array, matrix, size[::-1], flags=interpolation,
+                          borderMode=cv2.BORDER_CONSTANT, borderValue=border)

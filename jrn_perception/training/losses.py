@@ -49,14 +49,16 @@ def inverse_huber(depth: Tensor, target: Tensor, threshold: float = 0.2) -> Tens
     return torch.where(valid, loss, 0.).sum() / valid.sum().clamp(min=1)
 
 
-def jrn_loss(depth: Tensor, logits: Tensor, target: Tensor, labels: Tensor) -> Tensor:
+def jrn_loss(depth: Tensor, logits: Tensor, target: Tensor, labels: Tensor,
+             depth_power: float = 1.) -> Tensor:
     """
     Return the JRN paper's Eq. 1: relative squared depth error plus cross-entropy.
 
-    Both terms are means over the n pixels that have a depth *and* a label.
+    Both terms are means over the n pixels that have a depth *and* a label. Squared errors are
+    divided by the true depth to the ``depth_power``: 1 in the paper, 0 is what rms measures.
     """
     both = target.isfinite() & (labels != UNLABELLED)
     safe = torch.where(both, target, 1.)
-    squared = torch.where(both, (depth[:, 0].float() - safe).square() / safe, 0.)
+    squared = torch.where(both, (depth[:, 0].float() - safe).square() / safe ** depth_power, 0.)
     semantics = cross_entropy(logits, torch.where(both, labels, UNLABELLED))
     return squared.sum() / both.sum().clamp(min=1) + semantics

@@ -60,8 +60,9 @@ class RefineRecipe:
     Those networks have seen the same pictures with their annotations, so what they say of them is
     better than it will ever be again. ``views`` random views of each frame (``zoom``, strong
     ``colour_jitter``) make their predictions err more like they do on new pictures, and so does
-    ``corruption`` (see ``refine.corrupt``; 0: none). They are predicted once and kept. ``options``
-    are those of the network (``JRNOptions``).
+    ``corruption`` (see ``refine.corrupt``; 0: none). They are predicted once and kept.
+    ``depth_power`` is that of the true depth in the loss (see ``losses.jrn_loss``; the paper's is
+    1). ``options`` are those of the network (``JRNOptions``).
     """
 
     epochs: int = 4
@@ -74,6 +75,7 @@ class RefineRecipe:
     zoom: tuple[float, float] = (0.8, 1.25)
     colour_jitter: float = 0.5
     corruption: float = 0.
+    depth_power: float = 0.
     options: dict[str, Any] = field(default_factory=lambda: {'output_stride': 4, 'residual': True})
     seed: int = 0
 

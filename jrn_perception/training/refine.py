@@ -117,7 +117,7 @@ class RefineModule(LightningModule):
 
     def training_step(self, batch: Sequence[Tensor], _index: int) -> Tensor:
         maps, target, labels = self._refine(batch, self.recipe.corruption)
-        loss = jrn_loss(maps.depth, maps.semantics, target, labels)
+        loss = jrn_loss(maps.depth, maps.semantics, target, labels, self.recipe.depth_power)
         self.log('loss', loss, prog_bar=True)
         return loss
 

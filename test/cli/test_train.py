@@ -383,24 +383,27 @@ def test_a_jrn_may_learn_from_networks_that_have_not_seen_the_frames(
         original(network, data, *arguments))[1])
     arguments = *TINY, '--variant', 'cat1', '--fold', str(folds[0]), '--fold', str(folds[1])
     assert train('jrn', frames, tmp_path, *arguments) == 0
-    assert [names for _, names in asked] == [['0000', '0001'], ['0002', '0003'], ['0004', '0005']]
-    for (network, _), folder in zip(asked, folds):
+    assert [names for _, names in asked] == [
+        ['0000', '0001', '0002', '0003'], ['0000', '0001'], ['0002', '0003'], ['0004', '0005']]
+    for (network, _), folder in zip(asked[1:], folds):
         head = network.depth.state_dict()['heads.depth.predict.bias']
         assert torch.equal(
             head, tensors(folder / 'hydranet_nyu40.safetensors')['heads.depth.predict.bias'])
     name = 'jrn_cat1.safetensors'
     assert weights.sha256(tmp_path / name) != weights.sha256(trained / name)
     # At work it stands behind the networks that have seen all frames.
-    assert weights.check(tmp_path / name).inputs == weights.check(trained / name).inputs
+    card = weights.check(tmp_path / name)
+    assert card.inputs == weights.check(trained / name).inputs
+    assert card.training['folds'] == [
+        [f'{part}/2', weights.sha256(folder / 'hydranet_nyu40.safetensors')]
+        for part, folder in enumerate(folds, 1)]
     assert train('jrn', frames, tmp_path, *TINY, '--variant', 'cat1') == 1
     assert 'made from other files' in capsys.readouterr().err
 
 
-def test_folds_belong_in_their_order(trained, frames, folds, capsys):
-    for given, found in ((folds[::-1], '2/2, expected 1/2'), (folds[:1], '1/2, expected 1/1')):
-        options = [text for folder in given for text in ('--fold', folder)]
-        refused(capsys, f'hydranet_nyu40.safetensors was trained with --hold-out {found}', 'jrn',
-                '--data', frames, '--output', trained, *TINY, *options)
+def test_a_network_that_has_seen_all_frames_is_no_fold(trained, frames, hydranet, capsys):
+    refused(capsys, 'hydranet_nyu40.safetensors was trained on all frames', 'jrn', '--data',
+            frames, '--output', trained, *TINY, '--fold', hydranet)
 
 
 @pytest.mark.parametrize('text, message', [

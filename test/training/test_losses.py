@@ -172,7 +172,10 @@ def test_equation_1_by_hand():
     x = torch.tensor([[1 / 2, 1 / 5], [1 / 4, 3 / 5], [1 / 4, 1 / 5]]).log()[None, :, None]
     loss = jrn_loss(depth([3, 1]), x, truth([2, 4]), ids([0, 1]))
     relative = ((3 - 2) ** 2 / 2 + (1 - 4) ** 2 / 4) / 2
-    assert loss.item() == pytest.approx(relative + (math.log(2) + math.log(5 / 3)) / 2)
+    semantics = (math.log(2) + math.log(5 / 3)) / 2
+    assert loss.item() == pytest.approx(relative + semantics)
+    plain = jrn_loss(depth([3, 1]), x, truth([2, 4]), ids([0, 1]), depth_power=0.)
+    assert plain.item() == pytest.approx((1 + 9) / 2 + semantics)
 
 
 def test_equation_1_takes_pixels_that_have_both():

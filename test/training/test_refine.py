@@ -211,13 +211,14 @@ def batch_of(dataset):
     return next(iter(DataLoader(dataset, batch_size=len(dataset))))
 
 
-def test_a_step_is_equation_1_at_the_ground_truths_size(modular):
-    module = RefineModule(build(), RECIPE)
+@pytest.mark.parametrize('power', [0., 1.])
+def test_a_step_is_equation_1_at_the_ground_truths_size(modular, power):
+    module = RefineModule(build(), replace(RECIPE, depth_power=power))
     batch = batch_of(kept(modular))
     loss = module.training_step(batch, 0)
     maps = module.network(batch[0].float(), batch[1].float(), SIZE)
     expected = jrn_loss(resize(maps.depth, (24, 32)), resize(maps.semantics, (24, 32)),
-                        batch[2].float(), batch[3].long())
+                        batch[2].float(), batch[3].long(), power)
     assert expected > 0.1
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     loss.backward()

@@ -6,7 +6,7 @@
 import math
 
 import cv2
-from jrn_perception.data.frame import Frame
+from jrn_perception.data.frame import Frame, resize_picture
 from jrn_perception.training.dataset import class_frequencies, typical, Views
 import numpy as np
 import pytest
@@ -171,7 +171,9 @@ def test_views_are_turned_either_way_by_up_to_the_rotation():
 
 
 def test_the_centre_of_a_frame_is_where_it_would_be_without_the_turn():
-    for straight, turned in zip(samples(views(), 10), samples(views(rotation=40.), 10)):
+    # Without any turn views move by whole pixels.
+    for straight, turned in zip(samples(views(rotation=1e-6), 10),
+                                samples(views(rotation=40.), 10)):
         # OpenCV 4 rounds places to 32nds of a pixel, each of the two.
         np.testing.assert_allclose(place_of_centre(turned), place_of_centre(straight),
                                    atol=2 / 32)
@@ -286,9 +288,33 @@ def test_a_picture_that_shrinks_does_not_alias():
     rgb = np.zeros((240, 318, 3), np.uint8)
     rgb[::2, 1::2] = rgb[1::2, ::2] = 200
     # At a third, the middle of each pixel is the middle of one of the picture's: 0 or 200.
-    sample = Views([Frame(rgb)], (80, 106))[0]
-    assert sample['image'][:, 2:-2, 2:-2].float().std() < 10
-    assert sample['image'].float().mean().item() == pytest.approx(100, abs=5)
+    turned = Views([Frame(rgb)], (80, 106), (80, 106), zoom=(1., 1.), rotation=1e-6)[0]
+    assert turned['image'][:, 8:-8, 8:-8].float().std() < 10
+    assert turned['image'].float().mean().item() == pytest.approx(100, abs=5)
+    # Upright it is the mean of 3x3 of them, four or five of which are 200.
+    upright = Views([Frame(rgb)], (80, 106))[0]
+    assert set(upright['image'].unique().tolist()) == {89, 111}
+
+
+def test_the_whole_picture_is_what_the_network_gets_at_work():
+    rgb = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    image = Views([Frame(rgb)], SIZE)[0]['image'].permute(1, 2, 0).numpy()
+    assert np.array_equal(image, resize_picture(rgb, SIZE))
+
+
+def test_upright_views_are_that_at_another_size_moved_by_whole_pixels():
+    rgb = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    for sample in samples(Views([Frame(rgb)], SIZE, CROP, zoom=(1., 1.)), 5):
+        image = np.ascontiguousarray(sample['image'].permute(1, 2, 0).numpy())
+        # The aspect is within a tenth of the frame's, the area the same.
+        widths = range(round(SIZE[1] * 0.95) - 1, round(SIZE[1] * 1.05) + 2)
+        sizes = [(round(SIZE[0] * SIZE[1] / width) + more, width)
+                 for width in widths for more in (-1, 0, 1)]
+        differences = [cv2.matchTemplate(picture, image, cv2.TM_SQDIFF).min()
+                       for size in sizes for upright in (resize_picture(rgb, size),)
+                       for picture in (upright, np.ascontiguousarray(upright[:, ::-1]))]
+        # Noise elsewhere differs by some thousands a pixel; float32 sums of squares by little.
+        assert min(differences) < 0.1 * image.size
 
 
 class Counted:
