@@ -135,12 +135,13 @@ def _convert_hydranet(path: Path, state: dict[str, Tensor], output: Path, varian
 def _variant(path: Path, state: Mapping[str, Tensor]) -> str:
     bias = state.get('heads.semantics.predict.bias')
     classes, normals = len(bias) if bias is not None else 0, 'heads.normals.scale.weight' in state
-    for name, spec in networks.ARCHITECTURES['hydranet'].items():
-        if (len(spec.labels), name.endswith('_normals')) == (classes, normals):
+    for name in _PUBLISHED:
+        labels = networks.find('hydranet', name).labels
+        if (len(labels), name.endswith('_normals')) == (classes, normals):
             return name
     raise UnknownCheckpoint(f'{path}: a HydraNet of {classes} classes '
                             f'{"with" if normals else "without"} normals is none of '
-                            f'{", ".join(networks.ARCHITECTURES["hydranet"])}')
+                            f'{", ".join(_PUBLISHED)}')
 
 
 def _convert_encoder(path: Path, state: dict[str, Tensor], output: Path,
@@ -184,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', type=Path, help='a file of torch.save')
     parser.add_argument('output', type=Path, help='NAME.safetensors; the card is NAME.json')
-    parser.add_argument('--variant', default='', choices=networks.ARCHITECTURES['hydranet'],
+    parser.add_argument('--variant', default='', choices=tuple(_PUBLISHED),
                         help='refuse a HydraNet of another variant')
     arguments = parser.parse_args(argv)
     try:

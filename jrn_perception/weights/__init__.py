@@ -50,7 +50,6 @@ class Card:
     architecture: str
     variant: str
     labels: str | None = None
-    classes: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     input_size: tuple[int, int] = (288, 384)
     focal_length: tuple[float, float] | None = None
@@ -61,6 +60,7 @@ class Card:
     licence: str = 'Apache-2.0'
     sha256: str = ''
     card_format: int = FORMAT
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, spec: networks.Spec, label_set: labels.LabelSet | None, **entries: Any) -> Card:
