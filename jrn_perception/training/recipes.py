@@ -86,6 +86,7 @@ RECIPES = {
     'teacher': Recipe(
         ('hydranet', 'nyu40_resnet50'), epochs=26, encoder_rate=1e-4, weight_decay=0.05,
         input_size=(384, 512), crop=(256, 352), zoom=(0.6, 1.6)),
+    # The run was 31 epochs old when mixing came; whether it should come earlier was not measured.
     'hydranet': Recipe(('hydranet', 'nyu40'), epochs=100, mix_after=31),
     'depth': Recipe(('depth', 'mobilenetv2'), epochs=8, start='hydranet',
                     encoder_rate=1e-4, decoder_rate=4e-4),
