@@ -11,7 +11,6 @@ import math
 
 import cv2
 from jrn_perception import weights
-from jrn_perception.data.frame import resize_picture
 from jrn_perception.labels import LabelSet, UNLABELLED
 from jrn_perception.networks.layers import fold_batch_norms
 from jrn_perception.networks.maps import Maps, MEAN, STD
@@ -122,6 +121,17 @@ class Prediction:
     def _logits(self) -> Tensor:
         """Return the logits (h, w, K) on the CPU; a view of a channels_last network's output."""
         return self._maps.semantics[0].permute(1, 2, 0).float().cpu().contiguous()
+
+
+def resize_picture(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """
+    Return (H, W, 3) at (height, width) ``size``, as networks get it, in training and at work.
+
+    How sharp that is moves what they say of depth by a few per cent.
+    """
+    shrinks = size[0] * size[1] < rgb.shape[0] * rgb.shape[1]
+    return cv2.resize(rgb, size[::-1],
+                      interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def limit_depth(depth: np.ndarray, low: float, high: float) -> np.ndarray:

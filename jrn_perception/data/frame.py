@@ -7,19 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-
-
-def resize_picture(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """
-    Return (H, W, 3) at (height, width) ``size``, as networks get it, in training and at work.
-
-    How sharp that is moves what they say of depth by a few per cent.
-    """
-    shrinks = size[0] * size[1] < rgb.shape[0] * rgb.shape[1]
-    return cv2.resize(rgb, size[::-1],
-                      interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 @dataclass(frozen=True)

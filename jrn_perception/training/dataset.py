@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import math
 
 import cv2
-from jrn_perception.data.frame import Frame, resize_picture
+from jrn_perception.data.frame import Frame
 from jrn_perception.labels import UNLABELLED
 from jrn_perception.networks.maps import MEAN, STD
+from jrn_perception.perception import resize_picture
 import numpy as np
 import torch
 from torch.utils.data import Dataset

@@ -6,7 +6,8 @@
 import math
 
 import cv2
-from jrn_perception.data.frame import Frame, resize_picture
+from jrn_perception.data.frame import Frame
+from jrn_perception.perception import resize_picture
 from jrn_perception.training.dataset import class_frequencies, typical, Views
 import numpy as np
 import pytest
