@@ -74,6 +74,13 @@ def _decode(path: Path, flags: int) -> np.ndarray:
     return picture
 
 
+def to_metres(millimetres: np.ndarray) -> np.ndarray:
+    """Return float32 metres for whole millimetres, NaN for 0, which is "none"."""
+    metres = millimetres.astype(np.float32) / 1000
+    metres[millimetres == 0] = np.nan
+    return metres
+
+
 def require_size(array: np.ndarray, size: tuple[int, int], path: Path) -> None:
     """Raise DamagedSampleError if ``array`` is not (H, W, ...) of ``size``, its picture's."""
     if array.shape[:2] != tuple(size):

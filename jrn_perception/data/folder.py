@@ -28,6 +28,7 @@ from jrn_perception.data.datasets import (
     read_colour,
     read_map,
     require_size,
+    to_metres,
     translate,
 )
 from jrn_perception.data.frame import Frame
@@ -73,8 +74,7 @@ class Folder(Sequence):
         if path.is_file():
             millimetres = read_map(path, np.uint16)
             require_size(millimetres, rgb.shape[:2], path)
-            depth = millimetres.astype(np.float32) / 1000
-            depth[millimetres == 0] = np.nan
+            depth = to_metres(millimetres)
         path = self.root / 'labels' / f'{name}.png'
         if path.is_file():
             ids = read_map(path, np.uint8)

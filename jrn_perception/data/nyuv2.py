@@ -18,6 +18,7 @@ from jrn_perception.data.datasets import (
     read_colour,
     read_map,
     require_size,
+    to_metres,
     translate,
 )
 from jrn_perception.data.frame import Frame
@@ -69,9 +70,7 @@ class NYUv2(Sequence):
         path = self.root / 'label40' / f'{name}.png'
         labels = read_map(path, np.uint8)
         require_size(labels, rgb.shape[:2], path)
-        metres = depth.astype(np.float32) / 1000
-        metres[depth == 0] = np.nan
-        return Frame(rgb, name, depth=metres, labels=translate(labels, _IDS, path),
+        return Frame(rgb, name, depth=to_metres(depth), labels=translate(labels, _IDS, path),
                      camera_matrix=CAMERA_MATRIX)
 
 

@@ -10,7 +10,13 @@ import csv
 from pathlib import Path
 
 import cv2
-from jrn_perception.data.datasets import DamagedSampleError, read_colour, read_map, translate
+from jrn_perception.data.datasets import (
+    DamagedSampleError,
+    read_colour,
+    read_map,
+    to_metres,
+    translate,
+)
 from jrn_perception.data.frame import Frame
 from jrn_perception.labels import (
     LABEL_SETS,
@@ -75,8 +81,6 @@ class ScanNet(Sequence):
         rgb = read_colour(folder / 'color' / f'{number}.jpg')
         path = folder / 'depth' / f'{number}.png'
         depth = _resize(read_map(path, np.uint16), rgb.shape[:2], path)
-        metres = depth.astype(np.float32) / 1000
-        metres[depth == 0] = np.nan
         labels = None
         if self._table is not None:
             path = folder / 'label-filt' / f'{number}.png'
@@ -84,7 +88,7 @@ class ScanNet(Sequence):
             labels = translate(ids, self._table, path)
             if self.labels == SCANNET20:
                 labels = map_labels(labels, NYU40_TO_SCANNET20)
-        return Frame(rgb, f'{scene}/{number}', depth=metres, labels=labels,
+        return Frame(rgb, f'{scene}/{number}', depth=to_metres(depth), labels=labels,
                      camera_matrix=_camera_matrix(folder / 'intrinsic' / 'intrinsic_color.txt'))
 
 

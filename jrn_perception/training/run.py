@@ -32,11 +32,11 @@ def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe,
 
     ``initial`` holds the weights to start from; what it lacks starts at random. ``fit`` lists data
     sets: an epoch sees the samples of the first one once each, and of the others as many as make
-    up ``recipe.extra_share`` of it. ``fit`` and ``val``
-    are samples as ``Views`` makes them. For ``teacher`` and ``frequencies`` see ``DenseModule``. A
-    run that was stopped goes on from ``output``/last.ckpt, one that had ended returns what it had;
-    if the run there has another recipe or another ``origin`` (JSON values that tell what it is
-    made from), or an epoch has fewer samples than a batch takes, ValueError.
+    up ``recipe.extra_share`` of it. ``fit`` and ``val`` are samples as ``Views`` makes them. For
+    ``teacher`` and ``frequencies`` see ``DenseModule``. A run that was stopped goes on from
+    ``output``/last.ckpt, one that had ended returns what it had; if the run there has another
+    recipe or another ``origin`` (JSON values that tell what it is made from), or an epoch has
+    fewer samples than a batch takes, ValueError.
     """
     seed_everything(recipe.seed, workers=True)
     network.load_state_dict(initial, strict=False)

@@ -40,9 +40,9 @@ class Card:
     What belongs to a weights file.
 
     ``options`` are keyword arguments of the network's ``build``. ``classes`` are the names of
-    label set ``custom``, empty for others. ``input_size`` (height, width) is
-    what pictures are resized to, ``focal_length`` (x, y) the training camera's at that size, in
-    pixels. ``depth_range`` in metres is what the network was trained on. ``inputs`` of a network
+    label set ``custom``, empty for others. ``input_size`` (height, width) is what pictures are
+    resized to, ``focal_length`` (x, y) the training camera's at that size, in pixels.
+    ``depth_range`` in metres is what the network was trained on. ``inputs`` of a network
     that refines others' predictions: for each task the file name, in this file's folder, and its
     sha256.
     """
