@@ -81,10 +81,11 @@ class Views(Dataset):
         zoom = math.exp(low + draw[0] * (high - low))
         aspect = math.exp((draw[4] - 0.5) * 0.2)
         scale = scale * zoom * np.array((aspect ** 0.5, aspect ** -0.5))
+        if not self.rotation:
+            # To whole pixels, and so is the offset: ``_picture`` has no others.
+            scale = (scale * (width, height)).round() / (width, height)
         # Where the zoomed frame is smaller than the window it lies anywhere inside it, else the
         # window lies anywhere inside the frame.
-        if not self.rotation:
-            scale = (scale * (width, height)).round() / (width, height)
         slack = np.array(self.crop[::-1]) - scale * (width, height)
         offset = slack * draw[1:3]
         if not self.rotation:
