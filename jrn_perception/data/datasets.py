@@ -74,6 +74,20 @@ def _decode(path: Path, flags: int) -> np.ndarray:
     return picture
 
 
+def listed(path: Path, hint: str) -> list[str]:
+    """
+    Return the names in the text file of a split.
+
+    FileNotFoundError that ends with ``hint`` if it is not there, ValueError if it names nothing.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such split; {hint}')
+    names = path.read_text().split()
+    if not names:
+        raise ValueError(f'{path}: names no frames')
+    return names
+
+
 def to_metres(millimetres: np.ndarray) -> np.ndarray:
     """Return float32 metres for whole millimetres, NaN for 0, which is "none"."""
     metres = millimetres.astype(np.float32) / 1000

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from jrn_perception.data.datasets import (
     DamagedSampleError,
+    listed,
     read_colour,
     read_map,
     require_size,
@@ -49,15 +50,12 @@ class Folder(Sequence):
 
     def __init__(self, root: str | Path, split: str = 'val'):
         self.root = Path(root)
-        listing, description = self.root / f'{split}.txt', self.root / DESCRIPTION
-        for path in (listing, description):
-            if not path.is_file():
-                raise FileNotFoundError(f'{path}: missing; {self.root} should hold rgb/, '
-                                        f'depth_mm/, labels/, {DESCRIPTION} and a text file for '
-                                        'each split')
-        self.names = listing.read_text().split()
-        if not self.names:
-            raise ValueError(f'{listing}: names no frames')
+        layout = (f'{self.root} should hold rgb/, depth_mm/, labels/, {DESCRIPTION} and a text '
+                  'file for each split')
+        self.names = listed(self.root / f'{split}.txt', layout)
+        description = self.root / DESCRIPTION
+        if not description.is_file():
+            raise FileNotFoundError(f'{description}: missing; {layout}')
         self.labels, focal_length, self.depth_range = _read(description)
         self._ids = np.array((UNLABELLED, *range(len(self.labels))), np.int16)
         self._focal_length = focal_length

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from jrn_perception.data.datasets import (
     DamagedSampleError,
+    listed,
     read_colour,
     read_map,
     require_size,
@@ -50,13 +51,9 @@ class NYUv2(Sequence):
 
     def __init__(self, root: str | Path, split: str = 'val'):
         self.root = Path(root)
-        listing = self.root / f'{split}.txt'
-        if not listing.is_file():
-            raise FileNotFoundError(f'{listing}: no such split; {self.root} should hold rgb/, '
-                                    'depth_mm/, label40/ and a text file for each split')
-        self.names = listing.read_text().split()
-        if not self.names:
-            raise ValueError(f'{listing}: names no frames')
+        self.names = listed(
+            self.root / f'{split}.txt',
+            f'{self.root} should hold rgb/, depth_mm/, label40/ and a text file for each split')
 
     def __len__(self) -> int:
         return len(self.names)

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 from jrn_perception.data.datasets import (
     DamagedSampleError,
+    listed,
     read_colour,
     read_map,
     to_metres,
@@ -93,11 +94,8 @@ class ScanNet(Sequence):
 
 
 def _scenes(root: Path, split: str) -> list[str]:
-    listing = root / f'scannetv2_{split}.txt'
-    if not listing.is_file():
-        raise FileNotFoundError(f'{listing}: no such split; the lists are in Tasks/Benchmark of '
-                                "ScanNet's repository")
-    return listing.read_text().split()
+    return listed(root / f'scannetv2_{split}.txt',
+                  "the lists are in Tasks/Benchmark of ScanNet's repository")
 
 
 def _frames(folder: Path) -> list[tuple[str, str]]:

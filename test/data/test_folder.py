@@ -105,7 +105,7 @@ def test_a_description_that_is_wrong_says_where(root, changes, message):
 
 
 def test_what_is_missing_is_named(root):
-    with pytest.raises(FileNotFoundError, match='fit.txt: missing.*should hold rgb/'):
+    with pytest.raises(FileNotFoundError, match='fit.txt: no such split.*should hold rgb/'):
         Folder(root, 'fit')
     (root / 'dataset.json').write_text('{')
     with pytest.raises(ValueError, match='not json'):
