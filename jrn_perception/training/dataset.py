@@ -81,15 +81,12 @@ class Views(Dataset):
         zoom = math.exp(low + draw[0] * (high - low))
         aspect = math.exp((draw[4] - 0.5) * 0.2)
         scale = scale * zoom * np.array((aspect ** 0.5, aspect ** -0.5))
-        if not self.rotation:
-            # To whole pixels, and so is the offset: ``_picture`` has no others.
-            scale = (scale * (width, height)).round() / (width, height)
+        # To whole pixels, and so is the offset: upright, a view is what the network gets at work.
+        scale = (scale * (width, height)).round() / (width, height)
         # Where the zoomed frame is smaller than the window it lies anywhere inside it, else the
         # window lies anywhere inside the frame.
         slack = np.array(self.crop[::-1]) - scale * (width, height)
-        offset = slack * draw[1:3]
-        if not self.rotation:
-            offset = offset.round()
+        offset = (slack * draw[1:3]).round()
         angle = math.radians((2 * draw[5] - 1) * self.rotation)
         turned = np.diag(scale) @ np.array(((math.cos(angle), -math.sin(angle)),
                                             (math.sin(angle), math.cos(angle))))
@@ -123,16 +120,16 @@ class Views(Dataset):
 
 
 def _picture(rgb: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if not matrix[0, 1]:
-        # Upright, it is what the network gets at work, moved by whole pixels.
-        height, width = rgb.shape[:2]
-        rgb = resize_picture(rgb, (round(height * matrix[1, 1]), round(width * matrix[0, 0])))
-        matrix = np.column_stack((np.eye(2), matrix[:, 2]))
-    else:
-        # Averages what a pixel covers where the picture shrinks; warpAffine alone would alias.
-        blur = max(0., 0.5 / np.linalg.norm(matrix[:, 0]) - 0.5)
-        rgb = cv2.GaussianBlur(rgb, (0, 0), blur) if blur > 0.2 else rgb
-    return _warp(rgb, matrix, size, cv2.INTER_LINEAR, (124, 116, 104))
+    """
+    Return the window of ``size`` that ``matrix`` takes from ``rgb``: resized, then turned.
+
+    Resized as at work, and turned by what hardly softens: depth is learnt from sharpness, too.
+    """
+    scale = np.linalg.norm(matrix[:, :2], axis=1)
+    height, width = rgb.shape[:2]
+    rgb = resize_picture(rgb, (round(height * scale[1]), round(width * scale[0])))
+    matrix = np.column_stack((matrix[:, :2] / scale, matrix[:, 2]))
+    return _warp(rgb, matrix, size, cv2.INTER_CUBIC, (124, 116, 104))
 
 
 def _warp(array: np.ndarray, matrix: np.ndarray, size: tuple[int, int], interpolation: int,
