@@ -174,7 +174,7 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
                     count, arguments.output / arguments.network,
                     arguments.workers, origin(arguments, start=begin, teacher=taught_by), teacher,
                     frequencies)
-    filled.training['teacher'] = taught_by
+    filled.training.update(start=begin, teacher=taught_by)
     finish(network, filled, arguments.output, data)
 
 
@@ -205,10 +205,13 @@ def start(name: str, network, folder: Path, encoder: Path | None) -> tuple[dict,
         raise ValueError(f'--encoder: this recipe starts from {name}; --set start=imagenet')
     if name == 'shipped':
         return fitting(network, *weights.load_file(weights.resolve('', 'hydranet', 'nyu40')))
+    if name.endswith('.safetensors'):
+        return fitting(network, *weights.load_file(Path(name)))
     from jrn_perception.training.recipes import Recipe, RECIPES
     known = {key: recipe for key, recipe in RECIPES.items() if isinstance(recipe, Recipe)}
     if name not in known:
-        raise ValueError(f'start {name!r}: choose from imagenet, shipped, {", ".join(known)}')
+        raise ValueError(f'start {name!r}: choose from imagenet, shipped, {", ".join(known)}, '
+                         'or a weights file, FILE.safetensors')
     spec = networks.find(*known[name].network)
     return fitting(network, *weights.load_file(folder / f'{spec.name}.safetensors'))
 

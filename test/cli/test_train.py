@@ -278,6 +278,18 @@ def test_another_recipes_result_is_taken_as_far_as_the_networks_agree(hydranet):
     assert 'encoder.stem.conv.weight' not in state
 
 
+def test_a_weights_file_to_start_from(trained, frames, hydranet, tmp_path, capsys):
+    path = hydranet / 'hydranet_nyu40.safetensors'
+    assert train('depth', frames, tmp_path, *SMALL, '--set', f'start={path}') == 0
+    name = 'depth_mobilenetv2.safetensors'
+    found, expected = tensors(tmp_path / name), tensors(trained / name)
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    for folder in (tmp_path, trained):
+        assert weights.check(folder / name).training['start'] == weights.sha256(path)
+    refused(capsys, 'none.safetensors: missing', 'depth', '--data', frames, '--output', tmp_path,
+            *SMALL, '--set', 'start=none.safetensors')
+
+
 # --- one's own frames ---------------------------------------------------------------------------
 
 OWN = ('floor', 'pallet', 'person')
