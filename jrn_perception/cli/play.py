@@ -14,6 +14,7 @@ import sys
 import time
 from typing import Any
 
+from jrn_perception.cli import ros_arguments
 from jrn_perception.data.recording import is_recording, Record, Recording
 from jrn_perception.data.sources import EXPECTED, open_source
 from jrn_perception.ros.transport import use_large_segments
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``jrn_play``; return its exit code: 0 also after Ctrl-C."""
-    own, ros = _split(list(sys.argv[1:] if argv is None else argv))
+    own, ros = ros_arguments.split(sys.argv[1:] if argv is None else argv)
     arguments = parser().parse_args(own)
     # A second one, which launch sends, ends the waiting for delivery.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -87,7 +88,7 @@ def _with_ros(arguments: argparse.Namespace, ros: list[str]) -> int:
 
     # Python's own handler, so that the context outlives Ctrl-C and the last messages arrive.
     try:
-        rclpy.init(args=ros, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=['--ros-args', *ros], signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:
         raise ValueError(f'ROS arguments {" ".join(ros)}: {str(error).splitlines()[0]}') from error
     try:
@@ -172,16 +173,6 @@ def _records(recording: Recording, topics: list[str],
             yield record.stamp_ns, record
         if not loop:
             return
-
-
-def _split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Return our arguments and those between --ros-args and its end, --."""
-    own, ros, inside = [], [], False
-    for argument in argv:
-        inside = inside or argument == '--ros-args'
-        (ros if inside else own).append(argument)
-        inside = inside and argument != '--'
-    return own, ros
 
 
 def _positive(text: str) -> float:

@@ -18,6 +18,7 @@ import tempfile
 import time
 from typing import Any, TYPE_CHECKING
 
+from jrn_perception.cli import ros_arguments
 from jrn_perception.cli.replay_processes import (
     choose_player,
     node_command,
@@ -97,10 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0, 2 for what the user can mend, 3 where the results are partial, 130 after Ctrl-C without any.
     """
-    own = list(sys.argv[1:] if argv is None else argv)
-    ros = []
-    if '--ros-args' in own:
-        own, ros = own[:own.index('--ros-args')], own[own.index('--ros-args') + 1:]
+    own, ros = ros_arguments.split(sys.argv[1:] if argv is None else argv)
     # launch ends what it started with SIGINT and, later, with this.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -263,7 +263,7 @@ def test_damaged_pictures_are_named_and_counted(pictures, ros_domain, spawn):
     (['bag', '--topic', '/a', '--topic', '/b'], '--topic: a camera has one topic'),
     (['bag', '--topic', '/up'], "no image topic '/up'; there are: /robot/eye/image_raw"),
     (['pictures', '--topic', '/up'], 'only a recording has topics'),
-    (['pictures', '--ros-args', '-p', 'bogus'], 'ROS arguments --ros-args -p bogus: '),
+    (['pictures', '--ros-args', '-p', 'bogus'], 'ROS arguments -p bogus: '),
 ])
 def test_refusals(pictures, tmp_path, ros_domain, monkeypatch, capfd, arguments, reason):
     recording(tmp_path / 'bag')
