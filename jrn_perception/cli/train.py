@@ -172,7 +172,7 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
     network = train(network, initial, recipe,
                     fit, Views(data.val, recipe.input_size, region=data.region),
                     count, arguments.output / arguments.network,
-                    arguments.workers, origin(arguments, start=begin, teacher=taught_by), teacher,
+                    arguments.workers, origin(arguments, start=begin['sha256'], teacher=taught_by), teacher,
                     frequencies)
     filled.training.update(start=begin, teacher=taught_by)
     finish(network, filled, arguments.output, data)
@@ -191,8 +191,12 @@ def find_teacher(path: Path | None, student: weights.Card) -> tuple[Any, str | N
     return Teacher(network, student.input_size[1] / found.input_size[1]), found.sha256
 
 
-def start(name: str, network, folder: Path, encoder: Path | None) -> tuple[dict, str]:
-    """Return the weights that training starts from, and the sha256 of their file."""
+def start(name: str, network, folder: Path, encoder: Path | None) -> tuple[dict, dict]:
+    """
+    Return the weights that training starts from, and what a card has to tell of them.
+
+    That is the ``sha256`` of their file and, if it has a card, its ``training``.
+    """
     if name == 'imagenet':
         from jrn_perception.training import pretrained
         if encoder:
@@ -200,7 +204,7 @@ def start(name: str, network, folder: Path, encoder: Path | None) -> tuple[dict,
         else:
             source = pretrained.ENCODERS[type(network.encoder)]
             state, digest = source.fetch(), source.sha256
-        return {f'encoder.{key}': value for key, value in state.items()}, digest
+        return {f'encoder.{key}': value for key, value in state.items()}, {'sha256': digest}
     if encoder:
         raise ValueError(f'--encoder: this recipe starts from {name}; --set start=imagenet')
     if name == 'shipped':
@@ -216,11 +220,12 @@ def start(name: str, network, folder: Path, encoder: Path | None) -> tuple[dict,
     return fitting(network, *weights.load_file(folder / f'{spec.name}.safetensors'))
 
 
-def fitting(network, other, found: weights.Card) -> tuple[dict, str]:
-    """Return what of ``other``'s weights ``network`` has a place for, and their sha256."""
+def fitting(network, other, found: weights.Card) -> tuple[dict, dict]:
+    """Return what of ``other``'s weights ``network`` has a place for, and where they are from."""
     own = network.state_dict()
-    return {key: value for key, value in other.state_dict().items()
-            if key in own and value.shape == own[key].shape}, found.sha256
+    fits = {key: value for key, value in other.state_dict().items()
+            if key in own and value.shape == own[key].shape}
+    return fits, {'sha256': found.sha256, 'training': found.training}
 
 
 def origin(arguments: argparse.Namespace, **files: Any) -> dict[str, Any]:

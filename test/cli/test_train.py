@@ -269,9 +269,9 @@ def test_no_teacher_is_no_teacher():
 
 def test_another_recipes_result_is_taken_as_far_as_the_networks_agree(hydranet):
     network = networks.find('hydranet', 'nyu40_resnet50').build()
-    state, digest = start('hydranet', network, hydranet, None)
+    state, begun = start('hydranet', network, hydranet, None)
     path = hydranet / 'hydranet_nyu40.safetensors'
-    assert digest == weights.sha256(path)
+    assert begun['sha256'] == weights.sha256(path)
     network.load_state_dict(state, strict=False)
     for name in ('heads.depth.predict.weight', 'decoder.adaptions.0.weight'):
         assert torch.equal(network.state_dict()[name], tensors(path)[name])
@@ -285,7 +285,8 @@ def test_a_weights_file_to_start_from(trained, frames, hydranet, tmp_path, capsy
     found, expected = tensors(tmp_path / name), tensors(trained / name)
     assert all(torch.equal(found[key], expected[key]) for key in expected)
     for folder in (tmp_path, trained):
-        assert weights.check(folder / name).training['start'] == weights.sha256(path)
+        assert weights.check(folder / name).training['start'] == {
+            'sha256': weights.sha256(path), 'training': {}}
     refused(capsys, 'none.safetensors: missing', 'depth', '--data', frames, '--output', tmp_path,
             *SMALL, '--set', 'start=none.safetensors')
 
@@ -375,6 +376,15 @@ def folds(frames, hydranet, tmp_path_factory):
         assert train('hydranet', frames, folder, *SMALL, '--set', 'start=hydranet',
                      '--hold-out', f'{part}/2') == 0
     return folders
+
+
+def test_a_card_tells_how_the_weights_came_to_be_that_training_started_from(
+        frames, folds, tmp_path):
+    assert train('depth', frames, tmp_path, *SMALL, '--set',
+                 f'start={folds[1] / "hydranet_nyu40.safetensors"}') == 0
+    begun = weights.check(tmp_path / 'depth_mobilenetv2.safetensors').training['start']
+    assert begun['training']['hold_out'] == '2/2'
+    assert begun['training']['recipe']['network'] == ['hydranet', 'nyu40']
 
 
 def test_what_was_held_out_is_in_the_card(folds):
