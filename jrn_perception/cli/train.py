@@ -169,11 +169,10 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
         network.calibrate(typical(Views(data.fit, recipe.input_size, cache=False)))
     count = len(filled.label_set or data.fit.labels)
     frequencies = class_frequencies(fit[0], count) if filled.labels else None
-    network = train(network, initial, recipe,
-                    fit, Views(data.val, recipe.input_size, region=data.region),
-                    count, arguments.output / arguments.network,
-                    arguments.workers, origin(arguments, start=begin['sha256'], teacher=taught_by), teacher,
-                    frequencies)
+    network = train(
+        network, initial, recipe, fit, Views(data.val, recipe.input_size, region=data.region),
+        count, arguments.output / arguments.network, arguments.workers,
+        origin(arguments, start=begin['sha256'], teacher=taught_by), teacher, frequencies)
     filled.training.update(start=begin, teacher=taught_by)
     finish(network, filled, arguments.output, data)
 

@@ -15,78 +15,13 @@ import time
 import cv2
 from jrn_perception import networks, weights
 from jrn_perception.cli.train import find_teacher, main, override, start
-from jrn_perception.perception import Perception
 from jrn_perception.training.recipes import Recipe, RECIPES, RefineRecipe
 import numpy as np
 import pytest
 import torch
+from train_runs import perceive, refused, SMALL, tensors, TINY, train
 
 pytest.importorskip('jrn_perception.training.run', reason="needs pip install '.[train]'")
-
-TINY = ('--set', 'epochs=1', '--set', 'batch_size=2', '--set', 'input_size=[64,96]')
-SMALL = (*TINY, '--set', 'crop=[48,64]')
-
-
-def write_frame(root, name, seed):
-    """Write a frame of 640x480 as the data set has it: blocks of colour, depth and label."""
-    generator = np.random.default_rng(seed)
-
-    def blocks(low, high, dtype):
-        return generator.integers(low, high, (6, 8), dtype).repeat(80, 0).repeat(80, 1)
-    rgb = np.stack([blocks(0, 256, np.uint8) for _ in range(3)], 2)
-    depth = blocks(500, 6000, np.uint16)
-    depth[blocks(0, 6, np.uint8) == 0] = 0
-    for folder, suffix, picture in (('rgb', 'jpg', rgb), ('depth_mm', 'png', depth),
-                                    ('label40', 'png', blocks(0, 41, np.uint8))):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        assert cv2.imwrite(str(root / folder / f'{name}.{suffix}'), picture)
-
-
-@pytest.fixture(scope='module')
-def frames(tmp_path_factory):
-    """Return a data set of six frames: four to train on, two to watch."""
-    root = tmp_path_factory.mktemp('nyuv2')
-    names = [f'{index:04d}' for index in range(6)]
-    for seed, name in enumerate(names):
-        write_frame(root, name, seed)
-    (root / 'fit.txt').write_text('\n'.join(names[:4]))
-    (root / 'val.txt').write_text('\n'.join(names[4:]))
-    return root
-
-
-@pytest.fixture(scope='module')
-def hydranet(tmp_path_factory):
-    """Return a folder with a hydranet that the single-task networks can start from."""
-    folder = tmp_path_factory.mktemp('hydranet')
-    torch.manual_seed(1)
-    weights.save(networks.find('hydranet').build(),
-                 weights.Card('hydranet', 'nyu40', 'nyu40', input_size=(64, 96)),
-                 folder / 'hydranet_nyu40.safetensors')
-    return folder
-
-
-@pytest.fixture(scope='module')
-def trained(frames, hydranet, tmp_path_factory):
-    """Return the folder in which depth, semantics and two variants of the jrn were trained."""
-    output = tmp_path_factory.mktemp('runs')
-    shutil.copytree(hydranet, output, dirs_exist_ok=True)
-    for network in ('depth', 'semantics'):
-        assert train(network, frames, output, *SMALL) == 0
-    assert train('jrn', frames, output, *TINY, '--variant', 'cat1', '--variant', 'cat10') == 0
-    return output
-
-
-def train(network, data, output, *arguments):
-    return main([network, '--data', str(data), '--output', str(output), *arguments])
-
-
-def tensors(path):
-    return weights.load_file(path)[0].state_dict()
-
-
-def perceive(path, architecture, variant=''):
-    perception = Perception.load(architecture, variant, weights_file=str(path), device='cpu')
-    return perception, perception(np.full((60, 80, 3), 120, np.uint8))
 
 
 # --- from frames to weights ---------------------------------------------------------------------
@@ -291,150 +226,6 @@ def test_a_weights_file_to_start_from(trained, frames, hydranet, tmp_path, capsy
             *SMALL, '--set', 'start=none.safetensors')
 
 
-# --- one's own frames ---------------------------------------------------------------------------
-
-OWN = ('floor', 'pallet', 'person')
-
-
-@pytest.fixture(scope='module')
-def own_frames(frames, tmp_path_factory):
-    """Return four frames of one's own, three classes; one has depth alone, one labels alone."""
-    root = tmp_path_factory.mktemp('own')
-    shutil.copytree(frames / 'rgb', root / 'rgb')
-    shutil.copytree(frames / 'depth_mm', root / 'depth_mm')
-    (root / 'labels').mkdir()
-    for index in range(6):
-        ids = cv2.imread(str(frames / f'label40/{index:04d}.png'), cv2.IMREAD_UNCHANGED)
-        cv2.imwrite(str(root / f'labels/{index:04d}.png'), ids % 4)
-    (root / 'labels/0001.png').unlink()
-    (root / 'depth_mm/0002.png').unlink()
-    (root / 'dataset.json').write_text(json.dumps(
-        {'classes': OWN, 'focal_length': [700, 710], 'depth_range': [0.2, 30]}))
-    for split in ('fit', 'val'):
-        shutil.copy(frames / f'{split}.txt', root)
-    return root
-
-
-@pytest.fixture(scope='module')
-def own_weights(own_frames, tmp_path_factory):
-    output = tmp_path_factory.mktemp('own_runs')
-    assert train('hydranet', own_frames, output, '--reader', 'folder', *SMALL,
-                 '--set', 'start=shipped') == 0
-    return output / 'hydranet_custom.safetensors'
-
-
-def test_classes_of_ones_own_from_the_shipped_weights(own_weights):
-    path = own_weights
-    card = weights.check(path)
-    assert card.label_set.names == OWN
-    # 96 of 640 pixels across, 64 of 480 down.
-    assert card.focal_length == (105., pytest.approx(94.667))
-    assert card.depth_range == (0.2, 30)
-    assert card.training['recipe']['network'] == ['hydranet', 'custom']
-    assert {'mean_iou', 'rms'} <= set(card.metrics['output'])
-    perception, prediction = perceive(path, 'hydranet', 'custom')
-    assert perception.label_set.names == OWN
-    assert prediction.labels.max() < 3
-    # Two steps away from the shipped weights, in all but the head that they have no place for.
-    found, shipped = tensors(path), tensors(weights.resolve('', 'hydranet'))
-    for name in ('encoder.stem.conv.weight', 'heads.depth.predict.weight'):
-        pair = torch.stack((found[name].flatten(), shipped[name].flatten()))
-        assert torch.corrcoef(pair)[0, 1] > 0.95
-    assert len(found['heads.semantics.predict.bias']) == 3
-
-
-def test_the_evaluator_reads_what_was_trained_on(own_frames, own_weights, tmp_path):
-    from jrn_perception.cli.evaluate import main as evaluate
-    output = tmp_path / 'found.json'
-    assert evaluate(['dataset', '--architecture', 'hydranet', '--variant', 'custom', '--weights',
-                     str(own_weights), '--reader', 'folder', '--data', str(own_frames), '--json',
-                     str(output)]) == 0
-    found = json.loads(output.read_text())
-    assert list(found['output']['classes']) == list(OWN)
-
-
-@pytest.mark.parametrize('network', ['teacher', 'semantics', 'jrn'])
-def test_classes_of_ones_own_are_for_the_hydranet(own_frames, tmp_path, capsys, network):
-    refused(capsys, f"hydranet alone learns classes of one's own, {network} is for", network,
-            '--data', own_frames, '--output', tmp_path, '--reader', 'folder')
-
-
-def test_the_help_tells_how_frames_are_laid_out(capsys):
-    with pytest.raises(SystemExit):
-        main(['--help'])
-    assert 'rgb/NAME.jpg or .png, depth_mm/NAME.png, labels/NAME.png' in capsys.readouterr().out
-
-
-# --- what a network was not shown ---------------------------------------------------------------
-
-@pytest.fixture(scope='module')
-def folds(frames, hydranet, tmp_path_factory):
-    """Return the folders of two hydranets, each of which has not seen one half of the frames."""
-    folders = [tmp_path_factory.mktemp('fold') for _ in range(2)]
-    for part, folder in enumerate(folders, 1):
-        shutil.copytree(hydranet, folder, dirs_exist_ok=True)
-        assert train('hydranet', frames, folder, *SMALL, '--set', 'start=hydranet',
-                     '--hold-out', f'{part}/2') == 0
-    return folders
-
-
-def test_a_card_tells_how_the_weights_came_to_be_that_training_started_from(
-        frames, folds, tmp_path):
-    assert train('depth', frames, tmp_path, *SMALL, '--set',
-                 f'start={folds[1] / "hydranet_nyu40.safetensors"}') == 0
-    begun = weights.check(tmp_path / 'depth_mobilenetv2.safetensors').training['start']
-    assert begun['training']['hold_out'] == '2/2'
-    assert begun['training']['recipe']['network'] == ['hydranet', 'nyu40']
-
-
-def test_what_was_held_out_is_in_the_card(folds):
-    for part, folder in enumerate(folds, 1):
-        training = weights.check(folder / 'hydranet_nyu40.safetensors').training
-        assert (training['hold_out'], training['frames']) == (f'{part}/2', 2)
-
-
-def test_a_jrn_may_learn_from_networks_that_have_not_seen_the_frames(
-        trained, frames, folds, tmp_path, monkeypatch, capsys):
-    from jrn_perception.training import refine
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    shutil.rmtree(tmp_path / 'jrn_cat1')
-    asked = []
-    original = refine.predict_inputs
-    monkeypatch.setattr(refine, 'predict_inputs', lambda network, data, *arguments: (
-        asked.append((network, [frame.name for frame in data])),
-        original(network, data, *arguments))[1])
-    arguments = *TINY, '--variant', 'cat1', '--fold', str(folds[0]), '--fold', str(folds[1])
-    assert train('jrn', frames, tmp_path, *arguments) == 0
-    assert [names for _, names in asked] == [
-        ['0000', '0001', '0002', '0003'], ['0000', '0001'], ['0002', '0003'], ['0004', '0005']]
-    for (network, _), folder in zip(asked[1:], folds):
-        head = network.depth.state_dict()['heads.depth.predict.bias']
-        assert torch.equal(
-            head, tensors(folder / 'hydranet_nyu40.safetensors')['heads.depth.predict.bias'])
-    name = 'jrn_cat1.safetensors'
-    assert weights.sha256(tmp_path / name) != weights.sha256(trained / name)
-    # At work it stands behind the networks that have seen all frames.
-    card = weights.check(tmp_path / name)
-    assert card.inputs == weights.check(trained / name).inputs
-    assert card.training['folds'] == [
-        [f'{part}/2', weights.sha256(folder / 'hydranet_nyu40.safetensors')]
-        for part, folder in enumerate(folds, 1)]
-    assert train('jrn', frames, tmp_path, *TINY, '--variant', 'cat1') == 1
-    assert 'made from other files' in capsys.readouterr().err
-
-
-def test_a_network_that_has_seen_all_frames_is_no_fold(trained, frames, hydranet, capsys):
-    refused(capsys, 'hydranet_nyu40.safetensors was trained on all frames', 'jrn', '--data',
-            frames, '--output', trained, *TINY, '--fold', hydranet)
-
-
-@pytest.mark.parametrize('text, message', [
-    ('half', 'expected K/N, for example 1/2'), ('3/2', 'part 3/2: a number from 1/2 to 2/2'),
-    ('0/2', 'part 0/2')])
-def test_what_cannot_be_held_out_says_why(frames, hydranet, capsys, text, message):
-    refused(capsys, message, 'depth', '--data', frames, '--output', hydranet, '--hold-out', text)
-
-
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was(frames, hydranet, tmp_path):
     shutil.copytree(hydranet, tmp_path, dirs_exist_ok=True)
@@ -464,12 +255,6 @@ def test_a_run_that_was_killed_goes_on_where_it_was(frames, hydranet, tmp_path):
 
 
 # --- refusals -----------------------------------------------------------------------------------
-
-def refused(capsys, message, *arguments):
-    assert main([str(argument) for argument in arguments]) == 1
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith('jrn_train: ') and message in error
-
 
 def test_what_cannot_be_trained_says_why(frames, hydranet, tmp_path, capsys):
     output = '--output', tmp_path / 'out'
