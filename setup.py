@@ -55,7 +55,8 @@ EXTRAS = {
     ],
 }
 
-SCRIPTS = ('node', 'convert', 'predict', 'play', 'train', 'distill', 'evaluate', 'replay')
+SCRIPTS = ('node', 'convert', 'predict', 'play', 'train', 'average', 'distill', 'evaluate',
+           'replay')
 
 setup(
     name=package_name,

@@ -317,20 +317,21 @@ def finish(network, filled: weights.Card, folder: Path, data: Data) -> None:
         return
     path = folder / f'{filled.spec.name}.safetensors'
     written = weights.save(network, filled, path)
-    weights.write_card(replace(written, metrics=measure(path, written, data)), path)
+    metrics = measure(path, written, data.val, data.crop)
+    weights.write_card(replace(written, metrics=metrics), path)
     print(f'{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {written.sha256[:12]}…')
 
 
-def measure(path: Path, filled: weights.Card, data: Data) -> dict[str, Any]:
-    """Return the pooled metrics on the watched split, of a JRN's inputs as well."""
+def measure(path: Path, filled: weights.Card, frames, crop) -> dict[str, Any]:
+    """Return the pooled metrics inside the crop of the frames, of a JRN's inputs as well."""
     perception = Perception.load(filled.architecture, filled.variant, weights_file=str(path))
-    evaluation = evaluate(perception, data.val, Protocol(crop=data.crop))
+    evaluation = evaluate(perception, frames, Protocol(crop=crop))
     tables = {'output': evaluation.output}
     if evaluation.inputs is not None:
         tables['inputs'] = evaluation.inputs
     found = {name: {metric: round(float(pooled(table, metric)(np.ones((1, len(table))))[0]), 4)
                     for metric in METRICS} for name, table in tables.items()}
-    return {'images': len(data.val), 'labels': filled.labels, 'averaging': 'pooled', **{
+    return {'images': len(frames), 'labels': filled.labels, 'averaging': 'pooled', **{
         name: {metric: value for metric, value in values.items() if np.isfinite(value)}
         for name, values in found.items()}}
 
