@@ -26,6 +26,13 @@ PROFILE = REPOSITORY / 'config' / 'fastdds.xml'
 _TURN = itertools.count()
 
 
+@pytest.fixture(scope='session', autouse=True)
+def in_front():
+    """Hear Ctrl-C, and let what is started hear it, where the tests are a background job."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope='session')
 def data_dir():
     """Return the folder that holds `nyuv2/` (JRN_DATA, or ../shared/data beside the checkout)."""

@@ -15,15 +15,10 @@ INTERRUPTED = 130
 
 @contextmanager
 def interruption() -> Iterator[threading.Event]:
-    """
-    Yield an event that the first Ctrl-C sets; the second raises KeyboardInterrupt as ever.
-
-    A background job of a script ignores Ctrl-C, which is meant for the job in front: it stays so.
-    """
+    """Yield an event that the first Ctrl-C sets; the second raises KeyboardInterrupt as ever."""
     event = threading.Event()
-    if (threading.current_thread() is not threading.main_thread()  # Only that one gets signals.
-            or signal.getsignal(signal.SIGINT) is signal.SIG_IGN):
-        yield event
+    if threading.current_thread() is not threading.main_thread():
+        yield event  # Only the main thread gets signals.
         return
 
     def stop(*_: object) -> None:

@@ -25,14 +25,6 @@ pytestmark = pytest.mark.skipif(
     reason="needs matplotlib, rich and rosbags: pip install '.[evaluate]'")
 
 
-@pytest.fixture(autouse=True)
-def in_front():
-    """Hear Ctrl-C, and let what is started hear it, where the tests are a background job."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture(scope='module')
 def bag(tmp_path_factory):
     path = tmp_path_factory.mktemp('bag') / 'sample'
@@ -128,14 +120,6 @@ def test_the_second_is_a_keyboard_interrupt_and_all_is_as_before():
     with interruption() as event:
         assert not event.is_set()
     assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_a_background_job_goes_on_ignoring_it():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with interruption() as event:
-        signal.raise_signal(signal.SIGINT)
-        assert not event.is_set()
-    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_before_the_first_frame_there_is_nothing_to_keep(bag, tmp_path):
