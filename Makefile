@@ -97,6 +97,10 @@ evaluate: $(READY)  ## Measure the shipped weights on the NYU frames (JRN_DATA=f
 	done
 	$(RUN) jrn_evaluate influence --data '$(NYU)' --output runs/influence
 
+.PHONY: weights
+weights: $(READY)  ## Train all shipped weights again, in hours: runs/shipped/ (JRN_DATA=folder)
+	$(RUN) tools/shipped_weights.sh '$(JRN_DATA)' runs/shipped
+
 .PHONY: clean
 clean:  ## Remove all that the other commands made
 	rm -rf $(VENV) .colcon build install log *.egg-info .pytest_cache .ruff_cache

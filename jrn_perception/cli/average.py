@@ -25,20 +25,7 @@ or for different times. That costs nothing at work, and is often better than eac
 
 def main(argv: list[str] | None = None) -> int:
     """Write and measure the mean; return 0, or 1 after a line that says what is wrong."""
-    parser = argparse.ArgumentParser(
-        prog='jrn_average', description=DESCRIPTION, epilog=layouts(READABLE),
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('weights', nargs='+', type=Path, metavar='FILE',
-                        help='weights files; the others may be of networks with more heads than '
-                        'the first, and a file that is given twice counts twice')
-    parser.add_argument('--output', type=Path, required=True, help='weights file to write')
-    parser.add_argument('--data', type=Path, required=True,
-                        help='folder of annotated frames to measure the result on')
-    parser.add_argument('--reader', default='nyuv2', choices=READABLE,
-                        help='how it is laid out, see below (default: %(default)s)')
-    parser.add_argument('--crop', default='', help='as for jrn_train')
-    parser.add_argument('--val', default='val', help='split to measure on (default: %(default)s)')
-    arguments = parser.parse_args(argv)
+    arguments = parse(argv)
     try:
         frames = open_dataset(arguments.reader, arguments.data, arguments.val)
         crop = parse_crop(arguments.crop, arguments.reader)
@@ -52,6 +39,23 @@ def main(argv: list[str] | None = None) -> int:
     for name, value in card.metrics['output'].items():
         print(f'  {name} {value:g}')
     return 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='jrn_average', description=DESCRIPTION, epilog=layouts(READABLE),
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('weights', nargs='+', type=Path, metavar='FILE',
+                        help='weights files; the others may be of networks with more heads than '
+                        'the first, and a file that is given twice counts twice')
+    parser.add_argument('--output', type=Path, required=True, help='weights file to write')
+    parser.add_argument('--data', type=Path, required=True,
+                        help='folder of annotated frames to measure the result on')
+    parser.add_argument('--reader', default='nyuv2', choices=READABLE,
+                        help='how it is laid out, see below (default: %(default)s)')
+    parser.add_argument('--crop', default='', help='as for jrn_train')
+    parser.add_argument('--val', default='val', help='split to measure on (default: %(default)s)')
+    return parser.parse_args(argv)
 
 
 def average(paths: Sequence[Path]) -> tuple[nn.Module, weights.Card]:

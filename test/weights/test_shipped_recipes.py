@@ -1,0 +1,62 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The shipped weights are those that tools/shipped_weights.sh makes."""
+
+from dataclasses import asdict
+import json
+import os
+from pathlib import Path
+import shlex
+import subprocess
+
+from jrn_perception import networks, weights
+from jrn_perception.cli import average, train
+from jrn_perception.training.recipes import RECIPES, RefineRecipe
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / 'tools' / 'shipped_weights.sh'
+# Notes what it was called with instead of training for hours.
+NOTE = '#!/bin/sh\nprintf "%s " "${0##*/}" >> "$NOTES"; printf "\'%s\' " "$@" >> "$NOTES"\n' \
+       'echo >> "$NOTES"\n'
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """Return what the script makes: for each file the recipes, one, or those of a mean."""
+    folder = tmp_path_factory.mktemp('script')
+    (folder / 'bin').mkdir()
+    for name in ('jrn_train', 'jrn_average', 'jrn_distill'):
+        (folder / 'bin' / name).write_text(NOTE)
+        (folder / 'bin' / name).chmod(0o755)
+    (folder / 'data' / 'nyuv2').mkdir(parents=True)
+    subprocess.run(
+        ['bash', SCRIPT, 'data', 'runs'], cwd=folder, check=True,
+        env=os.environ | {'PATH': f'{folder / "bin"}:{os.environ["PATH"]}',
+                          'NOTES': str(folder / 'notes')})
+    found = {}
+    for line in (folder / 'notes').read_text().splitlines():
+        name, *words = shlex.split(line)
+        if name == 'jrn_train':
+            arguments = train.parse(words)
+            recipe = train.override(RECIPES[arguments.network], arguments.set)
+            specs = ([networks.find('jrn', variant) for variant in networks.ARCHITECTURES['jrn']]
+                     if isinstance(recipe, RefineRecipe) else [networks.find(*recipe.network)])
+            if getattr(recipe, 'start', '').endswith('.safetensors'):
+                assert Path(recipe.start) in found
+            recipe = json.loads(json.dumps(asdict(recipe)))
+            for spec in specs:
+                found[arguments.output / f'{spec.name}.safetensors'] = [recipe]
+        elif name == 'jrn_average':
+            arguments = average.parse(words)
+            found[arguments.output] = [recipe for path in arguments.weights
+                                       for recipe in found[path]]
+    return found
+
+
+@pytest.mark.parametrize('name', weights.shipped())
+def test_the_recipe_of_each_is_that_of_the_script(made, name):
+    training = weights.read_card(weights.shipped()[name]).training
+    parts = [part['training'] for part in training.get('averaged', ())] or [training]
+    assert [part['recipe'] for part in parts] == made[Path(f'{name}.safetensors')]
+    assert {part['fit'] for part in parts} == {'fit'}

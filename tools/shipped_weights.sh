@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Train all shipped weights again: shipped_weights.sh DATA RUNS
+#
+# DATA holds nyuv2/ and nyuv2_depth_only/, RUNS is where everything goes: the shipped files at its
+# top. A command that was stopped goes on where it was when the script is started again. Four hours
+# on two cores.
+set -euo pipefail
+data=(--data "$(realpath "$1")/nyuv2")
+raw=$(realpath "$1")/nyuv2_depth_only
+mkdir -p "$2"
+cd "$2"
+hydranet=hydranet_nyu40.safetensors
+depth=depth_mobilenetv2.safetensors
+semantics=semantics_mobilenetv2.safetensors
+
+# One network for both tasks, and the single-task networks that start where it ended.
+jrn_train hydranet "${data[@]}" --output first
+jrn_train depth "${data[@]}" --output first
+jrn_train semantics "${data[@]}" --output first
+
+# Several ways on from there. Means of what came out of them are better than each.
+on() {
+  jrn_train hydranet "${data[@]}" --output "$1" --set start="first/$hydranet" --set mix_after=0 "${@:2}"
+}
+short=(--set epochs=8 --set encoder_rate=1e-4 --set decoder_rate=4e-4)
+on mixed --set epochs=45 --set mix_share=0.75 --set weight_decay=0.05 --set colour_jitter=0.5
+jrn_train semantics "${data[@]}" --output mixed
+on plain "${short[@]}"
+test -e distilled/all.txt ||
+  jrn_distill nyuv2_depth_only "$raw" distilled --weights "first/$hydranet"
+on hard "${short[@]}" --extra nyuv2=distilled@all
+on soft "${short[@]}" --extra nyuv2_depth_only="$raw" --teacher "first/$hydranet"
+jrn_average {first,mixed,plain,hard,soft}/$hydranet "${data[@]}" --output $hydranet
+jrn_average first/$depth {hard,soft}/$hydranet "${data[@]}" --output $depth
+jrn_average {first,mixed}/$semantics plain/$hydranet "${data[@]}" --output $semantics
+
+# The JRNs, in front of them those two, and what a network says of the half it has not seen.
+jrn_train hydranet "${data[@]}" --output half --hold-out 1/2 --set epochs=30 --set mix_after=0
+jrn_train jrn "${data[@]}" --output . --fold half
