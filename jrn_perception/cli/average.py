@@ -12,7 +12,7 @@ from pathlib import Path
 import sys
 
 from jrn_perception import weights
-from jrn_perception.cli.train import measure, READABLE
+from jrn_perception.cli.train import add_frames, READABLE, write
 from jrn_perception.data.datasets import layouts, open_dataset
 from jrn_perception.evaluation.readers import parse_crop
 from torch import nn
@@ -29,9 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         frames = open_dataset(arguments.reader, arguments.data, arguments.val)
         crop = parse_crop(arguments.crop, arguments.reader)
-        card = weights.save(*average(arguments.weights), arguments.output)
-        card = replace(card, metrics=measure(arguments.output, card, frames, crop))
-        weights.write_card(card, arguments.output)
+        card = write(*average(arguments.weights), arguments.output, frames, crop)
     except (ValueError, OSError) as error:
         print(f'jrn_average: {error}', file=sys.stderr)
         return 1
@@ -49,12 +47,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help='weights files; the others may be of networks with more heads than '
                         'the first, and a file that is given twice counts twice')
     parser.add_argument('--output', type=Path, required=True, help='weights file to write')
-    parser.add_argument('--data', type=Path, required=True,
-                        help='folder of annotated frames to measure the result on')
-    parser.add_argument('--reader', default='nyuv2', choices=READABLE,
-                        help='how it is laid out, see below (default: %(default)s)')
-    parser.add_argument('--crop', default='', help='as for jrn_train')
-    parser.add_argument('--val', default='val', help='split to measure on (default: %(default)s)')
+    add_frames(parser)
     return parser.parse_args(argv)
 
 

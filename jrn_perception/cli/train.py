@@ -53,16 +53,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         'was when the same command is given again.', epilog=layouts(READABLE),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('network', choices=('teacher', 'hydranet', 'depth', 'semantics', 'jrn'))
-    parser.add_argument('--data', type=Path, required=True, help='folder of the annotated frames')
-    parser.add_argument('--reader', default='nyuv2', choices=READABLE,
-                        help='how it is laid out, see below (default: %(default)s)')
-    parser.add_argument('--crop', default='', help='part of a frame that is annotated well: nyu, '
-                        'none or y0:y1,x0:x1 (default: nyu for nyuv2, else none)')
+    add_frames(parser)
     parser.add_argument('--extra', action='append', default=[], metavar='READER=FOLDER[@SPLIT]',
                         help='more frames to train on, with whatever annotation they have; may be '
                         'repeated (readers: ' + ', '.join(READERS) + ')')
     parser.add_argument('--fit', default='fit', help='split to train on (default: %(default)s)')
-    parser.add_argument('--val', default='val', help='split to watch (default: %(default)s)')
     parser.add_argument('--output', type=Path, default=Path('runs'),
                         help='folder for weights and checkpoints (default: %(default)s)')
     parser.add_argument('--encoder', type=Path, help='start from this encoder, made by '
@@ -83,6 +78,17 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help='change a number of the recipe, e.g. --set epochs=50')
     parser.add_argument('--workers', type=int, default=0, help='processes that load data')
     return parser.parse_args(argv)
+
+
+def add_frames(parser: argparse.ArgumentParser) -> None:
+    """Add the options that tell on which frames a network is measured."""
+    parser.add_argument('--data', type=Path, required=True, help='folder of the annotated frames')
+    parser.add_argument('--reader', default='nyuv2', choices=READABLE,
+                        help='how it is laid out, see below (default: %(default)s)')
+    parser.add_argument('--crop', default='', help='part of a frame that is annotated well: nyu, '
+                        'none or y0:y1,x0:x1 (default: nyu for nyuv2, else none)')
+    parser.add_argument('--val', default='val',
+                        help='split to measure on (default: %(default)s)')
 
 
 def override(recipe: Any, changes: list[str]) -> Any:
@@ -311,15 +317,21 @@ def card(spec: networks.Spec, recipe, arguments: argparse.Namespace, data: Data)
 
 
 def finish(network, filled: weights.Card, folder: Path, data: Data) -> None:
-    """Write the weights, measure what was written, and put that in the card: one process does."""
+    """Write the weights with a card of what they do: one process does."""
     from lightning.pytorch.utilities import rank_zero_only
     if rank_zero_only.rank:
         return
     path = folder / f'{filled.spec.name}.safetensors'
-    written = weights.save(network, filled, path)
-    metrics = measure(path, written, data.val, data.crop)
-    weights.write_card(replace(written, metrics=metrics), path)
+    written = write(network, filled, path, data.val, data.crop)
     print(f'{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {written.sha256[:12]}…')
+
+
+def write(network, filled: weights.Card, path: Path, frames, crop) -> weights.Card:
+    """Write the weights, measure what was written on the frames, and return the card with that."""
+    written = weights.save(network, filled, path)
+    written = replace(written, metrics=measure(path, written, frames, crop))
+    weights.write_card(written, path)
+    return written
 
 
 def measure(path: Path, filled: weights.Card, frames, crop) -> dict[str, Any]:

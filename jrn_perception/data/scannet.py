@@ -56,8 +56,11 @@ class ScanNet(Sequence):
         if labels not in (NYU40.name, SCANNET20.name):
             raise ValueError(f'ScanNet has labels in nyu40 or scannet20, not in {labels!r}')
         scans = self.root / 'scans'
-        scenes = _scenes(self.root, split) if split else sorted(
-            path.name for path in scans.glob('*') if path.is_dir())
+        if split:
+            scenes = listed(self.root / f'scannetv2_{split}.txt',
+                            "the lists are in Tasks/Benchmark of ScanNet's repository")
+        else:
+            scenes = sorted(path.name for path in scans.glob('*') if path.is_dir())
         # One that holds nothing counts as a sample, so that it is missed.
         self.names = [name for scene in scenes for name in _frames(scans / scene) or [(scene, '')]]
         if not any(number for _, number in self.names):
@@ -91,11 +94,6 @@ class ScanNet(Sequence):
                 labels = map_labels(labels, NYU40_TO_SCANNET20)
         return Frame(rgb, f'{scene}/{number}', depth=to_metres(depth), labels=labels,
                      camera_matrix=_camera_matrix(folder / 'intrinsic' / 'intrinsic_color.txt'))
-
-
-def _scenes(root: Path, split: str) -> list[str]:
-    return listed(root / f'scannetv2_{split}.txt',
-                  "the lists are in Tasks/Benchmark of ScanNet's repository")
 
 
 def _frames(folder: Path) -> list[tuple[str, str]]:

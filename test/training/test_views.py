@@ -181,7 +181,7 @@ def test_the_centre_of_a_frame_is_where_it_would_be_without_the_turn():
                                 samples(views(dithered, rotation=40.), 10)):
         # OpenCV 4 rounds places to 32nds of a pixel.
         np.testing.assert_allclose(place_of_centre(turned), place_of_centre(straight),
-                                   atol=2/32)
+                                   atol=2 / 32)
 
 
 def test_a_turn_takes_no_depth_and_no_zoom_along():
