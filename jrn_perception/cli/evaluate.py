@@ -24,6 +24,7 @@ from jrn_perception.cli.evaluate_options import (
     add_machine,
     add_network,
     load,
+    new_file,
     protocol_of,
 )
 from jrn_perception.cli.interruption import INTERRUPTED, interruption
@@ -67,7 +68,7 @@ def add_dataset(commands) -> None:
     """Add ``jrn_evaluate dataset``."""
     parser = commands.add_parser('dataset', help='metrics of a network on a data set')
     add_network(parser)
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write all results there')
+    parser.add_argument('--json', type=new_file, metavar='FILE', help='write all results there')
     parser.add_argument('--per-image', action='store_true',
                         help='a row for every image, on the terminal and in the json')
     _add_source(parser)
@@ -86,9 +87,10 @@ def run_dataset(options: argparse.Namespace) -> int:
                                       _progress('evaluating'), interrupted.is_set)
     document = report.dataset_document(evaluation, perception, protocol, _source(options),
                                        options.per_image)
+    # Should a file not be to be written, the numbers have been seen.
+    terminal.print_dataset(document, terminal.console())
     if options.json:
         report.write(document, options.json)
-    terminal.print_dataset(document, terminal.console())
     if evaluation.reason:
         print(f'jrn_evaluate: partial: {evaluation.reason}', file=sys.stderr)
     return INTERRUPTED if interrupted.is_set() else 0
@@ -111,7 +113,8 @@ def add_influence(commands) -> None:
                         'plots')
     add_machine(parser)
     _add_source(parser)
-    parser.set_defaults(run=run_influence, needs=('matplotlib', 'rich'), focal_correction=False)
+    add_correction(parser)
+    parser.set_defaults(run=run_influence, needs=('matplotlib', 'rich'))
 
 
 def run_influence(options: argparse.Namespace) -> None:
@@ -130,13 +133,13 @@ def run_influence(options: argparse.Namespace) -> None:
     found = influence.influences(measurement)
     document = report.influence_document(measurement, found, perceptions, protocol,
                                          _source(options))
+    out = terminal.console()
+    terminal.print_influence(document, out)
     report.write(document, options.output / 'influence.json')
     (options.output / 'influence.md').write_text(report.influence_markdown(document),
                                                  encoding='utf-8')
     for direction, *_ in plots.PANELS:
         plots.plot(document, direction, options.output / f'{direction}.png', options.plot_value)
-    out = terminal.console()
-    terminal.print_influence(document, out)
     out.print(f'written: influence.json, influence.md, depth_to_semantics.png, '
               f'semantics_to_depth.png in {options.output}', markup=False)
 

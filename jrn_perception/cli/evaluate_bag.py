@@ -16,6 +16,7 @@ from jrn_perception.cli.evaluate_options import (
     add_limits,
     add_network,
     load,
+    new_file,
     protocol_of,
 )
 from jrn_perception.cli.interruption import INTERRUPTED, interruption
@@ -40,9 +41,9 @@ def add_bag(commands) -> None:
                         help='first N pictures; default: all')
     parser.add_argument('--worst', type=int, default=session.Request.worst, metavar='K',
                         help='frames shown for each measure; default: %(default)s')
-    parser.add_argument('--json', type=Path, metavar='FILE',
+    parser.add_argument('--json', type=new_file, metavar='FILE',
                         help='write the results; twice the same bytes, so without latencies')
-    parser.add_argument('--html', type=Path, metavar='FILE',
+    parser.add_argument('--html', type=new_file, metavar='FILE',
                         help='write a report with plots, latencies and the worst frames')
     add_network(parser)
     parser.set_defaults(run=run_bag, needs=('matplotlib', 'rich', 'rosbags'))
@@ -108,11 +109,11 @@ def run_bag(options: argparse.Namespace) -> int:
                                       interrupted.is_set)
     document = bag_report.bag_document(evaluation, perception)
     clock = bag_report.timings(evaluation)
+    bag_report.print_bag(document, clock, terminal.console())
     if options.json:
         report.write(document, options.json)
     if options.html:
         bag_html.write_html(evaluation, document, clock, options.html)
-    bag_report.print_bag(document, clock, terminal.console())
     return _partial(evaluation.reasons, interrupted.is_set())
 
 

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 
 from jrn_perception import networks
 from jrn_perception.evaluation.dataset import find_label_set, Protocol
 from jrn_perception.evaluation.readers import parse_crop, parse_range
 from jrn_perception.perception import Perception, PRECISIONS
+
+
+def new_file(text: str) -> Path:
+    """Return the path of a file to write, whose folder need not exist; type of an argument."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f'{text} is a folder; name a file')
+    return path
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:

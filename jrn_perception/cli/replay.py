@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, ExitStack
 from dataclasses import dataclass
 import json
 from pathlib import Path
@@ -72,6 +72,7 @@ class _Plan:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line without its ROS arguments."""
     from jrn_perception.cli.evaluate_bag import add_truth
+    from jrn_perception.cli.evaluate_options import new_file
 
     result = argparse.ArgumentParser('jrn_replay', description=DESCRIPTION,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -88,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--namespace', default='', metavar='/NAME', help='of the node')
     result.add_argument('--node', default='', metavar='/NAME',
                         help='measure this node, which runs already; it reads the pictures')
-    result.add_argument('--json', type=Path, metavar='FILE', help='write the results')
+    result.add_argument('--json', type=new_file, metavar='FILE', help='write the results')
     return result
 
 
@@ -171,29 +172,37 @@ def _measure(options: argparse.Namespace, plan: _Plan,
     with Evaluator() as evaluator:
         _wait(lambda: evaluator.is_there(plan.node), node, f'no node {plan.node}')
         settings = evaluator.get_parameters_of(plan.node, (*NETWORK, *PLAIN, *PARAMETERS))
-        evaluator.set_parameters_of(plan.node, PARAMETERS)
-        replay = _connect(evaluator, plan, settings, node)
-        try:
-            if options.lossless:
-                _play_lossless(options.bag, evaluator, replay, node)
-            else:
-                _play(options, plan.player, evaluator, replay, node)
-        except KeyboardInterrupt:
-            if not replay.totals.frames:
-                raise
-            reasons.append('stopped by Ctrl-C')
-        except (_Ended, RecordingError) as error:
-            reasons.append(str(error))
-        finally:
-            if options.node and evaluator.is_there(plan.node):
-                evaluator.set_parameters_of(
-                    plan.node, {name: settings[name] for name in PARAMETERS})
+        with _measurable(evaluator, plan.node, settings if options.node else {}):
+            replay = _connect(evaluator, plan, settings, node)
+            try:
+                if options.lossless:
+                    _play_lossless(options.bag, evaluator, replay, node)
+                else:
+                    _play(options, plan.player, evaluator, replay, node)
+            except KeyboardInterrupt:
+                if not replay.totals.frames:
+                    raise
+                reasons.append('stopped by Ctrl-C')
+            except (_Ended, RecordingError) as error:
+                reasons.append(str(error))
     recorded = plan.topics['image'].count
     if not reasons and replay.sent < recorded:
         reasons.append(f'{replay.sent} of {recorded} recorded pictures were heard')
     notes = [f'the node runs with {name} {settings[name]}' for name, value in PLAIN.items()
              if settings[name] != value]
     return replay, replay.result(reasons, notes)
+
+
+@contextmanager
+def _measurable(evaluator: Evaluator, name: str, settings: dict[str, Any]) -> Iterator[None]:
+    """Have a node publish all that it measures; give it its ``settings`` back, if it had any."""
+    from jrn_perception.evaluation.replay import PARAMETERS
+    try:
+        evaluator.set_parameters_of(name, PARAMETERS)
+        yield
+    finally:
+        if settings and evaluator.is_there(name):
+            evaluator.set_parameters_of(name, {key: settings[key] for key in PARAMETERS})
 
 
 def _connect(evaluator: Evaluator, plan: _Plan, settings: dict[str, Any],
@@ -224,9 +233,9 @@ def _report(options: argparse.Namespace, replay: Replay, evaluation: BagEvaluati
     from jrn_perception.evaluation import bag_report, report, terminal
 
     document = replay.document(evaluation)
+    bag_report.print_bag(document, replay.timings(), terminal.console())
     if options.json:
         report.write(document, options.json)
-    bag_report.print_bag(document, replay.timings(), terminal.console())
     for reason in evaluation.reasons:
         print(f'jrn_replay: partial: {reason}', file=sys.stderr)
     return PARTIAL if evaluation.reasons else 0

@@ -45,17 +45,21 @@ def readable(path: Path, copies: ExitStack) -> Path:
     Return a path under which ``rosbags`` can read what is there.
 
     That is ``path`` or, as long as ``copies`` is open, a copy of the messages of SQLite files that
-    break off: beside a database that is damaged there is no room for one that is not. Raises
-    sqlite3.Error if nothing of it can be read.
+    break off or were not closed: beside a database that is damaged there is no room for one that
+    is not. Raises sqlite3.Error if nothing of it can be read.
     """
-    cut = [file for file in storage_files(path)
-           if file.suffix == '.db3' and cut_sqlite.describe(file)]
-    if not cut:
+    copy = {}
+    for file in storage_files(path):
+        if file.suffix == '.db3' and cut_sqlite.describe(file):
+            copy[file] = cut_sqlite.salvage
+        elif file.suffix == '.db3' and cut_sqlite.is_open(file):
+            copy[file] = cut_sqlite.complete
+    if not copy:
         return cut_mcap.CutPath(path)
     folder = Path(copies.enter_context(tempfile.TemporaryDirectory()))
     for file in path.iterdir() if path.is_dir() else [path]:
-        if file in cut:
-            cut_sqlite.salvage(file, folder / file.name)
-        else:
+        if file in copy:
+            copy[file](file, folder / file.name)
+        elif not file.name.endswith(cut_sqlite.BESIDE):
             (folder / file.name).symlink_to(file.resolve())
     return folder if path.is_dir() else folder / path.name

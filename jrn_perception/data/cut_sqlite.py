@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+import shutil
 import sqlite3
 import struct
 
 MAGIC = b'SQLite format 3\0'
+# What SQLite keeps beside a database that was not closed: changes to make, or to take back.
+BESIDE = ('-wal', '-journal')
 
 
 def describe(path: Path) -> str:
@@ -33,6 +36,31 @@ def _size_by_header(path: Path) -> int:
     page, = struct.unpack_from('>H', header, 16)
     pages, = struct.unpack_from('>I', header, 28)
     return pages * (65536 if page == 1 else page)
+
+
+def is_open(path: Path) -> bool:
+    """Return whether the last messages are beside the database, whose recorder was killed."""
+    return any(beside.stat().st_size for beside in _beside(path))
+
+
+def complete(path: Path, output: Path) -> None:
+    """
+    Copy a database and put into the copy what lies beside it.
+
+    Not in its place: a recording is only read. ``rosbag2`` writes so under its preset "resilient";
+    ``rosbags`` reads what is in the database alone.
+    """
+    for file in (path, *_beside(path)):
+        shutil.copyfile(file, output.with_name(output.name + file.name[len(path.name):]))
+    with closing(sqlite3.connect(output)) as database:
+        # Reading takes unfinished changes back.
+        database.execute('SELECT * FROM sqlite_master').fetchall()
+        database.execute('PRAGMA journal_mode = DELETE')
+
+
+def _beside(path: Path) -> list[Path]:
+    found = [path.with_name(path.name + suffix) for suffix in BESIDE]
+    return [file for file in found if file.is_file()]
 
 
 def salvage(path: Path, output: Path) -> None:

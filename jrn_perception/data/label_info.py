@@ -94,17 +94,19 @@ def match(names: dict[int, str], wanted: Iterable[LabelSet]) -> Ids:
         *wanted, *finer, *LABEL_SETS.values())}.values())
     known = {key: _plain(name) for key, name in names.items()
              if key != UNLABELLED and _plain(name) not in NO_CLASS}
-    counts = [sum(name in labels.names for name in known.values()) for labels in candidates]
+    plain = [[_plain(name) for name in labels.names] for labels in candidates]
+    counts = [sum(name in names for name in known.values()) for names in plain]
     if not any(counts):
         raise ValueError(f'classes {", ".join(names.values()) or "(none)"}: no label set has any '
                          f'of them; there are {", ".join(LABEL_SETS)}')
-    labels = candidates[counts.index(max(counts))]
+    best = counts.index(max(counts))
+    own = plain[best]
     table = np.full(256, UNLABELLED, np.uint8)
     for key, name in known.items():
-        if key < 256 and name in labels.names:
-            table[key] = labels.names.index(name)
-    missing = [name for name in known.values() if name not in labels.names]
-    return Ids(labels, table, tuple(dict.fromkeys(missing)))
+        if key < 256 and name in own:
+            table[key] = own.index(name)
+    missing = [name for name in known.values() if name not in own]
+    return Ids(candidates[best], table, tuple(dict.fromkeys(missing)))
 
 
 def _plain(name: str) -> str:

@@ -199,14 +199,14 @@ class Recording:
                                  f'one of: {listed}')
         return chosen[0]
 
-    def camera_info_topic(self, image: str, beside: bool = False) -> Topic | None:
-        """Return the CameraInfo topic beside an image topic, or else the only one, or None."""
+    def camera_info_topic(self, image: str) -> Topic | None:
+        """Return the CameraInfo topic beside an image topic, or None."""
         infos = self.of_type(CAMERA_INFO)
         for namespace in (image.rpartition('/')[0], image.rpartition('/')[0].rpartition('/')[0]):
             for info in infos:
                 if info.name in (f'{namespace}/camera_info', f'{image}_camera_info'):
                     return info
-        return infos[0] if len(infos) == 1 and not beside else None
+        return None
 
     def frames(self, topic: str = '',
                damaged: Callable[[str], None] | None = None) -> Iterator[Frame]:
@@ -214,7 +214,8 @@ class Recording:
         Yield the pictures of an image topic, stamped as in their headers.
 
         ``camera_matrix`` is that of the last CameraInfo before the picture (of the first one, for
-        pictures before it), None while the camera is uncalibrated (K = 0) or its size is another.
+        pictures before it) on the topic beside it, None while the camera is uncalibrated (K = 0)
+        or its size is another.
         ``damaged`` is told in one line about each picture that cannot be decoded, which is then
         left out; without it RecordingError is raised.
         """

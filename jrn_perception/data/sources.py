@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 import re
 import time
@@ -15,7 +17,7 @@ import time
 import cv2
 from jrn_perception.data.frame import Frame
 from jrn_perception.data.image_encodings import is_cut_off
-from jrn_perception.data.recording import is_recording, Recording
+from jrn_perception.data.recording import is_recording, Recording, RecordingError, Topic
 from jrn_perception.data.scenes import Scene
 import numpy as np
 
@@ -25,6 +27,8 @@ EXPECTED = ('a picture, a folder of pictures, a video, a rosbag2 recording, a ca
             '(0 or /dev/video0) or scenes[:SEED]')
 SCENES_RATE = 10.0
 SCENES_SIZE = (480, 640)
+# Messages by which a recorded topic's rate is judged.
+RATE_SAMPLES = 100
 
 Report = Callable[[str], None]
 
@@ -178,12 +182,22 @@ class Recorded(Source):
             found = recording.image_topic(topic)
             self.topic, self.length = found.name, found.count
             self.frame_id = recording.frame_id(found.name)
-            if recording.duration_ns and found.count > 1:
-                self.rate = (found.count - 1) / (recording.duration_ns * 1e-9)
+            self.rate = _rate(recording, found)
 
     def __iter__(self) -> Iterator[Frame]:
         with Recording(self.path) as recording:
             yield from recording.frames(self.topic, self._skip if self._damaged else None)
+
+
+def _rate(recording: Recording, topic: Topic) -> float | None:
+    """Return the Hz of a topic's beginning; it may have begun late, and paused since."""
+    stamps: list[int] = []
+    with suppress(RecordingError):  # Where it breaks off before that.
+        stamps.extend(record.stamp_ns for record in islice(recording.records([topic.name]),
+                                                           RATE_SAMPLES))
+    periods = np.diff(stamps)
+    period = np.median(periods) if len(periods) else 0
+    return 1e9 / period if period > 0 else None
 
 
 class Resized(Source):

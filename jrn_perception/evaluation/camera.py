@@ -42,7 +42,7 @@ def camera_topic(recording: Recording, image: Topic, named: str = '') -> Topic |
     there or of another type.
     """
     if not named:
-        return recording.camera_info_topic(image.name, beside=True)
+        return recording.camera_info_topic(image.name)
     topic = recording.topic(named)
     if topic.msgtype != CAMERA_INFO:
         raise RecordingError(f'{recording.path}: {named} is {topic.msgtype}, no CameraInfo')

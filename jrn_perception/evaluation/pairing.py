@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import struct
 from typing import Any, NamedTuple
@@ -52,7 +52,8 @@ class Pairing:
     decided, in the order of the leading topic. A partner is the message of its topic whose stamp
     is nearest, at most ``tolerance_ns`` away, the earlier of two; one may serve several. A message
     waits for its partners until one with a stamp not before its own arrives, or until anything
-    comes that is ``patience_ns`` later.
+    comes that is ``patience_ns`` later. Stamp 0 means "not stamped": such a message is nobody's
+    partner and has none; ``unstamped`` counts them by topic.
     """
 
     def __init__(self, leader: str, others: Sequence[str], tolerance_ns: int,
@@ -65,6 +66,7 @@ class Pairing:
         self._candidates: dict[str, deque[Stamped]] = {
             topic: deque() for topic in others}
         self._last: dict[str, int] = {}
+        self.unstamped: Counter[str] = Counter()
 
     def add(self, stamped: Stamped) -> list[Match]:
         """
@@ -74,6 +76,8 @@ class Pairing:
         clock that jumps is ambiguous.
         """
         topic, stamp, _ = stamped
+        if not stamp:
+            self.unstamped[topic] += 1
         last = self._last.get(topic, stamp)
         if stamp < last:
             raise BackwardsError(f'{topic}: stamp {written(stamp)} goes back by '
@@ -81,7 +85,7 @@ class Pairing:
         self._last[topic] = stamp
         if topic == self._leader:
             self._waiting.append(stamped)
-        else:
+        elif stamp:
             self._candidates[topic].append(stamped)
         decided = []
         while self._waiting and self._is_decided(self._waiting[0].stamp_ns):
@@ -96,7 +100,7 @@ class Pairing:
         return decided
 
     def _is_decided(self, stamp: int) -> bool:
-        return max(self._last.values()) - stamp > self._patience or all(
+        return not stamp or max(self._last.values()) - stamp > self._patience or all(
             self._last.get(topic, stamp - 1) >= stamp for topic in self._candidates)
 
     def _match(self, stamped: Stamped) -> Match:
@@ -107,7 +111,7 @@ class Pairing:
         for topic, candidates in self._candidates.items():
             nearest = min(candidates, key=distance, default=None)
             near = nearest is not None and distance(nearest) <= self._tolerance
-            partners[topic] = nearest if near else None
+            partners[topic] = nearest if stamped.stamp_ns and near else None
         return Match(stamped, partners)
 
     def _forget(self) -> None:

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Generic, TypeVar
 
+# Other topics have some messages for each picture; all of them until the next would be too many.
+WAITING = 8
+
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 
@@ -40,8 +43,9 @@ def ahead(function: Callable[[Item], Result], items: Iterable[Item], pool: Execu
     """
     Yield ``function(item)`` in the order of ``items``, at most ``limit`` of them begun ahead.
 
-    An item that is not ``wanted`` goes through as it is, in its place. What ``function`` raises is
-    raised here. When the consumer stops early, what is begun is finished and dropped.
+    An item that is not ``wanted`` goes through as it is, in its place, and waits there for those
+    before it: at most ``WAITING`` times ``limit`` wait, of either kind. What ``function`` raises
+    is raised here. When the consumer stops early, what is begun is finished and dropped.
     """
     pending: deque[Future | _Done] = deque()
     running = 0
@@ -52,7 +56,8 @@ def ahead(function: Callable[[Item], Result], items: Iterable[Item], pool: Execu
                 running += 1
             else:
                 pending.append(_Done(item))
-            while pending and (running > limit or isinstance(pending[0], _Done)):
+            while pending and (running > limit or len(pending) > WAITING * limit
+                               or pending[0].done()):
                 first = pending.popleft()
                 running -= not isinstance(first, _Done)
                 yield first.result()

@@ -186,6 +186,10 @@ class Session:
         if totals.num_damaged:
             reasons.append(f'{totals.num_damaged} pictures were left out, the first: '
                            f'{totals.damaged[0]}')
+        # Without ground truth nothing is to be paired.
+        if len(self.topics) > 1:
+            reasons += [f'{count} messages of {topic} are not stamped (0): they cannot be paired'
+                        for topic, count in self.pairing.unstamped.items()]
         for role in ('depth', 'labels'):
             if role not in self.topics:
                 continue

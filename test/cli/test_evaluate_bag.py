@@ -159,6 +159,8 @@ def test_partial_results_are_kept_and_said(tmp_path, capsys):
     (('bag', 'BAG', *NETWORK, '--tolerance', '-1'), 'tolerance -1'),
     (('bag', 'BAG', *NETWORK, '--label-set', 'nyu41'), 'unknown label set'),
     (('bag', 'BAG', '--weights', '/nowhere.safetensors'), 'no such weights file'),
+    (('bag', 'BAG', *NETWORK, '--json', '.'), '--json: . is a folder; name a file'),
+    (('bag', 'BAG', *NETWORK, '--html', '.'), '--html: . is a folder; name a file'),
     (('record', 'BAG', 'BAG', *NETWORK), 'exists already'),
     (('record', 'BAG'), 'arguments are required: OUTPUT'),
 ])
@@ -171,6 +173,15 @@ def test_mistakes_get_one_line_and_exit_code_2(arguments, text, bag, capsys):
     assert code == 2 and text in captured.err
     assert captured.err.count('\n') == 1 and 'Traceback' not in captured.err
     assert captured.out == ''
+
+
+@pytest.mark.parametrize('option', ['--json', '--html'])
+def test_a_file_that_cannot_be_written_does_not_cost_the_numbers(bag, tmp_path, capsys, option):
+    (tmp_path / 'file').touch()
+    assert main(['bag', str(bag), *NETWORK, *TRUTH, option, str(tmp_path / 'file' / 'r')]) == 2
+    captured = capsys.readouterr()
+    assert 'mean IoU (%)' in captured.out
+    assert f'{tmp_path}/file' in captured.err and captured.err.count('\n') == 1
 
 
 @pytest.mark.parametrize('storage, suffix', [('mcap', 'mcap'), ('sqlite3', 'db3')])

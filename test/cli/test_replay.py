@@ -51,6 +51,19 @@ def assert_close(found, expected, where=''):
         assert found == expected, where
 
 
+def parameters_of(node):
+    """Return what a measurement changes of a running node."""
+    from jrn_perception.ros.evaluator import Evaluator
+    import rclpy
+    rclpy.init()
+    try:
+        with Evaluator() as evaluator:
+            return evaluator.get_parameters_of(
+                node, ['min_depth', 'max_depth', 'confidence_threshold', 'focal_correction'])
+    finally:
+        rclpy.try_shutdown()
+
+
 def test_without_loss_it_is_the_evaluation_of_the_bag(ros_domain, spawn, bag, tmp_path):
     child = spawn('replay', bag, *TRUTH, '--lossless', '--json', tmp_path / 'replay.json',
                   '--ros-args', *NETWORK)
@@ -97,16 +110,35 @@ def test_a_node_that_runs_already(ros_domain, spawn, bag):
     assert f'{FRAMES} with depth' in child.output
     assert 'note: the node runs with mute depth' in child.output
     assert node.process.poll() is None
-    from jrn_perception.ros.evaluator import Evaluator
-    import rclpy
-    rclpy.init()
-    try:
-        with Evaluator() as evaluator:
-            assert evaluator.get_parameters_of(
-                '/back/jrn_perception', ['min_depth', 'max_depth', 'focal_correction']) == {
-                    'min_depth': 0.0, 'max_depth': 5.0, 'focal_correction': True}
-    finally:
-        rclpy.try_shutdown()
+    assert parameters_of('/back/jrn_perception') == {
+        'min_depth': 0.0, 'max_depth': 5.0, 'confidence_threshold': 0.0, 'focal_correction': True}
+
+
+def test_a_node_is_left_as_it_was_when_it_cannot_be_measured(ros_domain, spawn, bag):
+    node = spawn('node', '--ros-args', '-p', 'architecture:=hydranet', *NETWORK[2:],
+                 '-p', 'min_depth:=0.5', '-p', 'max_depth:=5.0', '-p', 'confidence_threshold:=0.3')
+    node.wait_for('reading')
+    child = spawn('replay', bag, *TRUTH, '--label-set', 'nyu5', '--node', '/jrn_perception')
+    assert child.wait(120) == 2
+    assert 'jrn_replay: the node publishes ids of nyu40: to compare them as nyu5' in child.output
+    assert parameters_of('/jrn_perception') == {
+        'min_depth': 0.5, 'max_depth': 5.0, 'confidence_threshold': 0.3, 'focal_correction': True}
+
+
+def test_a_file_that_cannot_be_written_does_not_cost_the_numbers(ros_domain, spawn, bag, tmp_path):
+    (tmp_path / 'file').touch()
+    child = spawn('replay', bag, *TRUTH, '--lossless', '--json', tmp_path / 'file' / 'r.json',
+                  '--ros-args', *NETWORK)
+    assert child.wait(300) == 2
+    assert 'mean IoU (%)' in child.output and 'end to end' in child.output
+    assert f'{tmp_path}/file' in child.output and 'Traceback' not in child.output
+
+
+def test_a_folder_is_no_file_to_write(bag, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([str(bag), '--json', '.'])
+    assert end.value.code == 2
+    assert '--json: . is a folder; name a file' in capsys.readouterr().err
 
 
 def test_ctrl_c_keeps_what_was_measured_and_ends_all(ros_domain, spawn, bag, tmp_path):

@@ -3,7 +3,9 @@
 
 """SQLite recordings that break off: messages are there up to the page that is missing."""
 
+from contextlib import closing
 import shutil
+import sqlite3
 import tempfile
 
 from jrn_perception.data import sample
@@ -56,6 +58,42 @@ def test_what_is_before_the_break_is_read(whole, tmp_path, monkeypatch, share):
     for alone in (path, file):
         topics, again, reason = read(alone)
         assert len(again) == len(records) == sum(topic.count for topic in topics.values())
+
+
+@pytest.mark.parametrize('beside', ['-wal', '-journal'])
+def test_a_recorder_that_was_killed_leaves_files_beside_the_database(
+        whole, tmp_path, monkeypatch, beside):
+    expected = read(whole)[1]
+    live = shutil.copytree(whole, tmp_path / 'live') / 'bag.db3'
+    killed = tmp_path / 'killed'
+    with closing(sqlite3.connect(live, isolation_level=None)) as database:
+        if beside == '-wal':  # The preset "resilient" of `ros2 bag record`.
+            database.execute('PRAGMA journal_mode = WAL')
+            database.execute('PRAGMA wal_autocheckpoint = 0')
+            database.execute('BEGIN')
+            database.execute('INSERT INTO messages SELECT NULL, topic_id, timestamp, data '
+                             'FROM messages')
+            database.execute('COMMIT')
+        else:  # Killed in the middle of a change.
+            database.execute('PRAGMA cache_size = 1')
+            database.execute('BEGIN')
+            database.execute("UPDATE messages SET data = x'00'")
+        shutil.copytree(live.parent, killed)
+    (killed / 'metadata.yaml').unlink()
+    before = {file: file.read_bytes() for file in killed.iterdir()}
+    assert before[killed / f'bag.db3{beside}']
+    copies = tmp_path / 'copies'
+    copies.mkdir()
+    monkeypatch.setattr(tempfile, 'tempdir', str(copies))
+    for path in (killed, killed / 'bag.db3'):
+        topics, records, reason = read(path)
+        times = 2 if beside == '-wal' else 1
+        assert reason == ''
+        assert sorted(record.data for record in records) == sorted(
+            times * [record.data for record in expected])
+        assert sum(topic.count for topic in topics.values()) == times * len(expected)
+    assert not list(copies.iterdir()), 'a copy was left behind'
+    assert {file: file.read_bytes() for file in killed.iterdir()} == before
 
 
 @pytest.mark.parametrize('size', [0, 50, 100, 4096])

@@ -6,7 +6,7 @@
 import json
 
 from jrn_perception.data import label_info
-from jrn_perception.labels import CITYSCAPES19, LABEL_SETS, NYU40, SCANNET20
+from jrn_perception.labels import CITYSCAPES19, custom, LABEL_SETS, NYU40, SCANNET20
 import numpy as np
 import pytest
 
@@ -36,6 +36,14 @@ def test_other_ids_spellings_and_classes():
     expected = np.full(256, 255)
     expected[[3, 9]] = NYU40.names.index('floor mat'), NYU40.names.index('wall')
     np.testing.assert_array_equal(ids.table, expected)
+
+
+def test_spelling_makes_no_difference_in_classes_of_ones_own():
+    own = custom(('Floor', 'Pallet_Jack', 'person'))
+    for names in (own.names, ('floor', 'pallet jack', 'Person')):
+        ids = label_info.match(dict(enumerate(names)), [own])
+        assert ids.labels == own and ids.missing == ()
+        assert ids.table[:4].tolist() == [0, 1, 2, 255]
 
 
 def test_no_known_name():

@@ -166,8 +166,8 @@ def test_which_topic_is_the_camera(tmp_path):
     with Recording(write(tmp_path / 'colour', topics)) as recording:
         assert recording.image_topic().name == '/camera/color/image_raw'
         assert recording.image_topic('/infra').name == '/infra'
-        # Beside another camera's, and none beside this one.
-        assert recording.camera_info_topic('/infra').name == '/camera/color/camera_info'
+        # Another camera's is not its own.
+        assert recording.camera_info_topic('/infra') is None
         assert next(recording.frames('/infra')).rgb.shape == (24, 32, 3)
     twin = {'/camera/color/image_raw/compressed': [
         (START, compressed(rgb[0], '.png', START, 'png'))]}

@@ -168,6 +168,29 @@ def test_a_recording(tmp_path):
     assert told[0].startswith('/right/image at 1000000000600000000 ns: the data has 9 bytes')
 
 
+def test_the_rate_of_a_recorded_topic_is_its_own(tmp_path):
+    rosbag2 = pytest.importorskip('rosbags.rosbag2')
+    typesys = pytest.importorskip('rosbags.typesys')
+    store = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
+    types, kind = store.types, 'sensor_msgs/msg/Image'
+    path, start = tmp_path / 'bag', 10**18
+    with rosbag2.Writer(path, version=9) as writer:
+        other = writer.add_connection('/log', 'std_msgs/msg/String', typestore=store)
+        text = store.serialize_cdr(types['std_msgs/msg/String']('hello'), 'std_msgs/msg/String')
+        camera = writer.add_connection('/image', kind, typestore=store)
+        header = types['std_msgs/msg/Header'](
+            types['builtin_interfaces/msg/Time'](7, 0), 'optical')
+        data = store.serialize_cdr(
+            types[kind](header, 24, 32, 'rgb8', 0, 96, picture().reshape(-1)), kind)
+        writer.write(other, start, text)
+        # Late, at 10 Hz, and with a pause.
+        for tenth in (*range(90, 101), *range(150, 156)):
+            writer.write(camera, start + tenth * 10**8, data)
+        writer.write(other, start + 60 * 10**9, text)
+    assert open_source(str(path)).rate == pytest.approx(10)
+    assert open_source(str(path), size=(12, 16)).rate == pytest.approx(10)
+
+
 def test_resizing_keeps_what_is_known(tmp_path):
     depth = np.arange(24, dtype=np.float32).reshape(4, 6)
     labels = np.arange(24, dtype=np.uint8).reshape(4, 6)

@@ -387,6 +387,27 @@ def test_stamps_that_go_backwards_end_it(perception, frames, tmp_path):
     assert_same_metrics(bag_document(evaluation, perception), by_dataset(perception, frames[:3]))
 
 
+@pytest.mark.parametrize('unstamped', [['/depth', '/labels', '/image'], ['/depth']])
+def test_what_is_not_stamped_cannot_be_paired(perception, frames, tmp_path, unstamped):
+    def change(topic, index, msg):
+        if topic in unstamped:
+            msg.header.stamp.sec = msg.header.stamp.nanosec = 0
+        return msg
+
+    path = write(tmp_path / 'bag', frames, change=change)
+    evaluation = run(perception, path)
+    missing = [topic for topic in ('/depth', '/labels') if topic in unstamped]
+    assert evaluation.reasons == [
+        *(f'{COUNT} messages of {topic} are not stamped (0): they cannot be paired'
+          for topic in unstamped),
+        *(f'{topic}: none within 0.017 s of any picture' for topic in missing)]
+    assert evaluation.totals.with_truth == {
+        role: 0 if f'/{role}' in missing else COUNT for role in ('depth', 'labels')}
+    assert evaluation.totals.frames == COUNT and bag_document(evaluation, perception)['partial']
+    # Alone they are as good as others.
+    assert evaluate_bag(perception, path, Request(image='/image')).reasons == []
+
+
 def test_a_recording_that_breaks_off_keeps_what_was_there(perception, frames, tmp_path):
     path = tmp_path / 'bag'
     writer = Writer(path)

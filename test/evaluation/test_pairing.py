@@ -10,11 +10,12 @@ from jrn_perception.evaluation.pairing import BackwardsError, pair, Pairing, sta
 import pytest
 
 MS = 10**6
+START = 10**18  # Stamp 0 would mean that there is none.
 
 
 def stream(*messages):
     """Return messages of '/topic ms', in the order of reception."""
-    return [Stamped(topic, int(ms) * MS, f'{topic}{ms}')
+    return [Stamped(topic, START + int(ms) * MS, f'{topic}{ms}')
             for topic, ms in (text.split() for text in messages)]
 
 
@@ -79,10 +80,20 @@ def test_memory_stays_bounded_while_a_topic_is_silent(silent):
     for ms in range(0, 10_000, 10):
         for topic in ('/i', '/d', '/l'):
             if topic != silent or ms < 500:
-                decided += len(pairing.add(Stamped(topic, ms * MS, None)))
+                decided += len(pairing.add(Stamped(topic, START + ms * MS, None)))
         held.append(len(pairing._waiting) + sum(map(len, pairing._candidates.values())))
     assert max(held) < 100
     assert decided > (40 if silent == '/i' else 900)
+
+
+def test_what_is_not_stamped_is_nobodys_partner_and_waits_for_none():
+    pairing = Pairing('/i', ('/d',), 10 * MS)
+    for _ in range(100):
+        assert pairing.add(Stamped('/d', 0, 'truth')) == []
+        match, = pairing.add(Stamped('/i', 0, 'picture'))
+        assert match.partners == {'/d': None}
+    assert pairing.unstamped == {'/i': 100, '/d': 100}
+    assert not pairing._candidates['/d']
 
 
 @pytest.mark.parametrize('topic', ['/i', '/d'])
@@ -90,7 +101,8 @@ def test_a_stamp_that_goes_backwards_ends_it_and_keeps_what_was(topic):
     other = {'/i': '/d', '/d': '/i'}[topic]
     messages = stream('/i 0', '/d 0', '/i 2000', f'{topic} 2001', f'{topic} 1', f'{other} 3000')
     pairing, found = Pairing('/i', ('/d',), 10 * MS), []
-    with pytest.raises(BackwardsError, match=rf'^{topic}: stamp 0.001000000 goes back by 2.000 s'):
+    message = rf'^{topic}: stamp 1000000000.001000000 goes back by 2.000 s'
+    with pytest.raises(BackwardsError, match=message):
         for match in pair(messages, pairing):
             found.append(match.message.message)
     assert found[:2] == ['/i0', '/i2000']

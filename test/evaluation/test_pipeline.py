@@ -5,8 +5,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 import threading
+import time
 
-from jrn_perception.evaluation.pipeline import ahead, until
+from jrn_perception.evaluation.pipeline import ahead, until, WAITING
 import pytest
 
 
@@ -40,9 +41,14 @@ def test_no_more_than_the_limit_is_begun_ahead(pool):
             taken.append(item)
             yield item
 
-    results = ahead(lambda item: item, source(), pool, 3)
+    def work(item):
+        time.sleep(0.1)
+        return item
+
+    results = ahead(work, source(), pool, 3)
     assert next(results) == 0 and len(taken) == 4
-    assert next(results) == 1 and len(taken) == 5
+    # The second was done at the same time: it does not wait for another to begin.
+    assert next(results) == 1 and len(taken) <= 5
 
 
 def test_what_is_not_wanted_keeps_its_place_and_costs_nothing(pool):
@@ -51,6 +57,27 @@ def test_what_is_not_wanted_keeps_its_place_and_costs_nothing(pool):
     assert list(found) == [10, 'a', 'b', 20, 'c', 30, 'd']
     only = ahead(None, iter(['a', 'b']), pool, 1, lambda item: False)
     assert next(only) == 'a'
+
+
+def test_what_is_not_wanted_does_not_pile_up(pool):
+    taken, may_end = [], threading.Event()
+
+    def source():
+        for item in range(1000):
+            taken.append(item)
+            yield item
+            if item == 100:
+                may_end.set()
+
+    # As soon as what is before them is done they go.
+    results = ahead(lambda item: item, source(), pool, 4, lambda item: item == 0)
+    assert next(results) == 0 and next(results) == 1
+    assert len(taken) <= 4 * WAITING + 1
+    # While it runs, they wait up to a number.
+    taken.clear()
+    results = ahead(lambda item: may_end.wait(0.2), source(), pool, 4, lambda item: item == 0)
+    assert next(results) is False
+    assert len(taken) == 4 * WAITING + 1
 
 
 def test_an_error_is_raised_in_its_place(pool):
