@@ -20,6 +20,8 @@ from torch import nn, Tensor
 
 # Inference sizes are multiples of the coarsest feature map's stride: no row or column is padding.
 STRIDE = 32
+# Relative; a card rounds to 0.001 pixels.
+SAME_CAMERA = 1e-5
 # Logits are enlarged as far towards the picture's size as this many values go, before the class is
 # decided; the rest of the way decisions are copied. Five classes fit at 640x480. All the way for
 # forty takes 10 ms, more than all else around the network, and changes a pixel in forty:
@@ -134,6 +136,27 @@ def resize_picture(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
                       interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
+def input_size_for(trained: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+    """
+    Return the (height, width) of a network's input for a picture of this size.
+
+    As many pixels as ``trained`` (height, width), in the picture's aspect: constant cost.
+    """
+    scale = math.sqrt(trained[0] * trained[1] / (height * width))
+    return _multiple(scale * height), _multiple(scale * width)
+
+
+def focal_ratio(of: tuple[float, float], to: tuple[float, float]) -> float:
+    """
+    Return how much longer one focal length (x, y) is than another, in pixels of the same input.
+
+    Under the longer one the same picture is of things farther away in proportion. 1 for the camera
+    of training, whose focal length a card has rounded.
+    """
+    ratio = math.sqrt(of[0] * of[1] / (to[0] * to[1]))
+    return 1.0 if abs(ratio - 1) < SAME_CAMERA else ratio
+
+
 def limit_depth(depth: np.ndarray, low: float, high: float) -> np.ndarray:
     """Return a copy of ``depth`` with NaN, "invalid" (REP 118), outside ``low``..``high``."""
     return np.where((depth >= low) & (depth <= high), depth, np.float32(math.nan))
@@ -245,9 +268,8 @@ class Perception:
         if trained is None:
             return 1.0
         height, width = self.inference_size(*size)
-        x = focal_length[0] * width / size[1] / trained[0]
-        y = focal_length[1] * height / size[0] / trained[1]
-        return math.sqrt(x * y)
+        return focal_ratio((focal_length[0] * width / size[1], focal_length[1] * height / size[0]),
+                           trained)
 
     def warm_up(self) -> None:
         """Run one picture: later ones do not wait for allocations, and a misfit shows here."""
@@ -272,9 +294,7 @@ class Perception:
             return wanted_height, _multiple(wanted_height * width / height)
         if wanted_width:
             return _multiple(wanted_width * height / width), wanted_width
-        trained = self.card.input_size
-        scale = math.sqrt(trained[0] * trained[1] / (height * width))
-        return _multiple(scale * height), _multiple(scale * width)
+        return input_size_for(self.card.input_size, height, width)
 
     def _autocast(self):
         if self.precision == 'fp32':

@@ -28,7 +28,7 @@ jrn_train semantics "${data[@]}" --output mixed
 on plain "${short[@]}"
 test -e distilled/all.txt ||
   jrn_distill nyuv2_depth_only "$raw" distilled --weights "first/$hydranet"
-on hard "${short[@]}" --extra nyuv2=distilled@all
+on hard "${short[@]}" --extra folder=distilled@all
 on soft "${short[@]}" --extra nyuv2_depth_only="$raw" --teacher "first/$hydranet"
 jrn_average {first,mixed,plain,hard,soft}/$hydranet "${data[@]}" --output $hydranet
 jrn_average first/$depth {hard,soft}/$hydranet "${data[@]}" --output $depth

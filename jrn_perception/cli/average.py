@@ -29,13 +29,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         frames = open_dataset(arguments.reader, arguments.data, arguments.val)
         crop = parse_crop(arguments.crop, arguments.reader)
-        card = write(*average(arguments.weights), arguments.output, frames, crop)
+        write(*average(arguments.weights), arguments.output, frames, crop)
     except (ValueError, OSError) as error:
         print(f'jrn_average: {error}', file=sys.stderr)
         return 1
-    print(f'{arguments.output}: of {len(arguments.weights)} files, sha256 {card.sha256[:12]}…')
-    for name, value in card.metrics['output'].items():
-        print(f'  {name} {value:g}')
     return 0
 
 
@@ -57,7 +54,8 @@ def average(paths: Sequence[Path]) -> tuple[nn.Module, weights.Card]:
 
     Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves
     accuracy without increasing inference time", ICML 2022, Section 2: the uniform soup. Between
-    networks that were not trained from the same start the mean is worth nothing. Raises ValueError
+    networks that were not trained from the same start the mean is worth nothing. The card
+    tells how each file was trained, and at its top what is true of all. Raises ValueError
     for a file that lacks a part of the first, or is for other labels or another focal length.
     """
     loaded = [weights.load_file(path) for path in paths]
@@ -79,7 +77,12 @@ def average(paths: Sequence[Path]) -> tuple[nn.Module, weights.Card]:
         name: sum(state[name] for state in states) / len(states)
         if value.is_floating_point() else value for name, value in states[0].items()})
     made_of = [{'sha256': other.sha256, 'training': other.training} for _, other in loaded]
-    return network, replace(card, training={**card.training, 'averaged': made_of}, metrics={})
+    common = {key: value for key, value in card.training.items()
+              if all(key in part['training'] and part['training'][key] == value
+                     for part in made_of)}
+    licence = weights.joint_licence(*(other.licence for _, other in loaded))
+    return network, replace(card, training={**common, 'averaged': made_of}, metrics={},
+                            licence=licence)
 
 
 if __name__ == '__main__':

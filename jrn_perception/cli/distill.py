@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write the annotated frames; return 0, or 1 after a line that says what is wrong."""
     parser = argparse.ArgumentParser(
         prog='jrn_distill', description='Fill in missing depth or labels with what a teacher '
-        'predicts, for `jrn_train --extra nyuv2=OUTPUT@all`.', epilog=layouts(),
+        'predicts, for `jrn_train --extra folder=OUTPUT@all`.', epilog=layouts(),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('reader', choices=tuple(READERS),
                         help='how the data set is laid out, see below')
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
                           'skip' if arguments.skip_damaged else 'raise')
         teacher = Perception.load(arguments.architecture, arguments.variant,
                                   weights_file=arguments.weights, device=arguments.device)
-        result = distil(teacher, frames, arguments.output, arguments.threshold)
+        result = distil(teacher, frames, arguments.output, arguments.threshold, frames.labels)
     except (ValueError, OSError) as error:
         print(f'jrn_distill: {error}', file=sys.stderr)
         return 1

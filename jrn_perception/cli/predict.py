@@ -19,7 +19,7 @@ from jrn_perception.data.image_encodings import to_millimetres
 from jrn_perception.data.sources import EXPECTED, open_source, Pictures, Source
 from jrn_perception.networks import JOINT
 from jrn_perception.networks.jrn import MUTE
-from jrn_perception.perception import Perception, PRECISIONS, Prediction
+from jrn_perception.perception import limit_depth, Perception, PRECISIONS, Prediction
 import numpy as np
 
 DESCRIPTION = f"""\
@@ -90,10 +90,12 @@ def _predict(arguments: argparse.Namespace) -> int:
     try:
         with progress(source, arguments.count) as advance:
             for frame in islice(source, arguments.count):
-                prediction = perception(frame.rgb, arguments.mute)
+                prediction = perception(frame.rgb, arguments.mute,
+                                        focal_length=frame.focal_length)
                 name = writer.write(frame, prediction)
                 if arguments.raw:
-                    write_raw(writer.folder / name, prediction)
+                    limits = perception.card.depth_range_at(prediction.depth_scale)
+                    write_raw(writer.folder / name, prediction, limits)
                 done += 1
                 advance()
     except KeyboardInterrupt:
@@ -188,9 +190,14 @@ class Film:
             self._film.release()
 
 
-def write_raw(path: Path, prediction: Prediction) -> None:
-    """Write ``path``_depth.png (16 bit, mm, 0 = invalid) and ``path``_labels.png (class ids)."""
-    save(path.with_name(f'{path.name}_depth.png'), to_millimetres(prediction.depth))
+def write_raw(path: Path, prediction: Prediction, limits: tuple[float, float]) -> None:
+    """
+    Write ``path``_depth.png (16 bit, mm) and ``path``_labels.png (class ids).
+
+    Depth outside ``limits`` (metres) is 0, "invalid".
+    """
+    depth = limit_depth(prediction.depth, *limits)
+    save(path.with_name(f'{path.name}_depth.png'), to_millimetres(depth))
     save(path.with_name(f'{path.name}_labels.png'), prediction.labels)
 
 

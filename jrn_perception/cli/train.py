@@ -19,7 +19,7 @@ from jrn_perception.evaluation.dataset import evaluate, Protocol
 from jrn_perception.evaluation.readers import parse_crop
 from jrn_perception.evaluation.report import METRICS, pooled
 from jrn_perception.networks.jrn import ModularNetwork
-from jrn_perception.perception import Perception
+from jrn_perception.perception import focal_ratio, input_size_for, Perception
 import numpy as np
 
 # Data sets in the classes of NYU-Depth v2, or in classes of one's own.
@@ -39,7 +39,13 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     try:
         recipe = override(RECIPES[arguments.network], arguments.set)
-        run = train_jrn if arguments.network == 'jrn' else train_single
+        run, useless = train_single, {'fold', 'variant'}
+        if arguments.network == 'jrn':
+            run, useless = train_jrn, {'teacher', 'encoder', 'hold_out', 'extra', 'workers'}
+        for option in sorted(useless):
+            if getattr(arguments, option):
+                raise ValueError(f'--{option.replace("_", "-")}: has no use for '
+                                 f'{arguments.network}')
         run(arguments, recipe, Data(arguments))
     except (ValueError, OSError, RuntimeError) as error:
         print(f'jrn_train: {error}', file=sys.stderr)
@@ -160,31 +166,45 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
     import torch
     if data.own_classes and arguments.network == 'hydranet':
         recipe = replace(recipe, network=('hydranet', labels.CUSTOM))
+    recipe = fitted(recipe, data)
     filled = card(networks.find(*recipe.network), recipe, arguments, data)
     torch.manual_seed(recipe.seed)
     network = filled.spec.build(**filled.options)
-    views = partial(Views, size=recipe.input_size, crop=recipe.crop, zoom=recipe.zoom,
-                    rotation=recipe.rotation)
-    fit = [views(data.fit, region=data.region)]
+    views = partial(Views, size=recipe.input_size, focal_length=filled.focal_length)
+    random = partial(views, crop=recipe.crop, zoom=recipe.zoom, rotation=recipe.rotation)
+    fit = [random(data.fit, region=data.region)]
     # Not kept in memory: there may be many.
-    fit += [views(frames, cache=False) for frames in data.extra]
+    fit += [random(frames, cache=False) for frames in data.extra]
     initial, begin = start(recipe.start, network, arguments.output, arguments.encoder)
+    if arguments.hold_out and recipe.start != 'imagenet' and (
+            begin['training'].get('hold_out') != arguments.hold_out):
+        raise ValueError(f'--hold-out {arguments.hold_out}: the weights to start from have seen '
+                         'those frames; --set start=imagenet')
     teacher, taught_by = find_teacher(arguments.teacher, filled)
+    filled = replace(filled, licence=weights.joint_licence(
+        filled.licence, begin.get('licence', ''), taught_by.licence if taught_by else ''))
     if recipe.start == 'imagenet':
         network.load_state_dict(initial, strict=False)
-        network.calibrate(typical(Views(data.fit, recipe.input_size, cache=False)))
+        network.calibrate(typical(views(data.fit, cache=False)))
     count = len(filled.label_set or data.fit.labels)
     frequencies = class_frequencies(fit[0], count) if filled.labels else None
     network = train(
-        network, initial, recipe, fit, Views(data.val, recipe.input_size, region=data.region),
-        count, arguments.output / arguments.network, arguments.workers,
-        origin(arguments, start=begin['sha256'], teacher=taught_by), teacher, frequencies)
-    filled.training.update(start=begin, teacher=taught_by)
+        network, initial, recipe, fit, views(data.val, region=data.region), count,
+        arguments.output / arguments.network, arguments.workers,
+        origin(arguments, start=begin['sha256'], teacher=taught_by and taught_by.sha256), teacher,
+        frequencies)
+    filled.training.update(start=begin, teacher=taught_by and taught_by.sha256)
     finish(network, filled, arguments.output, data)
 
 
-def find_teacher(path: Path | None, student: weights.Card) -> tuple[Any, str | None]:
-    """Return the teacher in a weights file and the file's sha256, both None without a path."""
+def fitted(recipe, data: Data):
+    """Return the recipe with as large an input as it has, of the aspect of the first frame."""
+    size = input_size_for(recipe.input_size, *data.fit[0].rgb.shape[:2])
+    return replace(recipe, input_size=size)
+
+
+def find_teacher(path: Path | None, student: weights.Card) -> tuple[Any, weights.Card | None]:
+    """Return the teacher in a weights file and the file's card, both None without a path."""
     if path is None:
         return None, None
     from jrn_perception.training.module import Teacher
@@ -192,15 +212,18 @@ def find_teacher(path: Path | None, student: weights.Card) -> tuple[Any, str | N
     if student.labels and found.label_set not in (None, student.label_set):
         raise ValueError(f'--teacher {path}: is labelled in {found.labels}, {student.spec.name} '
                          f'in {student.labels}')
-    # The view has the student's focal length; the teacher was trained on frames of another size.
-    return Teacher(network, student.input_size[1] / found.input_size[1]), found.sha256
+    # The view has the student's focal length; the teacher's may be another, as the size may.
+    scale = student.input_size[1] / found.input_size[1]
+    if student.focal_length and found.focal_length:
+        scale = focal_ratio(student.focal_length, found.focal_length)
+    return Teacher(network, scale), found
 
 
 def start(name: str, network, folder: Path, encoder: Path | None) -> tuple[dict, dict]:
     """
     Return the weights that training starts from, and what a card has to tell of them.
 
-    That is the ``sha256`` of their file and, if it has a card, its ``training``.
+    That is the ``sha256`` of their file and, if it has a card, its ``training`` and ``licence``.
     """
     if name == 'imagenet':
         from jrn_perception.training import pretrained
@@ -230,7 +253,7 @@ def fitting(network, other, found: weights.Card) -> tuple[dict, dict]:
     own = network.state_dict()
     fits = {key: value for key, value in other.state_dict().items()
             if key in own and value.shape == own[key].shape}
-    return fits, {'sha256': found.sha256, 'training': found.training}
+    return fits, {'sha256': found.sha256, 'training': found.training, 'licence': found.licence}
 
 
 def origin(arguments: argparse.Namespace, **files: Any) -> dict[str, Any]:
@@ -243,10 +266,7 @@ def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
     from jrn_perception.training.refine import join, predict_inputs, set_statistics
     from jrn_perception.training.run import train_refinement
     import torch
-    for option in ('teacher', 'encoder', 'hold_out', 'extra'):
-        if getattr(arguments, option):
-            raise ValueError(f'--{option.replace("_", "-")}: the jrn learns from the frames of '
-                             '--data alone')
+    recipe = fitted(recipe, data)
     specs = [networks.find('jrn', variant)
              for variant in arguments.variant or networks.ARCHITECTURES['jrn']]
     inputs, files = {}, {}
@@ -258,7 +278,7 @@ def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
     modular = ModularNetwork(
         inputs['depth'], inputs['semantics'], specs[0].build(), fold).eval()
     table = labels.FOLDS[data.fit.labels.name, specs[0].labels.name]
-    unseen, files['folds'] = out_of_fold(arguments.fold, data, modular)
+    unseen, files['folds'] = out_of_fold(arguments, data, modular)
     kept = [join(predict_inputs(network, frames, recipe, table, True, data.region)
                  for network, frames in [(modular, data.fit), *unseen]),
             predict_inputs(modular, data.val, recipe, table, False, data.region)]
@@ -274,23 +294,28 @@ def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
         finish(network, filled, arguments.output, data)
 
 
-def out_of_fold(folders: list[Path], data: Data, deployed: ModularNetwork
+def out_of_fold(arguments: argparse.Namespace, data: Data, deployed: ModularNetwork
                 ) -> tuple[list[tuple[ModularNetwork, Any]], list[tuple[str, str]]]:
     """
-    Return each folder's network with the frames it has not seen, its part and its file's sha256.
+    Return each fold's network with the frames it has not seen, its part and its file's sha256.
 
     The JRN paper's own inputs are predictions for frames that the predicting networks have seen
     with their annotations, from which a JRN learns to trust them more than it should.
     """
     spec, found, files = networks.find('hydranet'), [], []
-    for folder in folders:
+    for folder in arguments.fold:
         path = folder / f'{spec.name}.safetensors'
         network, read = weights.load_file(path, spec.architecture, spec.variant)
         part = read.training.get('hold_out')
         if not part:
             raise ValueError(f'--fold {folder}: {path.name} was trained on all frames, without '
                              '--hold-out')
-        _, unseen = held_out(data.fit, *_part(part))
+        seen, unseen = held_out(data.fit, *_part(part))
+        expected = {'reader': arguments.reader, 'fit': arguments.fit, 'frames': len(seen)}
+        told = {key: read.training.get(key) for key in expected}
+        if told != expected:
+            raise ValueError(f'--fold {folder}: {path.name} was trained on {told}, the part that '
+                             f'it should have seen is {expected}')
         found.append((ModularNetwork(network, network, deployed.refine, deployed.fold).eval(),
                       unseen))
         files.append((part, read.sha256))
@@ -303,8 +328,8 @@ def card(spec: networks.Spec, recipe, arguments: argparse.Namespace, data: Data)
     frame = data.fit[0]
     scale = np.array(recipe.input_size[::-1]) / frame.rgb.shape[1::-1]
     focal_length = None
-    if frame.camera_matrix is not None:
-        focal_length = tuple(np.round(scale * np.diag(frame.camera_matrix)[:2], 3).tolist())
+    if frame.focal_length:
+        focal_length = tuple(np.round(scale * frame.focal_length, 3).tolist())
     return weights.Card.of(
         spec, data.fit.labels if spec.variant == labels.CUSTOM else spec.labels,
         input_size=recipe.input_size, focal_length=focal_length, depth_range=data.depth_range,
@@ -321,17 +346,17 @@ def finish(network, filled: weights.Card, folder: Path, data: Data) -> None:
     from lightning.pytorch.utilities import rank_zero_only
     if rank_zero_only.rank:
         return
-    path = folder / f'{filled.spec.name}.safetensors'
-    written = write(network, filled, path, data.val, data.crop)
-    print(f'{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {written.sha256[:12]}…')
+    write(network, filled, folder / f'{filled.spec.name}.safetensors', data.val, data.crop)
 
 
-def write(network, filled: weights.Card, path: Path, frames, crop) -> weights.Card:
-    """Write the weights, measure what was written on the frames, and return the card with that."""
+def write(network, filled: weights.Card, path: Path, frames, crop) -> None:
+    """Write the weights, measure on the frames what was written, and tell both."""
     written = weights.save(network, filled, path)
+    print(f'{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {written.sha256[:12]}…')
     written = replace(written, metrics=measure(path, written, frames, crop))
     weights.write_card(written, path)
-    return written
+    for name, value in written.metrics['output'].items():
+        print(f'  {name} {value:g}')
 
 
 def measure(path: Path, filled: weights.Card, frames, crop) -> dict[str, Any]:

@@ -27,3 +27,8 @@ class Frame:
     depth: np.ndarray | None = None
     labels: np.ndarray | None = None
     camera_matrix: np.ndarray | None = None
+
+    @property
+    def focal_length(self) -> tuple[float, float] | None:
+        """(x, y) in pixels, None where the camera is not known."""
+        return None if self.camera_matrix is None else tuple(np.diag(self.camera_matrix)[:2])

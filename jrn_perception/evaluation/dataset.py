@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 Track = Callable[[Iterable[Frame]], Iterable[Frame]]
-SAME_CAMERA = 1e-5
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,12 @@ class Comparison:
             labels = map_labels(labels, self._ids) if self.labels else None
         return Truth(frame.rgb.shape[:2], frame.depth, labels, self.num_classes,
                      self.protocol.crop, self.protocol.max_depth)
+
+    def scale(self, perception: Perception, frame: Frame) -> float | None:
+        """Return the ``depth_scale`` of the frame's camera, None if depth is left as it is."""
+        if not self.protocol.focal_correction or not frame.focal_length:
+            return None
+        return perception.depth_scale(frame.rgb.shape[:2], frame.focal_length)
 
     def prediction(self, maps: Maps, size: tuple[int, int],
                    depth_scale: float = 1.0) -> Prediction:
@@ -151,11 +156,10 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     for frame in until(interrupted, track(source)):
         truth = frame_truth(comparison, frame)
         maps = perception.infer(perception.preprocess(frame.rgb))
-        scale = 1.0
-        if frame.camera_matrix is not None and comparison.protocol.focal_correction:
-            scale = _scale(perception, frame)
+        scale = comparison.scale(perception, frame)
+        if scale is not None:
             scales.add(scale)
-        prediction = comparison.prediction(maps, frame.rgb.shape[:2], scale)
+        prediction = comparison.prediction(maps, frame.rgb.shape[:2], scale or 1.0)
         comparison.add(output, frame, truth, prediction)
         if inputs is not None:
             comparison.add(inputs, frame, truth, prediction.inputs)
@@ -167,13 +171,6 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     check_comparable(output)
     return Evaluation(output, inputs, comparison.labels, comparison.clamp,
                       dict(source.damaged), scales, reason)
-
-
-def _scale(perception: Perception, frame: Frame) -> float:
-    x, y = np.diag(frame.camera_matrix)[:2]
-    scale = perception.depth_scale(frame.rgb.shape[:2], (x, y))
-    # The camera of training, whose focal length a card has rounded.
-    return 1.0 if abs(scale - 1) < SAME_CAMERA else scale
 
 
 def frame_truth(comparison: Comparison, frame: Frame) -> Truth:

@@ -39,6 +39,7 @@ from jrn_perception.evaluation.dataset import (
     Track,
 )
 from jrn_perception.evaluation.metrics import depth_metrics, label_metrics, Table, Truth
+from jrn_perception.evaluation.streams import Mean
 from jrn_perception.labels import LabelSet
 from jrn_perception.networks.jrn import ModularNetwork, MUTE_VALUES
 from jrn_perception.networks.maps import Maps
@@ -101,7 +102,8 @@ class Runs:
     The sums of one variant: all of ``both`` inputs, and of each mute value the other output.
 
     ``depth_muted`` holds label sums only, ``semantics_muted`` depth sums only; ``shifts`` has the
-    means of each image in the order of ``Shift``.
+    means of each image in the order of ``Shift``, ``scales`` what depth was multiplied by for the
+    camera.
     """
 
     card: weights.Card
@@ -109,6 +111,7 @@ class Runs:
     depth_muted: dict[str, Table]
     semantics_muted: dict[str, Table]
     shifts: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
+    scales: Mean = field(default_factory=Mean)
 
 
 @dataclass(frozen=True)
@@ -231,8 +234,11 @@ def _run(perception: Perception, image: Tensor, comparison: Comparison, frame: F
          truth: Truth, runs: Runs) -> None:
     def predict(mute: str = 'none', value: str = 'zero', influence: bool = False) -> Prediction:
         maps = perception.infer(image, mute, value, influence)
-        return comparison.prediction(maps, frame.rgb.shape[:2])
+        return comparison.prediction(maps, frame.rgb.shape[:2], scale or 1.0)
 
+    scale = comparison.scale(perception, frame)
+    if scale is not None:
+        runs.scales.add(scale)
     comparison.add(runs.both, frame, truth, predict())
     for value in MUTE_VALUES:
         # One batch has the muted labels and what muting moves.

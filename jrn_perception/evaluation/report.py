@@ -134,6 +134,7 @@ def influence_document(measurement: Measurement, found: dict[str, Influence],
     names = next(iter(measurement.runs.values())).both.names
     variants = {name: {
         'network': describe_network(perceptions[name]), 'clamp': measurement.clamp[name],
+        'focal_correction': describe_scales(measurement.runs[name].scales),
         'computation': 'coupled' if name in paper.COUPLED else 'loose',
         'mean_iou': _estimate(item.semantics), 'minus_rel_sqr': _estimate(item.depth),
         'depth_to_semantics': {value: _omega(omega, labels)

@@ -145,7 +145,8 @@ class JointRefinementNetwork(nn.Module):
         target = _scaled(size, stride)
         seen_depth = depth.clamp(min=0.1).log() if self.options.depth_input == 'log' else depth
         seen_semantics = probabilities
-        if self.options.semantics_input == 'one_hot':
+        # What mutes them is no decision for a class.
+        if self.options.semantics_input == 'one_hot' and mute != 'semantics':
             seen_semantics = functional.one_hot(
                 probabilities.argmax(1), probabilities.shape[1]).movedim(-1, 1).to(depth.dtype)
         features = []

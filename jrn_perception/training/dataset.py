@@ -12,7 +12,7 @@ import cv2
 from jrn_perception.data.frame import Frame
 from jrn_perception.labels import UNLABELLED
 from jrn_perception.networks.maps import MEAN, STD
-from jrn_perception.perception import resize_picture
+from jrn_perception.perception import focal_ratio, resize_picture
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -50,20 +50,22 @@ class Views(Dataset):
     not annotated, ``labels`` (h, w) int64 with 255 = not annotated: what a frame does not have is
     not annotated as a whole, which is how frames with depth only, labels only and both mix.
 
-    ``size`` is the input (height, width) that the network sees at inference, where the whole frame
-    is resized to it. Without ``crop`` that is the sample. With ``crop`` the sample is a random
-    window of that size cut from the frame after a random zoom of ``zoom`` relative to ``size`` and
-    a random turn of up to ``rotation`` degrees either way, flipped every other time. Seen at zoom
-    z, things stand z times nearer: depth is divided by it (Nekrasov's and Eigen's convention).
-    ``region`` (rows, columns) is the part of a frame whose depth can be trusted.
+    ``size`` is the input (height, width) that the network sees at inference. Without ``crop`` the
+    sample is the whole frame, resized to it. With ``crop`` the sample is a random window of that
+    size cut from the frame, which has as many pixels as ``size``, after a random zoom of ``zoom``
+    and a random turn of up to ``rotation`` degrees either way, flipped every other time. Seen at
+    zoom z, things stand z times nearer: depth is divided by it (Nekrasov's and Eigen's
+    convention), and by how much longer the camera's focal length is than ``focal_length`` (x, y),
+    in pixels at ``size``, where both are known: at work it is multiplied by that. ``region``
+    (rows, columns) is the part of a frame whose depth can be trusted.
     """
 
     def __init__(self, frames: Sequence[Frame], size: tuple[int, int],
                  crop: tuple[int, int] | None = None, zoom: tuple[float, float] = (0.8, 1.6),
                  region: tuple[slice, slice] = (slice(None), slice(None)), cache: bool = True,
-                 rotation: float = 0.):
+                 rotation: float = 0., focal_length: tuple[float, float] | None = None):
         self.frames, self.size, self.crop, self.zoom = frames, size, crop, zoom
-        self.region, self.rotation = region, rotation
+        self.region, self.rotation, self.focal_length = region, rotation, focal_length
         self._cache: dict[int, Frame] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -74,12 +76,16 @@ class Views(Dataset):
         height, width = frame.rgb.shape[:2]
         scale = np.array((self.size[1] / width, self.size[0] / height))
         if self.crop is None:
-            return self._sample(frame, np.diag((*scale, 1.))[:2], self.size, 1., flip=False)
+            return self._sample(frame, np.diag((*scale, 1.))[:2], self.size,
+                                self._nearer(frame, scale), flip=False)
+        # Undistorted, also where the other frames have another aspect.
+        scale = np.full(2, math.sqrt(scale[0] * scale[1]))
         # torch's generator, because Lightning seeds it per worker and epoch.
         draw = torch.rand(6).tolist()
         low, high = (math.log(z) for z in self.zoom)
         zoom = math.exp(low + draw[0] * (high - low))
         aspect = math.exp((draw[4] - 0.5) * 0.2)
+        nearer = zoom * self._nearer(frame, scale)
         scale = scale * zoom * np.array((aspect ** 0.5, aspect ** -0.5))
         # To whole pixels, and so is the offset: upright, a view is what the network gets at work.
         scale = (scale * (width, height)).round() / (width, height)
@@ -93,7 +99,13 @@ class Views(Dataset):
         # About the frame's centre, which stays where the window has put it.
         centre = np.array((width, height)) / 2
         matrix = np.column_stack((turned, offset + scale * centre - turned @ centre))
-        return self._sample(frame, matrix, self.crop, zoom, flip=draw[3] < 0.5)
+        return self._sample(frame, matrix, self.crop, nearer, flip=draw[3] < 0.5)
+
+    def _nearer(self, frame: Frame, scale: np.ndarray) -> float:
+        """Return by what depth is divided for the camera, its pictures scaled by (x, y)."""
+        if self.focal_length is None or frame.focal_length is None:
+            return 1.
+        return focal_ratio(tuple(scale * frame.focal_length), self.focal_length)
 
     def frame(self, index: int) -> Frame:
         """Return a whole frame; where they are kept it is read once."""
@@ -103,14 +115,14 @@ class Views(Dataset):
             self._cache[index] = self.frames[index]
         return self._cache[index]
 
-    def _sample(self, frame: Frame, matrix: np.ndarray, size: tuple[int, int], zoom: float,
+    def _sample(self, frame: Frame, matrix: np.ndarray, size: tuple[int, int], nearer: float,
                 flip: bool) -> dict[str, torch.Tensor]:
         image = _picture(frame.rgb, matrix, size)
         depth = np.full(size, np.nan, np.float32)
         if frame.depth is not None:
             trusted = np.full(frame.depth.shape, np.nan, np.float32)
             trusted[self.region] = frame.depth[self.region]
-            depth = _warp(trusted, matrix, size, cv2.INTER_NEAREST, math.nan) / zoom
+            depth = _warp(trusted, matrix, size, cv2.INTER_NEAREST, math.nan) / nearer
         labels = np.full(size, UNLABELLED, np.uint8)
         if frame.labels is not None:
             labels = _warp(frame.labels, matrix, size, cv2.INTER_NEAREST, UNLABELLED)

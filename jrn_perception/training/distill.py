@@ -14,10 +14,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
+from jrn_perception.data.folder import DESCRIPTION
 from jrn_perception.data.frame import Frame
-from jrn_perception.labels import NYU40, UNLABELLED
+from jrn_perception.labels import CUSTOM, LabelSet, NYU40, UNLABELLED
 from jrn_perception.perception import limit_depth, limit_labels, Perception
 import numpy as np
 
@@ -35,40 +37,52 @@ class Distilled:
     share_labelled: float
 
 
-def distil(teacher: Perception, frames: Iterable[Frame], folder: Path,
-           threshold: float) -> Distilled:
+def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold: float,
+           labels: LabelSet | None = None) -> Distilled:
     """
     Write ``frames`` to ``folder`` with what they lack filled in by ``teacher``.
 
-    The layout is that of ``data.nyuv2.NYUv2`` with the split ``all``; ``provenance.json`` tells
+    The layout is that of ``data.folder.Folder`` with the split ``all``; ``provenance.json`` tells
     which network annotated what, and how. A pixel stays unlabelled where the teacher's confidence
     is below ``threshold`` (0..1), and without depth outside the teacher's ``depth_range``. An
-    annotation that a frame has is never touched. Raises ValueError if the teacher's classes are
-    not NYU40's, if it cannot give what is missing, or if ``folder`` holds frames already.
+    annotation that a frame has is never touched; ``labels`` is the set of those. Raises ValueError
+    if that or the teacher's is neither NYU40 nor of one's own, or not the other's, if the teacher
+    cannot give what is missing, if the frames are not of one camera, or if ``folder`` holds frames
+    already.
     """
+    classes = labels or teacher.label_set
+    if teacher.label_set not in (None, classes):
+        raise ValueError(f'the teacher labels {teacher.label_set.name}, the frames are labelled '
+                         f'in {classes.name}')
+    if classes and classes.name not in (NYU40.name, CUSTOM):
+        raise ValueError(f"labels are {NYU40.name} or classes of one's own, not {classes.name}")
     if not 0 <= threshold <= 1:
         raise ValueError(f'threshold {threshold}: a confidence between 0 and 1')
     if (folder / f'{SPLIT}.txt').exists():
         raise ValueError(f'{folder}: holds distilled frames already; choose another folder')
-    for part in ('rgb', 'depth_mm', 'label40'):
+    for part in ('rgb', 'depth_mm', 'labels'):
         (folder / part).mkdir(parents=True, exist_ok=True)
     names, origin, shares = [], {}, []
+    camera: Frame | None = None
     for index, frame in enumerate(frames):
         name = f'{index:06d}'
         missing = [part for part in ('depth', 'labels') if getattr(frame, part) is None]
-        depth, labels = frame.depth, frame.labels
+        depth, ids = frame.depth, frame.labels
+        camera = camera or frame
+        if frame.focal_length != camera.focal_length:
+            raise ValueError(f'frame {frame.name} is of another camera than {camera.name}; a '
+                             'folder holds the frames of one')
         if missing:
-            prediction = teacher(frame.rgb)
+            prediction = teacher(frame.rgb, focal_length=frame.focal_length)
             if 'depth' in missing:
                 depth = _require(prediction.depth, 'depth', frame)
-                depth = limit_depth(depth, *teacher.card.depth_range)
+                limits = teacher.card.depth_range_at(prediction.depth_scale)
+                depth = limit_depth(depth, *limits)
             if 'labels' in missing:
-                if teacher.label_set not in (None, NYU40):
-                    raise ValueError(f'the teacher labels {teacher.label_set.name}, not nyu40')
                 _require(prediction.labels, 'labels', frame)
-                labels = limit_labels(prediction, threshold)
-                shares.append(np.mean(labels != UNLABELLED))
-        _write(folder, name, frame.rgb, depth, labels)
+                ids = limit_labels(prediction, threshold)
+                shares.append(np.mean(ids != UNLABELLED))
+        _write(folder, name, frame.rgb, depth, ids)
         names.append(name)
         origin[name] = {'source': frame.name, 'from_teacher': missing}
     result = Distilled(
@@ -79,6 +93,11 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path,
         'teacher': {'architecture': card.architecture, 'variant': card.variant,
                     'sha256': card.sha256}, 'threshold': threshold, **asdict(result),
         'origin': origin}, indent=1) + '\n')
+    description: dict[str, Any] = {
+        'classes': NYU40.name if classes in (None, NYU40) else list(classes.names)}
+    if camera and camera.focal_length:
+        description['focal_length'] = [float(value) for value in camera.focal_length]
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + '\n')
     # Last, because its presence says that the folder is whole.
     (folder / f'{SPLIT}.txt').write_text('\n'.join(names) + '\n')
     return result
@@ -91,11 +110,10 @@ def _require(array: np.ndarray | None, what: str, frame: Frame) -> np.ndarray:
 
 
 def _write(folder: Path, name: str, rgb: np.ndarray, depth: np.ndarray,
-           labels: np.ndarray) -> None:
+           ids: np.ndarray) -> None:
     millimetres = np.nan_to_num(np.rint(depth * 1000), nan=0.).clip(0, 65535).astype(np.uint16)
-    # 255, unlabelled, wraps around to 0, void.
-    ids = labels + np.uint8(1)
     cv2.imwrite(str(folder / 'rgb' / f'{name}.jpg'), rgb[..., ::-1],
                 [cv2.IMWRITE_JPEG_QUALITY, 95])
     cv2.imwrite(str(folder / 'depth_mm' / f'{name}.png'), millimetres)
-    cv2.imwrite(str(folder / 'label40' / f'{name}.png'), ids)
+    # 255, unlabelled, wraps around to 0.
+    cv2.imwrite(str(folder / 'labels' / f'{name}.png'), ids + np.uint8(1))

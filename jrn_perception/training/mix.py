@@ -18,7 +18,7 @@ def affine_mix(image: Tensor, depth: Tensor, labels: Tensor, share: float
     ``image`` is (B, C, H, W), ``depth`` (B, H, W) in metres, ``labels`` (B, H, W); what comes
     back is of the same kind. A ``share`` of the views takes half of the classes of the view before
     it, at random, wherever they are nearer than what it shows itself; image, depth and labels go
-    together. Pixels without depth or label neither move nor are covered.
+    together. A pixel without depth neither moves nor is covered, one without label does not move.
 
     The classes are ClassMix's (Olsson et al., WACV 2021), the order in depth is that of AffineMix
     (Bansal et al., "Semantics-Depth-Symbiosis", WACV 2023), whose affine map the views have had:

@@ -29,8 +29,8 @@ class Teacher(nn.Module):
     """
     A trained network whose predictions are targets: frozen, without gradients.
 
-    ``depth_scale`` takes its metres to those of the network that it teaches, which sees the world
-    through another focal length (see ``Views``).
+    ``depth_scale`` takes its metres to those of the network that it teaches, which may see the
+    world through another focal length (see ``Views``).
     """
 
     def __init__(self, network: nn.Module, depth_scale: float = 1.):
@@ -89,7 +89,7 @@ class DenseModule(LightningModule):
     def on_fit_start(self) -> None:
         # All processes of a run were seeded alike; their views are to differ.
         if self.global_rank:
-            torch.manual_seed(self.recipe.seed + self.global_rank)
+            torch.manual_seed(torch.initial_seed() + self.global_rank)
         if self._teacher[0] is not None:
             self._teacher[0].to(self.device)
 

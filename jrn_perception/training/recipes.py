@@ -17,15 +17,16 @@ class Recipe:
     ``network`` is its architecture and variant, ``start`` is where the weights come from:
     ``imagenet`` (the encoder's), ``shipped`` (this package's HydraNet), another recipe's name, for
     its result, or a weights file; they are taken as far as the networks agree. ``input_size`` is
-    the (height, width) to which the network's input is resized at inference; ``crop`` the window
-    that training cuts after a random ``zoom`` of it and a turn of up to ``rotation`` degrees.
-    After ``mix_after`` epochs ``mix_share`` of the views have things of others in front of them
-    (``mix.affine_mix``). Learning rates are the highest ones (AdamW; ``module.rate_at``);
-    ``ema_decay`` is the decay, per step, of the average of weights that is kept. Losses are taken
-    at 1/``loss_stride`` of the crop. With a teacher ``soft_weight`` is the share of the semantics
-    loss that is taken against its probabilities. ``logit_adjustment`` is the exponent of the class
-    frequencies that the loss takes off the network's hands (see ``DenseModule``): mean IoU counts
-    rare classes as much as walls. Frames of ``--extra`` are ``extra_share`` of what is drawn.
+    the (height, width) to which the network's input is resized at inference, for frames of another
+    aspect one of as many pixels; ``crop`` the window that training cuts after a random ``zoom`` of
+    it and a turn of up to ``rotation`` degrees. After ``mix_after`` epochs ``mix_share`` of the
+    views have things of others in front of them (``mix.affine_mix``). Learning rates are the
+    highest ones (AdamW; ``module.rate_at``); ``ema_decay`` is the decay, per step, of the average
+    of weights that is kept; it begins with less. Losses are taken at 1/``loss_stride`` of the
+    crop. With a teacher ``soft_weight`` is the share of the semantics loss that is taken against
+    its probabilities. ``logit_adjustment`` is the exponent of the class frequencies that the loss
+    takes off the network's hands (see ``DenseModule``): mean IoU counts rare classes as much as
+    walls. Frames of ``--extra`` are ``extra_share`` of what is drawn.
     """
 
     network: tuple[str, str]

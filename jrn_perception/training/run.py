@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 import os
 from pathlib import Path
@@ -16,11 +16,13 @@ from jrn_perception.training.module import DenseModule, LEVEL, Teacher
 from jrn_perception.training.recipes import Recipe, RefineRecipe
 from jrn_perception.training.refine import RefineModule
 from lightning.pytorch import LightningModule, seed_everything, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 import torch
 from torch import nn, Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, RandomSampler, Sampler
+
+CHECKPOINT = 'last.ckpt'
 
 
 def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe,
@@ -38,11 +40,11 @@ def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe,
     recipe or another ``origin`` (JSON values that tell what it is made from), or an epoch has
     fewer samples than a batch takes, ValueError.
     """
-    seed_everything(recipe.seed, workers=True)
+    seed = _seed(recipe, output)
     network.load_state_dict(initial, strict=False)
     loaders = [
         DataLoader(ConcatDataset(fit), recipe.batch_size, drop_last=True, num_workers=workers,
-                   sampler=_sampler(fit, recipe), persistent_workers=workers > 0),
+                   sampler=_sampler(fit, recipe, seed), persistent_workers=workers > 0),
         DataLoader(val, recipe.batch_size)]
     module = DenseModule(network.to(memory_format=torch.channels_last), recipe, num_classes,
                          teacher, frequencies)
@@ -79,23 +81,35 @@ class Mixture(Sampler[int]):
         yield from indices[shuffled(len(indices))].tolist()
 
 
-def _sampler(fit: Sequence[Dataset], recipe: Recipe) -> Sampler[int]:
+def _sampler(fit: Sequence[Dataset], recipe: Recipe, seed: int) -> Sampler[int]:
     others = sum(len(dataset) for dataset in fit[1:])
     if not others:
         return RandomSampler(fit[0])
-    return Mixture(len(fit[0]), others, recipe.extra_share, recipe.seed)
+    return Mixture(len(fit[0]), others, recipe.extra_share, seed)
 
 
 def train_refinement(network: JointRefinementNetwork, recipe: RefineRecipe, fit: Dataset,
                      val: Dataset, output: Path,
                      origin: Mapping[str, Any] | None = None) -> nn.Module:
     """Train a JRN on kept predictions (see ``refine.predict_inputs``); as ``train`` otherwise."""
-    seed_everything(recipe.seed, workers=True)
+    _seed(recipe, output)
     loaders = [DataLoader(fit, recipe.batch_size, shuffle=True, drop_last=True),
                DataLoader(val, recipe.batch_size)]
     module = RefineModule(network.to(memory_format=torch.channels_last), recipe)
     _fit(module, recipe, loaders, output, origin)
     return module.network
+
+
+def _checkpoint(output: Path) -> dict[str, Any] | None:
+    """Return the last checkpoint of a run, None before its first."""
+    path = output / CHECKPOINT
+    return torch.load(path, map_location='cpu', weights_only=True) if path.exists() else None
+
+
+def _seed(recipe: Recipe | RefineRecipe, output: Path) -> int:
+    """Seed everything; a run that goes on gets other views than those that it began with."""
+    begun = _checkpoint(output)
+    return seed_everything(recipe.seed + (begun['epoch'] + 1 if begun else 0), workers=True)
 
 
 def _fit(module: LightningModule, recipe: Recipe | RefineRecipe, loaders: list[DataLoader],
@@ -104,9 +118,9 @@ def _fit(module: LightningModule, recipe: Recipe | RefineRecipe, loaders: list[D
         raise ValueError(f'{len(loaders[0].sampler)} samples to train on are no batch of '
                          f'{recipe.batch_size}: --set batch_size to fewer')
     module.save_hyperparameters({'recipe': asdict(recipe), 'origin': dict(origin or {})})
-    checkpoint = output / 'last.ckpt'
-    if checkpoint.exists():
-        begun = torch.load(checkpoint, map_location='cpu', weights_only=True)
+    checkpoint = output / CHECKPOINT
+    begun = _checkpoint(output)
+    if begun:
         if not _same(begun.get('hyper_parameters'), dict(module.hparams), begun['epoch'] + 1):
             raise ValueError(f'{checkpoint} is of a run with another recipe or made from other '
                              'files: remove it, or choose another --output')
@@ -120,10 +134,23 @@ def _fit(module: LightningModule, recipe: Recipe | RefineRecipe, loaders: list[D
         max_epochs=recipe.epochs, precision='bf16-mixed', default_root_dir=output,
         logger=CSVLogger(output, name='log'), check_val_every_n_epoch=min(5, recipe.epochs),
         log_every_n_steps=20, num_sanity_val_steps=0, gradient_clip_val=10.,
-        callbacks=[EMAWeightAveraging(decay=recipe.ema_decay),
+        callbacks=[WeightAveraging(avg_fn=_average(recipe.ema_decay)),
                    ModelCheckpoint(output, filename='last', enable_version_counter=False,
                                    save_on_train_epoch_end=True)])
-    trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None)
+    trainer.fit(module, *loaders, ckpt_path=checkpoint if begun else None)
+
+
+def _average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """
+    Return the update of an exponential moving average of weights.
+
+    It begins with shorter memory: in a short run most of what is kept would be the start.
+    """
+    def update(average: Tensor, new: Tensor, count: Tensor) -> Tensor:
+        kept = min(decay, (1 + count.item()) / (10 + count.item()))
+        return kept * average + (1 - kept) * new
+
+    return update
 
 
 def _machines() -> dict[str, Any]:

@@ -27,6 +27,8 @@ from torch import nn
 
 SHIPPED = Path(__file__).parent
 RANDOM = 'random'
+# Of what is trained with this package alone.
+LICENCE = 'Apache-2.0'
 FORMAT = 1
 
 
@@ -57,7 +59,7 @@ class Card:
     inputs: dict[str, tuple[str, str]] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
-    licence: str = 'Apache-2.0'
+    licence: str = LICENCE
     sha256: str = ''
     card_format: int = FORMAT
     classes: tuple[str, ...] = ()
@@ -246,6 +248,12 @@ def _random(spec: networks.Spec, seed: int) -> nn.Module:
     if not inputs:
         return network
     return ModularNetwork(*drawn, network, _fold(inputs[1].labels, spec.labels))
+
+
+def joint_licence(*licences: str) -> str:
+    """Return the licence of what is made of weights under these: ours, if there is no other."""
+    return '; '.join(dict.fromkeys(text for text in licences if text not in ('', LICENCE))) or (
+        LICENCE)
 
 
 def load_file(path: Path, architecture: str = '', variant: str = '') -> tuple[nn.Module, Card]:

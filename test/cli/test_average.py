@@ -16,7 +16,7 @@ def write(folder, seed, architecture='hydranet', variant='', **entries):
     spec = networks.find(architecture, variant)
     path = folder / str(seed) / f'{spec.name}.safetensors'
     card = weights.Card.of(spec, spec.labels, **{
-        'input_size': (64, 96), 'training': {'recipe': {'seed': seed}}} | entries)
+        'input_size': (64, 96), 'training': {'fit': 'all', 'recipe': {'seed': seed}}} | entries)
     network = spec.build()
     for name, value in network.state_dict().items():
         if name.endswith('num_batches_tracked'):
@@ -41,8 +41,9 @@ def test_the_mean_of_two_networks(frames, tmp_path, capsys):
         else:
             assert value == parts[0][name] != parts[1][name]
     card = weights.check(output)
-    assert card.training == {'recipe': {'seed': 1}, 'averaged': [
-        {'sha256': weights.sha256(path), 'training': {'recipe': {'seed': seed}}}
+    # What is not true of all files is not said of the mean.
+    assert card.training == {'fit': 'all', 'averaged': [
+        {'sha256': weights.sha256(path), 'training': {'fit': 'all', 'recipe': {'seed': seed}}}
         for seed, path in enumerate(paths, 1)]}
     assert card.metrics['images'] == 2
     assert f'rms {card.metrics["output"]["rms"]:g}' in capsys.readouterr().out

@@ -67,6 +67,8 @@ def test_influence_end_to_end_twice_with_the_same_bytes(spawn, tmp_path):
     document = read(tmp_path / 'a' / 'influence.json')
     assert list(document['variants']) == ['cat1', 'cat5']
     for item in document['variants'].values():
+        # Random weights tell no focal length.
+        assert item['focal_correction'] == {'frames': 2, 'scale': 1.0, 'range': [1.0, 1.0]}
         for direction, accuracy in (('depth_to_semantics', 'mean_iou'),
                                     ('semantics_to_depth', 'minus_rel_sqr')):
             assert tuple(item[direction]) == MUTE_VALUES
@@ -161,6 +163,7 @@ def test_a_missing_extra_is_named(monkeypatch, capsys):
     (('dataset', *ROOMS, *NETWORK, '--labels', 'nyu41'), 'unknown label set'),
     (('dataset', *ROOMS, *NETWORK, '--labels', 'kitti6'), 'cannot be compared'),
     (('dataset', *ROOMS, *NETWORK, '--precision', 'fp16'), 'needs a CUDA device'),
+    (('dataset', *ROOMS, *NETWORK, '--json', '.'), '--json: . is a folder; name a file'),
     (('influence', *ROOMS, '--weights', '/nowhere'), 'jrn_sum60.safetensors: no such'),
     (('influence', *ROOMS, '--variants', 'cat7'), 'invalid choice'),
 ])
@@ -173,6 +176,15 @@ def test_mistakes_get_one_line_and_exit_code_2(arguments, text, capsys):
     assert code == 2 and text in captured.err
     assert captured.err.count('\n') == 1 and 'Traceback' not in captured.err
     assert captured.out == ''
+
+
+def test_a_file_that_cannot_be_written_does_not_cost_the_numbers(tmp_path, capsys):
+    (tmp_path / 'file').touch()
+    assert main(['dataset', '--variant', 'cat1', *NETWORK, *TWO_ROOMS,
+                 '--json', str(tmp_path / 'file' / 'result.json')]) == 2
+    captured = capsys.readouterr()
+    assert 'mean IoU (%)' in captured.out
+    assert f'{tmp_path}/file' in captured.err and captured.err.count('\n') == 1
 
 
 def test_a_damaged_sample_stops_or_is_counted(tmp_path, capsys, data_dir):

@@ -3,14 +3,17 @@
 
 """``jrn_predict`` on real files, with the random weights that are the same everywhere."""
 
+from dataclasses import replace
 import os
 import subprocess
 import sys
 
 import cv2
-from jrn_perception import drawing
+from jrn_perception import drawing, weights
 from jrn_perception.cli import predict
-from jrn_perception.perception import Perception
+from jrn_perception.data import sample
+from jrn_perception.data.recording import Recording
+from jrn_perception.perception import limit_depth, Perception
 import numpy as np
 import pytest
 
@@ -115,6 +118,31 @@ def test_scenes_and_the_jrn_with_a_muted_input(tmp_path, capsys):
         assert (tmp_path / 'scenes-2_prediction.mp4').stat().st_size
         depths.append(load(tmp_path / 'scenes-2-000000_depth.png'))
     assert (depths[0] != depths[1]).any()
+
+
+def test_depth_of_a_recording_is_that_of_its_camera(tmp_path):
+    pytest.importorskip('rosbags')
+    sample.write_sample(tmp_path / 'bag', 2, size=(48, 64))
+    loaded = weights.load('hydranet', weights='random')
+    # Much of the depth is outside of this range, on both sides.
+    card = replace(loaded.card, input_size=(64, 96), focal_length=(35., 35.),
+                   depth_range=(1., 1.5))
+    file = tmp_path / 'mine.safetensors'
+    weights.save(loaded.network, card, file)
+    assert predict.main([str(tmp_path / 'bag'), '--output', str(tmp_path), '--raw', '--device',
+                         'cpu', '--architecture', 'hydranet', '--weights', str(file)]) == 0
+    perception = Perception.load('hydranet', weights_file=str(file), device='cpu')
+    with Recording(tmp_path / 'bag') as recording:
+        for index, frame in enumerate(recording.frames()):
+            (x, _, _), (_, y, _), _ = frame.camera_matrix
+            prediction = perception(frame.rgb, focal_length=(x, y))
+            low, high = perception.card.depth_range_at(prediction.depth_scale)
+            assert 2 < low < high < prediction.depth.max() and prediction.depth.min() < low
+            expected = np.nan_to_num(limit_depth(prediction.depth, low, high))
+            depth = load(tmp_path / f'bag-{index:06d}_depth.png')
+            np.testing.assert_array_equal(depth > 0, expected > 0)
+            assert np.abs(depth / 1000 - expected).max() <= 0.00051
+    assert index == 1
 
 
 def test_ctrl_c_keeps_what_is_done(tmp_path, capsys, monkeypatch):

@@ -3,6 +3,7 @@
 
 """``jrn_train`` from a folder of frames to weights that ``Perception`` loads; what it refuses."""
 
+from dataclasses import replace
 import json
 import os
 from pathlib import Path
@@ -15,11 +16,12 @@ import time
 import cv2
 from jrn_perception import networks, weights
 from jrn_perception.cli.train import find_teacher, main, override, start
+from jrn_perception.perception import Perception
 from jrn_perception.training.recipes import Recipe, RECIPES, RefineRecipe
 import numpy as np
 import pytest
 import torch
-from train_runs import perceive, refused, SMALL, tensors, TINY, train
+from train_runs import perceive, refused, SMALL, tensors, TINY, train, write_frame
 
 pytest.importorskip('jrn_perception.training.run', reason="needs pip install '.[train]'")
 
@@ -190,12 +192,54 @@ def test_a_run_with_another_teacher_is_not_gone_on_with(trained, frames, teacher
 
 def test_a_teachers_metres_are_scaled_to_the_networks_focal_length(teacher):
     student = weights.Card('depth', 'mobilenetv2', input_size=(48, 64))
-    found, digest = find_teacher(teacher, student)
+    found, card = find_teacher(teacher, student)
     # 64 of 128 pixels across: half the focal length, and things look twice as far.
     assert found.depth_scale == 0.5
-    assert digest == weights.sha256(teacher)
+    assert card.sha256 == weights.sha256(teacher)
     assert torch.equal(found.network.state_dict()['encoder.stem.conv.weight'],
                        tensors(teacher)['encoder.stem.conv.weight'])
+
+
+def test_a_teacher_of_another_camera_is_scaled_by_both_focal_lengths(teacher, tmp_path):
+    network, card = weights.load_file(teacher)
+    path = tmp_path / 'hydranet_nyu40.safetensors'
+    weights.save(network, replace(card, focal_length=(100., 120.)), path)
+    for focal_length, expected in (((200., 240.), 2), (None, 0.5)):
+        student = weights.Card('depth', 'mobilenetv2', input_size=(48, 64),
+                               focal_length=focal_length)
+        assert find_teacher(path, student)[0].depth_scale == pytest.approx(expected)
+
+
+def test_a_licence_goes_on_with_what_is_made_of_the_weights(frames, teacher, tmp_path):
+    network, card = weights.load_file(teacher)
+    path = tmp_path / 'theirs.safetensors'
+    weights.save(network, replace(card, licence='academic use only'), path)
+    for number, option in enumerate((('--set', f'start={path}'), (
+            '--set', f'start={teacher}', '--teacher', str(path)))):
+        output = tmp_path / str(number)
+        assert train('depth', frames, output, *SMALL, *option) == 0
+        made = output / 'depth_mobilenetv2.safetensors'
+        assert weights.check(made).licence == 'academic use only'
+
+
+def test_an_input_has_the_aspect_of_the_frames(tmp_path):
+    frames = tmp_path / 'data'
+    for index in range(3):
+        write_frame(frames, f'{index:04d}', index)
+    for path in frames.glob('*/*'):
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert cv2.imwrite(str(path), picture[:160])
+    for split, names in (('fit', '0000 0001'), ('val', '0002')):
+        (frames / f'{split}.txt').write_text('\n'.join(names.split()))
+    weights.save(networks.find('hydranet').build(), weights.Card('hydranet', 'nyu40', 'nyu40'),
+                 tmp_path / 'hydranet_nyu40.safetensors')
+    assert train('depth', frames, tmp_path, *SMALL, '--set', 'input_size=[96,128]', '--crop',
+                 'none') == 0
+    path = tmp_path / 'depth_mobilenetv2.safetensors'
+    card = weights.check(path)
+    # As many pixels as 96x128 has, for 640x160: what the network gets at work.
+    assert tuple(card.input_size) == tuple(card.training['recipe']['input_size']) == (64, 224)
+    assert Perception.load('depth', weights_file=str(path)).inference_size(160, 640) == (64, 224)
 
 
 def test_no_teacher_is_no_teacher():
@@ -221,7 +265,7 @@ def test_a_weights_file_to_start_from(trained, frames, hydranet, tmp_path, capsy
     assert all(torch.equal(found[key], expected[key]) for key in expected)
     for folder in (tmp_path, trained):
         assert weights.check(folder / name).training['start'] == {
-            'sha256': weights.sha256(path), 'training': {}}
+            'sha256': weights.sha256(path), 'training': {}, 'licence': 'Apache-2.0'}
     refused(capsys, 'none.safetensors: missing', 'depth', '--data', frames, '--output', tmp_path,
             *SMALL, '--set', 'start=none.safetensors')
 
@@ -279,10 +323,21 @@ def test_what_cannot_teach_says_why(frames, hydranet, tmp_path, capsys):
     refused(capsys, f'--teacher {path}: is labelled in kitti6, semantics_mobilenetv2 in nyu40',
             'semantics', *arguments, path)
     refused(capsys, 'none.safetensors', 'semantics', *arguments, tmp_path / 'none.safetensors')
-    for option, value in (('--teacher', path), ('--encoder', path), ('--hold-out', '1/2'),
-                          ('--extra', f'nyuv2={frames}')):
-        refused(capsys, f'{option}: the jrn learns from the frames of --data alone', 'jrn',
-                *arguments[:-1], option, value)
+
+
+def test_options_of_the_other_networks_are_refused(frames, tmp_path, capsys):
+    arguments = '--data', frames, '--output', tmp_path
+    for option, value in (('--teacher', tmp_path), ('--encoder', tmp_path), ('--workers', '1'),
+                          ('--hold-out', '1/2'), ('--extra', f'nyuv2={frames}')):
+        refused(capsys, f'{option}: has no use for jrn', 'jrn', *arguments, option, value)
+    for option, value in (('--fold', tmp_path), ('--variant', 'cat5')):
+        refused(capsys, f'{option}: has no use for depth', 'depth', *arguments, option, value)
+
+
+def test_weights_that_have_seen_what_is_held_out_are_no_start(frames, hydranet, tmp_path, capsys):
+    refused(capsys, '--hold-out 1/2: the weights to start from have seen those frames', 'hydranet',
+            '--data', frames, '--output', tmp_path, *SMALL, '--hold-out', '1/2', '--set',
+            f'start={hydranet / "hydranet_nyu40.safetensors"}')
 
 
 def test_a_damaged_frame_is_named(frames, hydranet, tmp_path, capsys):

@@ -3,6 +3,7 @@
 
 """A jrn of ``jrn_train`` that learns from networks that have not seen the frames."""
 
+from dataclasses import replace
 import shutil
 
 from jrn_perception import weights
@@ -17,9 +18,11 @@ pytest.importorskip('jrn_perception.training.run', reason="needs pip install '.[
 def folds(frames, hydranet, tmp_path_factory):
     """Return the folders of two hydranets, each of which has not seen one half of the frames."""
     folders = [tmp_path_factory.mktemp('fold') for _ in range(2)]
+    network, card = weights.load_file(hydranet / 'hydranet_nyu40.safetensors')
     for part, folder in enumerate(folders, 1):
-        shutil.copytree(hydranet, folder, dirs_exist_ok=True)
-        assert train('hydranet', frames, folder, *SMALL, '--set', 'start=hydranet',
+        begin = folder / 'begin.safetensors'
+        weights.save(network, replace(card, training={'hold_out': f'{part}/2'}), begin)
+        assert train('hydranet', frames, folder, *SMALL, '--set', f'start={begin}',
                      '--hold-out', f'{part}/2') == 0
     return folders
 
@@ -67,6 +70,15 @@ def test_a_jrn_may_learn_from_networks_that_have_not_seen_the_frames(
         for part, folder in enumerate(folds, 1)]
     assert train('jrn', frames, tmp_path, *TINY, '--variant', 'cat1') == 1
     assert 'made from other files' in capsys.readouterr().err
+
+
+def test_a_fold_of_other_frames_is_no_fold(trained, frames, folds, tmp_path, capsys):
+    network, card = weights.load_file(folds[0] / 'hydranet_nyu40.safetensors')
+    for name, value in (('fit', 'train'), ('reader', 'scannet'), ('frames', 3)):
+        weights.save(network, replace(card, training=card.training | {name: value}),
+                     tmp_path / 'hydranet_nyu40.safetensors')
+        refused(capsys, 'the part that it should have seen is', 'jrn', '--data', frames,
+                '--output', trained, *TINY, '--fold', tmp_path)
 
 
 def test_a_network_that_has_seen_all_frames_is_no_fold(trained, frames, hydranet, capsys):

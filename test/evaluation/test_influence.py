@@ -61,8 +61,9 @@ def folder(tmp_path_factory):
         inputs[task] = path.name, weights.save(spec.build(), card, path).sha256
     for variant in ('cat1', 'cat5'):
         spec = networks.find('jrn', variant)
-        weights.save(spec.build(), weights.Card('jrn', variant, 'nyu5', inputs=inputs),
-                     folder / f'{spec.name}.safetensors')
+        # Of another camera than that of the rooms.
+        card = weights.Card('jrn', variant, 'nyu5', inputs=inputs, focal_length=(250., 250.))
+        weights.save(spec.build(), card, folder / f'{spec.name}.safetensors')
     return folder
 
 
@@ -131,6 +132,17 @@ def test_the_runs_with_both_inputs_are_those_of_the_evaluation(perceptions, room
         both = evaluate(perception, rooms).output
         np.testing.assert_array_equal(measurement.runs[name].both.depth, both.depth)
         np.testing.assert_array_equal(measurement.runs[name].both.labels, both.labels)
+        assert measurement.runs[name].scales.count == 2
+        assert measurement.runs[name].scales.mean != 1
+
+
+def test_depth_may_be_left_as_it_is_for_the_camera(perceptions, rooms):
+    protocol = Protocol(focal_correction=False)
+    found = measure(perceptions, rooms, protocol)
+    for name, perception in perceptions.items():
+        both = evaluate(perception, rooms, protocol).output
+        np.testing.assert_array_equal(found.runs[name].both.depth, both.depth)
+        assert not found.runs[name].scales.count
 
 
 def test_omega_is_the_difference_of_two_separate_evaluations(perceptions, rooms, measurement):
@@ -145,7 +157,7 @@ def test_omega_is_the_difference_of_two_separate_evaluations(perceptions, rooms,
                 for room in rooms:
                     for table, how in zip(tables, ('none', mute)):
                         comparison.add(table, room, comparison.truth(room),
-                                       perception(room.rgb, how, mute_value))
+                                       perception(room.rgb, how, mute_value, room.focal_length))
                 both, muted = (factor * value(table, metric) for table in tables)
                 omega = omegas[mute_value]
                 assert omega.total.value == pytest.approx(both - muted)

@@ -173,6 +173,15 @@ def test_one_hot_decisions_hide_how_sure_the_semantics_are(inputs):
     assert not torch.equal(run(soft, depth, probabilities).depth, run(soft, depth, sharper).depth)
 
 
+@pytest.mark.parametrize('value', MUTE_VALUES)
+def test_muted_semantics_are_no_decision(inputs, value):
+    depth, probabilities = inputs
+    decided, soft = build(semantics_input='one_hot'), build()
+    muted = [run(network, depth, probabilities, mute='semantics', mute_value=value)
+             for network in (decided, soft)]
+    assert torch.equal(muted[0].depth, muted[1].depth)
+
+
 def test_logarithmic_depth_is_finite_for_no_depth(inputs):
     maps = run(build(depth_input='log'), torch.zeros_like(inputs[0]), inputs[1])
     assert maps.depth.isfinite().all() and maps.semantics.isfinite().all()

@@ -33,7 +33,7 @@ def test_a_run_learns(tmp_path):
     for one in frames:
         one.depth[:] = 3
         one.labels[:] = 2
-    recipe = replace(RECIPE, epochs=40, ema_decay=0.5, encoder_rate=0.05, decoder_rate=0.1)
+    recipe = replace(RECIPE, epochs=40, encoder_rate=0.05, decoder_rate=0.1)
     network = run(tmp_path, recipe, fit=samples(frames))
     maps = network(torch.zeros(1, 3, *SIZE))
     assert Tiny()(torch.zeros(1, 3, *SIZE)).depth.mean() < 1
@@ -77,12 +77,23 @@ def test_the_average_of_the_weights_is_returned(tmp_path):
         assert not torch.equal(value, state['current_model_state'][f'network.{name}'])
 
 
+def test_a_short_run_keeps_little_of_the_start():
+    # Of 120 steps; with a constant decay it would be 55 %.
+    update, average = module._average(0.995), torch.tensor(1.)
+    for step in range(1, 120):
+        average = update(average, torch.tensor(0.), torch.tensor(step))
+    assert average < 1e-3
+    # Later it is the recipe's.
+    assert module._average(0.995)(torch.tensor(1.), torch.tensor(0.), torch.tensor(5000)) == 0.995
+
+
 class Fragile(Dataset):
     """Samples that are counted, and of which one can be read no more."""
 
     def __init__(self, breaks_at=None):
         self.inner = samples([frame(i) for i in range(4)])
         self.breaks_at, self.reads = breaks_at, 0
+        self.seen = []
 
     def __len__(self):
         return 4
@@ -91,7 +102,9 @@ class Fragile(Dataset):
         self.reads += 1
         if self.reads == self.breaks_at:
             raise OSError('the disk is gone')
-        return self.inner[index]
+        sample = self.inner[index]
+        self.seen.append((index, float(sample['image'].float().mean())))
+        return sample
 
 
 def test_a_run_that_was_cut_off_goes_on_where_it_was(tmp_path):
@@ -105,6 +118,8 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(tmp_path):
     sound = Fragile()
     network = run(tmp_path, recipe, fit=sound)
     assert sound.reads == 8
+    # With views of its own: not with those that the run began with.
+    assert not set(sound.seen) & set(broken.seen)
     state = torch.load(tmp_path / 'last.ckpt', weights_only=True)
     assert (state['epoch'], state['global_step']) == (3, 8)
     run(tmp_path / 'whole', recipe)
@@ -218,7 +233,7 @@ def drawn(first, extra, share, epochs=1, seed=0):
     """Return the indices of that many epochs; ``extra`` lists the sizes of further data sets."""
     torch.manual_seed(seed)
     sampler = module._sampler([range(count) for count in (first, *extra)],
-                              replace(RECIPE, extra_share=share, seed=seed))
+                              replace(RECIPE, extra_share=share), seed)
     return [index for _ in range(epochs) for index in sampler]
 
 

@@ -3,6 +3,7 @@
 
 """Random views of frames whose colours tell depth, label and place of each pixel."""
 
+from dataclasses import replace
 import math
 
 import cv2
@@ -72,6 +73,38 @@ def magnification(sample):
     across = np.abs(red[:, step:] - red[:, :-step])[mask[:, step:] & mask[:, :-step]]
     down = np.abs(green[step:] - green[:-step])[mask[step:] & mask[:-step]]
     return (255 * step / SIZE[1] / across.mean(), 255 * step / SIZE[0] / down.mean())
+
+
+@pytest.mark.parametrize('shape', [(180, 320), (240, 320), (320, 320)])
+def test_a_frame_of_any_aspect_is_seen_undistorted(shape):
+    rgb = np.full((*shape, 3), 60, np.uint8)
+    cv2.circle(rgb, (shape[1] // 2, shape[0] // 2), 40, (255, 255, 255), -1)
+    dataset = views(Frame(rgb, depth=np.ones(shape, np.float32)), crop=(200, 200), zoom=(1., 1.))
+    expected = 80 * math.sqrt(SIZE[0] * SIZE[1] / (shape[0] * shape[1]))
+    for sample in samples(dataset, 10):
+        rows, columns = np.nonzero(sample['image'][0].numpy() > 160)
+        for extent in (np.ptp(rows) + 1, np.ptp(columns) + 1):
+            # The aspect is drawn, by up to 5 % of each side.
+            assert extent == pytest.approx(expected, rel=0.07)
+
+
+def test_depth_is_that_of_the_networks_focal_length():
+    frame = annotated()
+    camera = np.diag((300., 320., 1.))
+    expected = frame.depth[::20, ::20]
+    for factor in (1, 2):
+        # 0.6 of the frame's size; 1e-6 is what a card rounds.
+        focal_length = (300 * 0.6 / factor * (1 + 1e-6), 320 * 0.6 / factor)
+        for known in (camera, None):
+            dataset = views(replace(frame, camera_matrix=known), crop=None,
+                            focal_length=focal_length)
+            found = dataset[0]['depth'].numpy()
+            divisor = factor if known is not None else 1
+            np.testing.assert_allclose(found[::12, ::12], expected / divisor, atol=0.02)
+        dataset = views(replace(frame, camera_matrix=camera), focal_length=focal_length)
+        plain = views(replace(frame, camera_matrix=camera))
+        for one, other in zip(samples(dataset, 5), samples(plain, 5)):
+            torch.testing.assert_close(one['depth'] * factor, other['depth'], equal_nan=True)
 
 
 def plane(values, mask):
