@@ -269,27 +269,34 @@ def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
     recipe = fitted(recipe, data)
     specs = [networks.find('jrn', variant)
              for variant in arguments.variant or networks.ARCHITECTURES['jrn']]
-    inputs, files = {}, {}
+    inputs, files, focal_length = {}, {}, None
     for task, variant in specs[0].inputs:
         path = arguments.output / f'{networks.find(task, variant).name}.safetensors'
         inputs[task], input_card = weights.load_file(path, task)
         files[task] = (path.name, input_card.sha256)
+        if task == 'depth':
+            focal_length = input_card.focal_length
     fold = torch.from_numpy(labels.fold_matrix(data.fit.labels, specs[0].labels))
     modular = ModularNetwork(
         inputs['depth'], inputs['semantics'], specs[0].build(), fold).eval()
     table = labels.FOLDS[data.fit.labels.name, specs[0].labels.name]
     unseen, files['folds'] = out_of_fold(arguments, data, modular)
-    kept = [join(predict_inputs(network, frames, recipe, table, True, data.region)
+    predict = partial(predict_inputs, recipe=recipe, table=table, region=data.region,
+                      focal_length=focal_length)
+    kept = [join(predict(network, frames, augment=True)
                  for network, frames in [(modular, data.fit), *unseen]),
-            predict_inputs(modular, data.val, recipe, table, False, data.region)]
+            predict(modular, data.val, augment=False)]
     for spec in specs:
         torch.manual_seed(recipe.seed)
         network = spec.build(**recipe.options)
         set_statistics(network, kept[0])
         network = train_refinement(network, recipe, *kept, arguments.output / spec.name,
                                    origin(arguments, **files))
-        filled = replace(card(spec, recipe, arguments, data), options=recipe.options,
-                         inputs={task: files[task] for task in inputs})
+        filled = card(spec, recipe, arguments, data)
+        # What it refines is for the camera of the network in front of it.
+        filled = replace(filled, options=recipe.options,
+                         inputs={task: files[task] for task in inputs},
+                         focal_length=focal_length or filled.focal_length)
         filled.training['folds'] = files['folds']
         finish(network, filled, arguments.output, data)
 

@@ -34,19 +34,22 @@ TARGET_STRIDE = 2
 @torch.inference_mode()
 def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: RefineRecipe,
                    table: np.ndarray, augment: bool,
-                   region: tuple[slice, slice] = (slice(None), slice(None))) -> TensorDataset:
+                   region: tuple[slice, slice] = (slice(None), slice(None)),
+                   focal_length: tuple[float, float] | None = None) -> TensorDataset:
     """
     Return what the single-task networks say of each frame, with the ground truth.
 
     Tensors of a sample: depth (1, h, w) and class probabilities (K, h, w) as predicted, float16;
     true depth, float16 with NaN = none, and labels, uint8, of half the input's size. ``table``
-    maps the frames' labels to the JRN's; depth is trusted inside ``region``. With ``augment`` each
-    frame comes ``recipe.views`` times.
+    maps the frames' labels to the JRN's; depth is trusted inside ``region`` and that of the network
+    for depth, whose ``focal_length`` that is (see ``Views``). With ``augment`` each frame comes
+    ``recipe.views`` times.
     """
     size = recipe.input_size
     jitter = recipe.colour_jitter
     colour = augmentation.ColorJiggle(jitter, jitter, jitter, jitter / 5)
-    views = Views(frames, size, size if augment else None, recipe.zoom, region, cache=False)
+    views = Views(frames, size, size if augment else None, recipe.zoom, region, cache=False,
+                  focal_length=focal_length)
     samples = []
     generator = torch.Generator().manual_seed(recipe.seed)
     torch.manual_seed(recipe.seed)

@@ -49,9 +49,9 @@ def test_a_jrn_may_learn_from_networks_that_have_not_seen_the_frames(
     shutil.rmtree(tmp_path / 'jrn_cat1')
     asked = []
     original = refine.predict_inputs
-    monkeypatch.setattr(refine, 'predict_inputs', lambda network, data, *arguments: (
+    monkeypatch.setattr(refine, 'predict_inputs', lambda network, data, **arguments: (
         asked.append((network, [frame.name for frame in data])),
-        original(network, data, *arguments))[1])
+        original(network, data, **arguments))[1])
     arguments = *TINY, '--variant', 'cat1', '--fold', str(folds[0]), '--fold', str(folds[1])
     assert train('jrn', frames, tmp_path, *arguments) == 0
     assert [names for _, names in asked] == [
@@ -79,6 +79,15 @@ def test_a_fold_of_other_frames_is_no_fold(trained, frames, folds, tmp_path, cap
                      tmp_path / 'hydranet_nyu40.safetensors')
         refused(capsys, 'the part that it should have seen is', 'jrn', '--data', frames,
                 '--output', trained, *TINY, '--fold', tmp_path)
+
+
+def test_a_jrn_is_for_the_camera_of_the_network_in_front_of_it(trained, frames, tmp_path):
+    for name in ('depth_mobilenetv2', 'semantics_mobilenetv2'):
+        network, card = weights.load_file(trained / f'{name}.safetensors')
+        weights.save(network, replace(card, focal_length=(40., 50.)),
+                     tmp_path / f'{name}.safetensors')
+    assert train('jrn', frames, tmp_path, *TINY, '--variant', 'cat1') == 0
+    assert tuple(weights.check(tmp_path / 'jrn_cat1.safetensors').focal_length) == (40, 50)
 
 
 def test_a_network_that_has_seen_all_frames_is_no_fold(trained, frames, hydranet, capsys):

@@ -94,6 +94,16 @@ def test_what_is_kept(modular):
         assert set(classes.unique().tolist()) == {0, 1, 2, 3, 255}
 
 
+@pytest.mark.parametrize('augment', [False, True])
+def test_true_depth_is_that_of_the_networks_camera(modular, augment):
+    camera = np.diag((80., 80., 1.))
+    frames = [replace(one, camera_matrix=camera) for one in FRAMES]
+    targets = [kept(modular, augment, frames=frames, focal_length=focal_length).tensors[2]
+               for focal_length in (None, (20., 20.))]
+    # 40 pixels at the size of the input, twice that of the network.
+    torch.testing.assert_close(targets[0] / 2, targets[1], equal_nan=True)
+
+
 def test_without_augmentation_the_networks_see_what_they_see_at_inference(modular):
     depth, probabilities, _, _ = kept(modular, frames=FRAMES[:1]).tensors
     # Blocks of 16 pixels, shrunk by two: away from their edges nothing is mixed.
