@@ -54,9 +54,11 @@ class Statistics:
     last_rejection: str = ''
     last_failure: str = ''
     camera_info_fault: str = ''
+    depth_fault: str = ''
     influence: tuple[float, float] | None = None
     last_arrival: float = field(default_factory=monotonic)
     _arrivals: deque = field(default_factory=lambda: deque(maxlen=1000))
+    _offers: deque = field(default_factory=lambda: deque(maxlen=1000))
     _drops: deque = field(default_factory=lambda: deque(maxlen=1000))
     _rejections: deque = field(default_factory=lambda: deque(maxlen=1000))
     _timings: deque = field(default_factory=lambda: deque(maxlen=1000))
@@ -66,6 +68,10 @@ class Statistics:
         with self._lock:
             self.last_arrival = monotonic()
             self._arrivals.append(self.last_arrival)
+
+    def offer(self) -> None:
+        with self._lock:
+            self._offers.append(monotonic())
 
     def drop(self) -> None:
         with self._lock:
@@ -95,6 +101,7 @@ class Statistics:
         with self._lock:
             return Recent(
                 sum(time > since for time in self._arrivals),
+                sum(time > since for time in self._offers),
                 sum(time > since for time in self._drops),
                 sum(time > since for time in self._rejections),
                 [timing for time, timing in self._timings if time > since])
@@ -102,9 +109,14 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Recent:
-    """Arrivals, drops and rejections (counts) and timings of the last ``WINDOW_S`` seconds."""
+    """
+    Counts and timings of the last ``WINDOW_S`` seconds.
+
+    ``offers``: arrivals that were wanted and due, whether they were processed or dropped.
+    """
 
     arrivals: int
+    offers: int
     drops: int
     rejections: int
     timings: list[Timing]
@@ -122,35 +134,59 @@ class Recent:
         return float(np.mean(values)), float(np.percentile(values, 95)), float(max(values))
 
 
-def judge(settings: Settings, statistics: Statistics, recent: Recent, wanted_for: float,
-          explain: Callable[[], str]) -> tuple[bytes, str, str]:
+@dataclass(frozen=True)
+class Moment:
     """
-    Return (level, state, message) of the status.
+    What the node is at when it is judged.
 
-    ``wanted_for``: seconds since an output was first wanted, negative while none is. ``explain``
-    says why no frame may be arriving; it is asked only then.
+    ``wanted_for``: seconds since an output was first wanted, negative while none is; ``idle``:
+    why none is. ``busy_for``: seconds that the frame in work has been there. ``explain`` says why
+    no frame may be arriving; it is asked only then.
     """
+
+    wanted_for: float
+    busy_for: float
+    idle: str
+    explain: Callable[[], str]
+
+
+def judge(settings: Settings, statistics: Statistics, recent: Recent,
+          moment: Moment) -> tuple[bytes, str, str]:
+    """Return (level, state, message) of the status."""
     if not settings.enabled:
         return OK, 'disabled', 'disabled: set enabled to true or call ~/enable'
-    if wanted_for < 0:
-        return OK, 'idle', 'idle: nobody subscribes to an output'
+    if moment.wanted_for < 0:
+        return OK, 'idle', f'idle: {moment.idle}'
+    if moment.busy_for > settings.max_silence_s:
+        return ERROR, 'stuck', (f'a frame has been in work for {moment.busy_for:.1f} s, longer '
+                                f'than max_silence_s ({settings.max_silence_s:g}); if it stays '
+                                'so, start the node again')
     if statistics.last_failure:
         return ERROR, 'failing', f'processing fails: {statistics.last_failure}'
-    silent_for = min(monotonic() - statistics.last_arrival, wanted_for)
+    silent_for = min(monotonic() - statistics.last_arrival, moment.wanted_for)
     if silent_for > settings.max_silence_s:
-        return ERROR, 'silent', f'no frame for {silent_for:.1f} s: {explain()}'
+        return ERROR, 'silent', f'no frame for {silent_for:.1f} s: {moment.explain()}'
     if recent.rejections and not recent.timings:
         return ERROR, 'rejecting', f'every frame is rejected: {statistics.last_rejection}'
-    if recent.drops > recent.arrivals / 2:
-        return WARN, 'running', (f'{recent.drops} of {recent.arrivals} frames dropped: the camera '
-                                 'is faster than the network')
+    if faults := _warnings(settings, statistics, recent):
+        return WARN, 'running', '; '.join(faults)
+    if recent.timings:
+        return OK, 'running', 'frames flow'
+    return OK, 'running', f'waiting for the {"next" if statistics.processed else "first"} frame'
+
+
+def _warnings(settings: Settings, statistics: Statistics, recent: Recent) -> list[str]:
+    """Return all that is wrong while frames flow: a slow network must not hide the rest."""
+    faults = []
+    if recent.drops > recent.offers / 2:
+        faults.append(f'{recent.drops} of {recent.offers} frames dropped: the camera is faster '
+                      'than the network')
     mean = recent.processing()[0]
     if mean > settings.max_processing_time_ms:
-        return WARN, 'running', (f'a frame takes {mean:.0f} ms, more than max_processing_time_ms '
-                                 f'({settings.max_processing_time_ms:g})')
-    if statistics.camera_info_fault:
-        return WARN, 'running', statistics.camera_info_fault
-    return OK, 'running', 'frames flow' if recent.timings else 'waiting for the first frame'
+        faults.append(f'a frame takes {mean:.0f} ms, more than max_processing_time_ms '
+                      f'({settings.max_processing_time_ms:g})')
+    return faults + [fault for fault in (statistics.camera_info_fault, statistics.depth_fault)
+                     if fault]
 
 
 def identify(settings: Settings, perception: Perception) -> dict[str, object]:
@@ -187,10 +223,10 @@ def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:
 
 
 def report(name: str, settings: Settings, perception: Perception, statistics: Statistics,
-           wanted_for: float, explain: Callable[[], str]) -> DiagnosticStatus:
-    """Return the status of the node ``name``; the last two arguments are as for ``judge``."""
+           moment: Moment) -> DiagnosticStatus:
+    """Return the status of the node ``name``."""
     recent = statistics.recent()
-    level, state, message = judge(settings, statistics, recent, wanted_for, explain)
+    level, state, message = judge(settings, statistics, recent, moment)
     return DiagnosticStatus(
         level=level, name=f'{name}: perception', message=message,
         hardware_id=str(perception.device),

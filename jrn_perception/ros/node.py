@@ -11,19 +11,20 @@ keep up with is overwritten in the slot, so that the newest frame wins.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import threading
 from time import monotonic, perf_counter
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
-from jrn_perception.data.camera_info import Calibration, match
 from jrn_perception.perception import Perception
 from jrn_perception.ros import parameters, qos
-from jrn_perception.ros.diagnostics import explain_silence, report, Statistics, Timing
+from jrn_perception.ros.calibration import CalibrationWatch, Need
+from jrn_perception.ros.diagnostics import explain_silence, Moment, report, Statistics, Timing
 from jrn_perception.ros.images import BadImage, with_header
 from jrn_perception.ros.intake import Intake
 from jrn_perception.ros.label_message import label_message, LabelInfo
-from jrn_perception.ros.outputs import OUTPUTS, Result
+from jrn_perception.ros.outputs import Output, OUTPUTS, Result
 from jrn_perception.ros.worker import RateLimit, Worker
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -63,6 +64,9 @@ class PerceptionNode(Node):
         self._intake = Intake()
         self._wanted_since: float | None = None
         self._camera_info: CameraInfo | None = None
+        self._calibration = CalibrationWatch(
+            *map(self.resolve_topic_name, ('image_camera_info', 'points')))
+        self._told: set[str] = set()
 
         self._outputs = {output: qos.publish(self, output.kind, output.name, output.qos)
                          for output in OUTPUTS}
@@ -82,8 +86,10 @@ class PerceptionNode(Node):
         self.create_service(SetBool, '~/enable', self._on_enable)
         # Operators want to know as well when the clock of a simulation stands still.
         self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._announcement = self.create_guard_condition(self._announce)
+        self._read_back_soon = self.create_guard_condition(self._read_back)
+        self._announced: tuple[Perception, float] | None = None
         self._announce()
+        self._read_back()
         self.add_on_set_parameters_callback(self._on_parameters)
         self._worker = Worker(self._process, self._on_failure)
         self.get_logger().info(f'{self._describe()}, reading {self._subscription.topic_name}')
@@ -109,7 +115,10 @@ class PerceptionNode(Node):
         settings = self._active[0]
         if not settings.enabled or not self._is_wanted():
             return
-        if self._rate_limit.is_due(settings.max_rate) and self._worker.offer(message):
+        if not self._rate_limit.is_due(settings.max_rate):
+            return
+        self._statistics.offer()
+        if self._worker.offer(message):
             self._statistics.drop()
 
     def _is_wanted(self) -> bool:
@@ -149,14 +158,18 @@ class PerceptionNode(Node):
             if swaps:
                 new, perception = self._load_beside(new)
             parameters.check_limits(new, perception.card.depth_range)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             return SetParametersResult(successful=False, reason=str(error))
         self._active = new, perception
         if swaps:
             self.get_logger().info(f'swapped to {self._describe()}')
         if swaps or new.confidence_threshold != settings.confidence_threshold:
+            # The frame in work is still the old network's.
+            self._worker.call(self._announce)
+        if swaps or any(changes[name] != getattr(new, name)
+                        for name in parameters.NETWORK if name in changes):
             # Parameters cannot be set from within this callback, but right after it.
-            self._announcement.trigger()
+            self._read_back_soon.trigger()
         return SetParametersResult(successful=True)
 
     def _load(self, settings: parameters.Settings) -> tuple[parameters.Settings, Perception]:
@@ -204,25 +217,42 @@ class PerceptionNode(Node):
             raise outcome[0]
         return outcome[0]
 
-    def _announce(self) -> None:
-        """Tell parameters and late joiners which network runs and what its ids mean."""
+    def _read_back(self) -> None:
+        """Have the parameters say which network runs and, once it is announced, its labels."""
         settings, perception = self._active
-        self.set_parameters([Parameter('variant', value=settings.variant),
-                             Parameter('labels', value=settings.labels)])
-        if self._label_publisher is not None:
-            self._label_publisher.publish(label_message(
-                settings.labels, settings.confidence_threshold,
-                self.get_clock().now().to_msg()))
+        names = parameters.NETWORK
+        if self._announced[0] is perception:
+            names += ('labels',)
+        values = {name: getattr(settings, name) for name in names}
+        self.set_parameters([Parameter(name, value=value) for name, value in values.items()
+                             if self.get_parameter(name).value != value])
 
-    # One frame: on the worker's thread.
+    # Frames, and the names of their ids: on the worker's thread.
+
+    def _announce(self) -> tuple[parameters.Settings, Perception]:
+        """
+        Return settings and network for the next frame, when late joiners have its ids' names.
+
+        No mask of the network before can follow: this thread has published its last.
+        """
+        settings, perception = self._active
+        announced = perception, settings.confidence_threshold
+        if announced != self._announced:
+            if self._label_publisher is not None:
+                self._label_publisher.publish(label_message(
+                    settings.labels, settings.confidence_threshold,
+                    self.get_clock().now().to_msg()))
+            self._announced = announced
+            self._read_back_soon.trigger()
+        return settings, perception
 
     def _process(self, message: Image | CompressedImage) -> None:
         started = perf_counter()
-        settings, perception = self._active
+        settings, perception = self._announce()
         try:
             rgb = self._intake.picture(message, self.get_clock().now(), settings.max_age)
         except BadImage as error:
-            self._reject(self._subscription.topic_name, str(error))
+            self._reject(str(error))
             return
         size = rgb.shape[:2]
         wanted = {output: publisher for output, publisher in self._outputs.items()
@@ -232,13 +262,17 @@ class PerceptionNode(Node):
         preprocessed = perf_counter()
         maps = perception.infer(image, settings.mute, settings.mute_value, influence)
         inferred = perf_counter()
-        camera = self._calibrate(size, settings, any(output.cloud for output in wanted))
+        correction = settings.focal_correction and perception.card.focal_length is not None
+        camera = self._calibration.match(self._camera_info, Need(
+            size, cloud=any(output.cloud for output in wanted),
+            correction=correction and any(output.metric for output in wanted)))
         focal_length = (camera.intrinsics[:2] if camera.intrinsics and settings.focal_correction
                         else None)
         prediction = perception.postprocess(maps, size, focal_length)
         self._statistics.influence = prediction.mean_influence
         result = Result(rgb, prediction, settings, perception.card.depth_range, message.header,
                         camera.intrinsics)
+        self._check_limits(result, wanted)
         messages = [(publisher, output.make(result)) for output, publisher in wanted.items()
                     if (influence or not output.influence)
                     and (camera.intrinsics or not output.cloud)]
@@ -255,28 +289,19 @@ class PerceptionNode(Node):
             (made, published))]
         self._statistics.finish(Timing(*milliseconds, latency.nanoseconds / 1e6))
 
-    def _calibrate(self, size: tuple[int, int], settings: parameters.Settings,
-                   cloud: bool) -> Calibration:
-        """Return what is known of the camera, and tell what is missing to whom it matters."""
-        info = self._camera_info
-        camera = match(info, size)
-        misfit = info is not None and camera.info is None
-        fault = f'nothing is published on points: {camera.fault}' if cloud else camera.fault
-        self._statistics.camera_info_fault = fault if camera.fault and (misfit or cloud) else ''
-        if not camera.fault:
-            return camera
-        topic, points = map(self.resolve_topic_name, ('image_camera_info', 'points'))
-        if misfit:
-            self._reject(topic, camera.fault)
-        elif info is None and cloud:
-            self.get_logger().warning(f'{camera.fault} on {topic} yet: nothing is published on '
-                                      f'{points} without it', once=True)
-        elif info is not None and (cloud or settings.focal_correction):
-            self.get_logger().warning(f'{camera.fault}; depth is not corrected for its focal '
-                                      f'length, nothing is published on {points}', once=True)
-        return camera
+    def _check_limits(self, result: Result, wanted: Iterable[Output]) -> None:
+        """Tell when limits that are fine in training's metres leave nothing in this camera's."""
+        low, high = result.depth_range
+        fault = ''
+        if low >= high and any(output.metric for output in wanted):
+            fault = (f'no depth is valid: min_depth is {low:.3g} m and max_depth {high:.3g} m, '
+                     "where the weights' limits are scaled by "
+                     f'{result.prediction.depth_scale:.3g} for the focal length; change one')
+            self.get_logger().warning(fault, throttle_duration_sec=THROTTLE_S)
+        self._statistics.depth_fault = fault
 
-    def _reject(self, topic: str, reason: str) -> None:
+    def _reject(self, reason: str) -> None:
+        topic = self._subscription.topic_name
         self._statistics.reject(f'{topic}: {reason}')
         self.get_logger().warning(f'rejected a message on {topic}: {reason}',
                                   throttle_duration_sec=THROTTLE_S)
@@ -293,12 +318,23 @@ class PerceptionNode(Node):
     def _diagnose(self) -> None:
         settings, perception = self._active
         wanted_for = monotonic() - self._wanted_since if self._is_wanted() else -1.0
+        self._statistics.camera_info_fault = fault = self._calibration.fault(self._camera_info)
+        if fault and fault not in self._told:
+            self._told.add(fault)
+            self.get_logger().warning(fault)
         status = report(
             self.get_fully_qualified_name()[1:], settings, perception, self._statistics,
-            wanted_for, lambda: explain_silence(self, self._subscription))
+            Moment(wanted_for, self._worker.busy_for(), self._explain_idleness(),
+                   lambda: explain_silence(self, self._subscription)))
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(array)
+
+    def _explain_idleness(self) -> str:
+        listened = any(publisher.get_subscription_count()
+                       for publisher in self._outputs.values())
+        return ('influence/* has subscribers, which only the jrn computes' if listened
+                else 'nobody subscribes to an output')
 
     def _describe(self) -> str:
         settings, perception = self._active

@@ -52,7 +52,8 @@ class Output:
 
     ``picture`` marks those made for people to look at, ``influence`` those for which a JRN runs in
     all set-ups of the influence test, ``cloud`` the points and what belongs to them, for which the
-    camera has to be calibrated; all three are made for a subscriber only, lazy or not.
+    camera has to be calibrated; all three are made for a subscriber only, lazy or not. ``metric``
+    marks those in metres, which take the correction for the focal length.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Output:
     picture: bool = False
     influence: bool = False
     cloud: bool = False
+    metric: bool = False
 
     @property
     def optional(self) -> bool:
@@ -134,19 +136,20 @@ def _to_byte(confidence: np.ndarray) -> np.ndarray:
 
 
 OUTPUTS = (
-    Output('depth', '32FC1 metres along the optical axis, NaN = invalid (or 16UC1 mm, 0)', _depth),
+    Output('depth', '32FC1 metres along the optical axis, NaN = invalid (or 16UC1 mm, 0)', _depth,
+           metric=True),
     Output('semantics', 'mono8 class ids, 255 = unlabelled', _semantics),
     Output('confidence', '32FC1, 0..1, the probability of the class (or mono8, 0..255)',
            _confidence),
     Output('influence/depth', '32FC1 metres by which semantics moved the depth (jrn only)',
-           _influence_depth, influence=True),
+           _influence_depth, influence=True, metric=True),
     Output('influence/semantics', '32FC1, -1..1, probability that depth added to the class '
            '(jrn only)', _influence_semantics, influence=True),
-    Output('depth_color', 'rgb8, the depth in colours', _depth_color, picture=True),
+    Output('depth_color', 'rgb8, the depth in colours', _depth_color, picture=True, metric=True),
     Output('semantics_color', "rgb8, the classes' colours", _semantics_color, picture=True),
     Output('overlay', "rgb8, the classes' colours over the picture", _overlay, picture=True),
     Output('points', 'organised cloud: x, y, z in metres, confidence (0..1), class of every pixel',
-           _points, kind=PointCloud2, cloud=True),
+           _points, kind=PointCloud2, cloud=True, metric=True),
     Output('points/semantics', 'mono8 class ids of the points, 255 = unlabelled',
            _points_semantics, cloud=True),
     Output('points/confidence', 'mono8, 0..255, the probability of the classes of the points',

@@ -15,7 +15,7 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
-from jrn_perception import networks
+from jrn_perception import networks, weights
 from jrn_perception.drawing import COLORMAPS
 from jrn_perception.networks.jrn import MUTE, MUTE_VALUES
 from jrn_perception.perception import PRECISIONS
@@ -104,8 +104,8 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('depth_colormap', 'turbo', 'colours of depth_color', {'choices': tuple(COLORMAPS)}),
     ('max_processing_time_ms', 100.0, 'diagnostics warn when a frame takes longer on average',
      {'low': 0.0, 'high': 60_000.0}),
-    ('max_silence_s', 2.0, 'diagnostics report an error when no frame arrives for so long',
-     {'low': 0.1, 'high': 3600.0}),
+    ('max_silence_s', 2.0, 'diagnostics report an error when no frame arrives, or one is in work, '
+     'for so long', {'low': 0.1, 'high': 3600.0}),
     ('labels', [''], "class names by id, from the weights' card",
      {'dynamic': False, 'settable': False}),
 ))
@@ -152,8 +152,9 @@ def merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """
     Return ``settings`` with ``changes``, checked; ValueError with the reason of a refusal.
 
-    A change of architecture alone takes the new architecture's default variant: the old variant
-    is none of its.
+    A file of weights is of one network. A change to it alone takes architecture and variant from
+    its card; a change of those alone leaves it for the shipped weights, and one of architecture
+    alone takes the new one's default variant.
     """
     values = dict(vars(settings))
     for name, value in changes.items():
@@ -166,7 +167,30 @@ def merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
         values[name] = value
     if values['architecture'] != settings.architecture and 'variant' not in changes:
         values['variant'] = ''
-    return check_together(Settings(**values))
+    if values['weights'] not in (settings.weights, '', weights.RANDOM):
+        _follow_card(values, changes)
+    new = check_together(Settings(**values))
+    moved = (new.architecture, new.variant) != (settings.architecture, settings.variant)
+    if moved and 'weights' not in changes and new.weights != weights.RANDOM:
+        new.weights = ''
+    return new
+
+
+def _follow_card(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Set architecture and variant, where ``changes`` do not, to those of the weights file."""
+    if {'architecture', 'variant'} <= set(changes):
+        return
+    path = weights.resolve(values['weights'], values['architecture'])
+    card = weights.read_card(path)
+    if 'architecture' not in changes:
+        if card.architecture not in networks.JOINT:
+            raise ValueError(f'{path}: holds architecture {card.architecture!r}, expected one of '
+                             f'{", ".join(networks.JOINT)}')
+        values['architecture'] = card.architecture
+    # A file of another architecture than the one asked for is refused when it is loaded.
+    if 'variant' not in changes and values['architecture'] == card.architecture:
+        # Whatever a card may hold: it has not been checked yet.
+        values['variant'] = str(card.variant)
 
 
 def check_labels(given: list[str], labels: list[str]) -> None:

@@ -41,9 +41,9 @@ def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: Ref
 
     Tensors of a sample: depth (1, h, w) and class probabilities (K, h, w) as predicted, float16;
     true depth, float16 with NaN = none, and labels, uint8, of half the input's size. ``table``
-    maps the frames' labels to the JRN's; depth is trusted inside ``region`` and that of the network
-    for depth, whose ``focal_length`` that is (see ``Views``). With ``augment`` each frame comes
-    ``recipe.views`` times.
+    maps the frames' labels to the JRN's; depth is trusted inside ``region`` and that of the
+    network for depth, whose ``focal_length`` that is (see ``Views``). With ``augment`` each frame
+    comes ``recipe.views`` times.
     """
     size = recipe.input_size
     jitter = recipe.colour_jitter

@@ -335,6 +335,8 @@ def robot(ros_domain, monkeypatch):
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     # Longer than a test, so that nothing it counts is forgotten.
     monkeypatch.setattr('jrn_perception.ros.diagnostics.WINDOW_S', WINDOW_S)
+    # And what is wrong with camera_info is told with the next status.
+    monkeypatch.setattr('jrn_perception.ros.calibration.WAIT_S', 0.0)
     robot = Robot()
     yield robot
     robot.end()

@@ -4,7 +4,9 @@
 """What operators see on /diagnostics, and when it is an error."""
 
 from importlib import import_module
+import threading
 
+from jrn_perception.perception import Perception
 import numpy as np
 import pytest
 
@@ -50,15 +52,19 @@ class Case:
     def feed(self, frames=1, drops=0, **options):
         for _ in range(frames):
             self.statistics.arrive()
+            self.statistics.offer()
             self.statistics.finish(timing(**options))
         for _ in range(drops):
             self.statistics.arrive()
+            self.statistics.offer()
             self.statistics.drop()
         return self
 
-    def judge(self, wanted_for=1000.0, explain=lambda: 'the reason'):
+    def judge(self, wanted_for=1000.0, explain=lambda: 'the reason', busy_for=0.0,
+              idle='nobody listens'):
         level, *words = diagnostics.judge(
-            self.settings, self.statistics, self.statistics.recent(), wanted_for, explain)
+            self.settings, self.statistics, self.statistics.recent(),
+            diagnostics.Moment(wanted_for, busy_for, idle, explain))
         return (ord(level), *words)
 
 
@@ -71,8 +77,26 @@ def test_frames_flow(clock):
 
 
 def test_before_the_first_frame_it_waits(clock):
-    assert Case(clock).judge()[:2] == (OK, 'running')
-    assert 'waiting' in Case(clock).judge()[2]
+    assert Case(clock).judge() == (OK, 'running', 'waiting for the first frame')
+
+
+def test_between_rare_frames_it_waits_for_the_next(clock):
+    case = Case(clock).feed()
+    clock[0] += diagnostics.WINDOW_S + 1
+    case.statistics.arrive()
+    assert case.judge(explain=never) == (OK, 'running', 'waiting for the next frame')
+
+
+def test_a_frame_that_stays_in_work_is_an_error(clock):
+    # However few of those that arrive are due, and whatever went wrong before.
+    case = Case(clock, max_silence_s=3.0, max_rate=0.1).feed()
+    case.statistics.fail('boom')
+    clock[0] += 100
+    case.statistics.arrive()
+    assert case.judge(busy_for=3.0)[1] == 'failing'
+    level, state, message = case.judge(busy_for=3.5, explain=never)
+    assert (level, state) == (ERROR, 'stuck')
+    assert message.startswith('a frame has been in work for 3.5 s, longer than max_silence_s (3)')
 
 
 def test_disabled_is_on_purpose_whatever_else_is_wrong(clock):
@@ -85,7 +109,7 @@ def test_disabled_is_on_purpose_whatever_else_is_wrong(clock):
 def test_idle_is_on_purpose_however_silent_the_camera(clock):
     case = Case(clock)
     clock[0] += 100
-    assert case.judge(wanted_for=-1.0, explain=never)[:2] == (OK, 'idle')
+    assert case.judge(wanted_for=-1.0, explain=never) == (OK, 'idle', 'idle: nobody listens')
 
 
 def test_silence_is_an_error_only_as_long_as_somebody_waits(clock):
@@ -123,6 +147,11 @@ def test_more_than_half_of_the_frames_dropped_is_a_warning(clock):
     level, state, message = Case(clock).feed(5, drops=6).judge(explain=never)
     assert (level, state) == (WARN, 'running')
     assert message.startswith('6 of 11 frames dropped')
+    # Those that a limit holds back take no part in it.
+    case = Case(clock).feed(5, drops=6)
+    for _ in range(100):
+        case.statistics.arrive()
+    assert case.judge() == (level, state, message)
 
 
 def test_too_slow_on_average_is_a_warning(clock):
@@ -137,6 +166,15 @@ def test_a_camera_info_that_does_not_fit_is_a_warning(clock):
     case = Case(clock).feed()
     case.statistics.camera_info_fault = 'camera_info is for 1x2, the image is 3x4'
     assert case.judge() == (WARN, 'running', 'camera_info is for 1x2, the image is 3x4')
+
+
+def test_all_warnings_are_told_at_once(clock):
+    case = Case(clock, max_processing_time_ms=10.0).feed(milliseconds=25)
+    case.statistics.camera_info_fault = 'no camera_info'
+    case.statistics.depth_fault = 'no depth is valid'
+    assert case.judge() == (WARN, 'running', (
+        'a frame takes 25 ms, more than max_processing_time_ms (10); no camera_info; '
+        'no depth is valid'))
 
 
 # The numbers.
@@ -215,6 +253,48 @@ def test_idle_until_somebody_subscribes(robot):
     assert (robot.status().level, robot.status().values['state']) == (OK, 'idle')
     robot.listen('overlay')
     assert robot.status(lambda status: status.level == ERROR).values['state'] == 'silent'
+
+
+def test_idle_says_so_if_somebody_listens_to_what_the_network_does_not_have(robot, tools):
+    robot.start(architecture='hydranet')
+    assert 'nobody subscribes to an output' in robot.status().message
+    robot.listen('influence/depth')
+    status = robot.status(lambda status: 'influence' in status.message)
+    assert (status.level, status.values['state']) == (OK, 'idle')
+    assert status.message == 'idle: influence/* has subscribers, which only the jrn computes'
+    assert robot.configure(architecture='jrn', variant='cat1').successful
+    assert robot.status(lambda status: status.values['state'] == 'running').level == OK
+
+
+@pytest.mark.parametrize('max_rate', [0.0, 0.01])
+def test_a_network_that_hangs_is_an_error(robot, tools, monkeypatch, max_rate):
+    robot.start(max_rate=max_rate)
+    robot.camera()
+    depth = robot.listen('depth')
+    gate, infer = threading.Semaphore(0), Perception.infer
+
+    def hang(self, *arguments):
+        assert gate.acquire(timeout=60)
+        return infer(self, *arguments)
+    monkeypatch.setattr(Perception, 'infer', hang)
+    try:
+        robot.send(tools.picture())
+        status = robot.status(lambda status: status.arrived == 1)
+        assert (status.level, status.message) == (OK, 'waiting for the first frame')
+        assert robot.configure(max_silence_s=0.1).successful
+
+        def stuck():
+            # The camera is not what is silent.
+            robot.send(tools.picture())
+            return robot.statuses[-1].values['state'] == 'stuck'
+        robot.wait_for(stuck, 'stuck')
+        assert robot.statuses[-1].level == ERROR
+        assert 'a frame has been in work for ' in robot.statuses[-1].message
+    finally:
+        gate.release(100)
+    assert robot.configure(max_silence_s=3600).successful
+    robot.wait_for(lambda: depth, 'the frame that was in work')
+    assert robot.status(lambda status: status.values['state'] == 'running').level < ERROR
 
 
 def silence(robot):

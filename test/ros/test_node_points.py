@@ -95,10 +95,12 @@ def test_without_camera_info_there_are_no_points_and_one_warning(robot, tools):
     for _ in range(3):
         robot.ask(tools.picture(), depth)
     status = robot.status(lambda status: status.level == 1)
-    assert status.message == 'nothing is published on points: no camera_info has come'
-    warning, = robot.warnings('no camera_info')
-    assert '/image_camera_info' in warning
-    assert 'nothing is published on /points' in warning
+    assert status.message == ('/image_camera_info: no camera_info has come; nothing is published '
+                              "on /points: remap image_camera_info to the camera's topic")
+    robot.wait_for(lambda: robot.warnings('no camera_info'))
+    for _ in range(2):
+        robot.status()
+    assert robot.warnings('no camera_info') == [status.message]
     assert inboxes == ([], [], [])
     # It mends itself.
     robot.calibrate()
@@ -115,6 +117,9 @@ def test_an_uncalibrated_camera_has_no_points_and_one_warning(robot, tools, corr
     for _ in range(3):
         robot.ask(tools.picture(), depth)
     assert 'K is 0' in robot.status(lambda status: status.level == 1).message
+    robot.wait_for(lambda: robot.warnings('K is 0'))
+    for _ in range(2):
+        robot.status()
     warning, = robot.warnings('K is 0')
     assert 'nothing is published on /points' in warning
     assert inboxes == ([], [], [])
@@ -128,7 +133,10 @@ def test_a_camera_info_of_another_size_makes_no_points(robot, tools):
     depth, inboxes = robot.listen('depth'), listen(robot)
     for _ in range(3):
         robot.ask(tools.picture(), depth)
-    assert len(robot.warnings('camera_info is for 640x480, the image is 64x48')) == 1
+    robot.wait_for(lambda: robot.warnings('camera_info is for 640x480, the image is 64x48'))
+    for _ in range(2):
+        robot.status()
+    assert len(robot.warnings('camera_info')) == 1
     assert inboxes == ([], [], [])
 
 

@@ -175,7 +175,8 @@ def of_another_architecture(folder):
 
 
 def of_another_variant(folder):
-    return {'weights': str(save(folder, 'kitti6'))}, "holds variant 'kitti6', expected 'nyu40'"
+    return ({'variant': 'nyu40', 'weights': str(save(folder, 'kitti6'))},
+            "holds variant 'kitti6', expected 'nyu40'")
 
 
 @pytest.mark.parametrize('fault', [missing, damaged, truncated, without_card,
@@ -201,12 +202,123 @@ def test_weights_that_cannot_be_used_are_refused_and_frames_go_on(robot, tools, 
     assert str(caught.value) == result.reason
 
 
+def network_of(robot):
+    return tuple(map(robot.get, ('architecture', 'variant', 'weights')))
+
+
 def test_variant_and_weights_that_belong_together_are_set_together(robot, tools, tmp_path):
     robot.start()
     file = str(save(tmp_path, 'kitti6'))
     assert not robot.configure(variant='kitti6', weights=str(save(tmp_path))).successful
     assert robot.configure(variant='kitti6', weights=file).successful
-    assert (robot.get('weights'), len(robot.get('labels'))) == (file, 6)
+    assert network_of(robot) == ('hydranet', 'kitti6', file)
+    robot.wait_for(lambda: len(robot.get('labels')) == 6)
+
+
+def test_ones_own_network_is_reached_and_left_by_single_parameters(robot, tools, tmp_path):
+    loaded = weights.load('hydranet', 'custom', 'random')
+    file = tmp_path / 'mine.safetensors'
+    weights.save(loaded.network, loaded.card, file)
+    custom = 'hydranet', 'custom', str(file)
+    robot.start(architecture='jrn', variant='cat1', weights='')
+    robot.camera()
+    depth = robot.listen('depth')
+    for name, value, expected in (
+            ('weights', str(file), custom),
+            # What it is already moves nothing.
+            ('architecture', 'hydranet', custom),
+            ('variant', 'custom', custom),
+            ('weights', str(file), custom),
+            ('variant', 'nyu40', ('hydranet', 'nyu40', '')),
+            ('weights', str(file), custom),
+            ('variant', '', ('hydranet', 'nyu40', '')),
+            ('weights', str(file), custom),
+            ('architecture', 'jrn', ('jrn', 'sum60', ''))):
+        result = robot.configure(**{name: value})
+        assert result.successful, result.reason
+        robot.wait_for(lambda expected=expected: network_of(robot) == expected, str(expected))
+        labels = Perception.load(*expected[:2], weights_file=expected[2]).label_set.names
+        robot.wait_for(lambda labels=labels: robot.get('labels') == list(labels), 'the labels')
+        robot.ask(tools.picture(), depth)
+        status = robot.status()
+        assert (status.values['architecture'], status.values['variant']) == expected[:2]
+    # None are shipped for it.
+    assert robot.configure(weights=str(file)).successful
+    result = robot.configure(weights='')
+    assert not result.successful
+    assert 'no weights for hydranet custom are shipped' in result.reason
+    assert robot.get('weights') == str(file)
+
+
+def test_an_empty_variant_reads_back_as_the_one_in_use(robot):
+    robot.start(architecture='jrn')
+    assert robot.configure(variant='').successful
+    robot.wait_for(lambda: robot.get('variant') == 'sum60')
+    assert robot.configure(variant='cat1').successful
+    assert robot.configure(variant='').successful
+    robot.wait_for(lambda: robot.get('variant') == 'sum60')
+
+
+def test_a_card_that_cannot_be_read_is_a_refusal(robot, tools, tmp_path, monkeypatch):
+    file = save(tmp_path)
+    robot.start()
+    robot.camera()
+    depth = robot.listen('depth')
+    robot.ask(tools.picture(), depth)
+
+    def refuse(path):
+        raise PermissionError(13, 'Permission denied', str(path))
+    monkeypatch.setattr(weights, 'read_card', refuse)
+    result = robot.configure(weights=str(file))
+    assert (result.successful, 'Permission denied' in result.reason) == (False, True)
+    robot.ask(tools.picture(), depth)
+
+
+def test_no_mask_follows_the_names_of_other_ids(robot, tools, monkeypatch):
+    # As where vision_msgs is installed; this test has its own message to name the ids.
+    node_module = import_module('jrn_perception.ros.node')
+    kind = import_module('std_msgs.msg').String
+    monkeypatch.setattr(node_module, 'LabelInfo', kind)
+    monkeypatch.setattr(node_module, 'label_message',
+                        lambda names, *_: kind(data=str(len(names))))
+    events = []
+
+    def record(publisher, describe):
+        publish = publisher.publish
+        monkeypatch.setattr(publisher, 'publish', lambda message: (
+            events.append(describe(message)), publish(message))[1], raising=False)
+    node = robot.start()
+    robot.camera()
+    semantics = robot.listen('semantics')
+    record(node._label_publisher, lambda message: message.data)
+    record(next(publisher for output, publisher in node._outputs.items()
+                if output.name == 'semantics'), lambda message: message.header.stamp)
+    started, go_on, infer = threading.Semaphore(0), threading.Semaphore(0), Perception.infer
+
+    def slow(self, *arguments):
+        started.release()
+        assert go_on.acquire(timeout=TIMEOUT_S)
+        return infer(self, *arguments)
+    monkeypatch.setattr(Perception, 'infer', slow)
+    first = robot.send(tools.picture())
+    assert started.acquire(timeout=TIMEOUT_S)
+    second = robot.send(tools.picture())
+    go_on.release()
+    assert started.acquire(timeout=TIMEOUT_S)
+    # Now the second is in work, and the network is replaced.
+    monkeypatch.setattr(Perception, 'infer', infer)
+    assert robot.configure(architecture='jrn').successful
+    robot.wait_for(lambda: robot.get('variant') == 'sum60')
+    assert len(robot.get('labels')) == 40
+    go_on.release()
+    third = robot.send(tools.picture())
+    robot.answers(third, semantics)
+    assert events == [first.stamp, second.stamp, '5', third.stamp]
+    robot.wait_for(lambda: len(robot.get('labels')) == 5)
+    # And where no frame comes that would wait for it.
+    assert robot.configure(architecture='hydranet').successful
+    robot.wait_for(lambda: events[-1] == '40')
+    robot.wait_for(lambda: len(robot.get('labels')) == 40)
 
 
 def test_a_camera_that_waits_for_nobody_loses_no_picture_to_a_swap(robot, tools):

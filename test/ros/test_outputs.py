@@ -57,6 +57,8 @@ def test_the_table_is_the_documented_one():
     assert {name for name, output in BY_NAME.items() if output.influence} == {
         'influence/depth', 'influence/semantics'}
     assert {name for name, output in BY_NAME.items() if output.cloud} == set(CLOUD)
+    assert {name for name, output in BY_NAME.items() if output.metric} == {
+        'depth', 'depth_color', 'influence/depth', 'points'}
     assert {name for name, output in BY_NAME.items() if not output.optional} == {
         'depth', 'semantics', 'confidence'}
     assert all(output.meaning for output in outputs.OUTPUTS)

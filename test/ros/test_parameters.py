@@ -92,6 +92,48 @@ def test_a_new_architecture_brings_its_own_default_variant(settings):
     assert both.variant == 'cat1'
 
 
+def save_card(folder, architecture, variant):
+    file = folder / f'{architecture}_{variant}.safetensors'
+    file.touch()
+    weights.write_card(weights.Card(architecture, variant), file)
+    return str(file)
+
+
+def test_weights_bring_the_network_of_their_card(settings, tmp_path):
+    custom, cat5 = save_card(tmp_path, 'hydranet', 'custom'), save_card(tmp_path, 'jrn', 'cat5')
+
+    def network(changes, start=settings):
+        new = parameters.merge(start, changes)
+        return new.architecture, new.variant, new.weights
+    mine = parameters.merge(settings, {'weights': custom})
+    assert network({}, mine) == ('hydranet', 'custom', custom)
+    assert network({'weights': cat5}, mine) == ('jrn', 'cat5', cat5)
+    # What is said beside it holds, and is refused when the file is loaded if it is wrong.
+    assert network({'weights': custom, 'architecture': 'hydranet'})[1] == 'custom'
+    assert network({'weights': custom, 'architecture': 'jrn'}) == ('jrn', 'sum60', custom)
+    assert network({'weights': custom, 'variant': 'nyu40'})[:2] == ('hydranet', 'nyu40')
+    # Left for the shipped ones, unless it is the same network or any network.
+    assert network({'variant': ''}, mine) == ('hydranet', 'nyu40', '')
+    assert network({'architecture': 'jrn'}, mine) == ('jrn', 'sum60', '')
+    assert network({'variant': 'custom', 'max_rate': 1.0}, mine)[2] == custom
+    assert network({'weights': 'random'}, mine) == ('hydranet', 'custom', 'random')
+    anything = parameters.merge(settings, {'weights': 'random'})
+    assert network({'architecture': 'hydranet'}, anything) == ('hydranet', 'nyu40', 'random')
+
+
+@pytest.mark.parametrize(('architecture', 'variant', 'reason'), [
+    ('depth', 'mobilenetv2', "holds architecture 'depth', expected one of jrn, hydranet"),
+    (['jrn'], 'cat5', 'holds architecture'), ('jrn', ['cat5'], "variant \"['cat5']\" of jrn")])
+def test_a_card_of_no_such_network_is_refused(settings, tmp_path, architecture, variant, reason):
+    file = tmp_path / 'mine.safetensors'
+    file.touch()
+    weights.write_card(weights.Card(architecture, variant), file)
+    with pytest.raises(ValueError) as caught:
+        parameters.merge(settings, {'weights': str(file)})
+    assert reason in str(caught.value)
+    assert '\n' not in str(caught.value)
+
+
 @pytest.mark.parametrize(('changes', 'reason'), [
     ({'variant': 'nyu40'}, "unknown variant 'nyu40' of jrn: choose from sum60, "),
     ({'architecture': 'hydranet', 'variant': 'cat5'}, "unknown variant 'cat5' of hydranet"),
@@ -294,6 +336,9 @@ def focal_correction(robot, tools, folder):
     calibration.publish(CameraInfo(height=48, width=64))
     robot.wait_for(lambda: np.array_equal(shown.array(), plain), 'plain depth')
     shown.array()
+    robot.wait_for(lambda: robot.warnings('K is 0'))
+    for _ in range(2):
+        robot.status()
     assert len(robot.warnings('K is 0')) == 1
 
 

@@ -64,6 +64,45 @@ def test_one_item_at_a_time(desk):
     assert desk.started.acquire(timeout=TIMEOUT_S)
 
 
+def test_it_is_known_how_long_an_item_has_been_in_work(desk, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(worker, 'monotonic', lambda: now[0])
+    assert desk.worker.busy_for() == 0
+    desk.take(RuntimeError('slow, and fails'))
+    now[0] += 5
+    # One more that waits changes nothing.
+    desk.worker.offer(2)
+    assert desk.worker.busy_for() == 5
+    desk.finish()
+    assert desk.started.acquire(timeout=TIMEOUT_S)
+    assert desk.worker.busy_for() == 0
+    desk.finish()
+    desk.worker.stop()
+    now[0] += 5
+    assert desk.worker.busy_for() == 0
+
+
+def test_a_task_is_called_after_the_item_in_work_and_before_the_next(desk):
+    desk.take(1)
+    desk.worker.offer(2)
+    desk.worker.call(lambda: desk.done.append('task'))
+    desk.finish(2)
+    assert desk.started.acquire(timeout=TIMEOUT_S)
+    desk.worker.stop()
+    assert desk.done == [1, 'task', 2]
+
+
+def test_a_task_waits_for_no_item_and_its_failure_is_told(desk):
+    error, called = RuntimeError('no context'), threading.Event()
+
+    def fail():
+        raise error
+    desk.worker.call(fail)
+    desk.worker.call(called.set)
+    assert called.wait(TIMEOUT_S)
+    assert desk.failures == [error]
+
+
 def test_a_failure_is_told_and_the_next_item_has_its_chance(desk):
     error = RuntimeError('out of memory')
     desk.take(error)
