@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 import sys
+from typing import Any
 
 from jrn_perception import weights
 from jrn_perception.cli.train import add_frames, READABLE, write
@@ -55,7 +56,7 @@ def average(paths: Sequence[Path]) -> tuple[nn.Module, weights.Card]:
     Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves
     accuracy without increasing inference time", ICML 2022, Section 2: the uniform soup. Between
     networks that were not trained from the same start the mean is worth nothing. The card
-    tells how each file was trained, and at its top what is true of all. Raises ValueError
+    tells once how each file was trained, and at its top what is true of all. Raises ValueError
     for a file that lacks a part of the first, or is for other labels or another focal length.
     """
     loaded = [weights.load_file(path) for path in paths]
@@ -81,8 +82,21 @@ def average(paths: Sequence[Path]) -> tuple[nn.Module, weights.Card]:
               if all(key in part['training'] and part['training'][key] == value
                      for part in made_of)}
     licence = weights.joint_licence(*(other.licence for _, other in loaded))
-    return network, replace(card, training={**common, 'averaged': made_of}, metrics={},
-                            licence=licence)
+    training = {**common, 'averaged': _once(made_of, set())}
+    return network, replace(card, training=training, metrics={}, licence=licence)
+
+
+def _once(told: Any, known: set[str]) -> Any:
+    """Return what is told of files without what has been told of the same file before."""
+    if isinstance(told, list):
+        return [_once(item, known) for item in told]
+    if not isinstance(told, dict):
+        return told
+    if told.get('sha256') in known:
+        return {'sha256': told['sha256']}
+    if told.get('training'):
+        known.add(told['sha256'])
+    return {key: _once(value, known) for key, value in told.items()}
 
 
 if __name__ == '__main__':

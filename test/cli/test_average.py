@@ -49,6 +49,18 @@ def test_the_mean_of_two_networks(frames, tmp_path, capsys):
     assert f'rms {card.metrics["output"]["rms"]:g}' in capsys.readouterr().out
 
 
+def test_a_card_tells_once_of_each_file(frames, tmp_path):
+    begin = {'sha256': 'a' * 64, 'training': {'recipe': {'seed': 0}}}
+    paths = [write(tmp_path, seed, training={'recipe': {'seed': seed}, 'start': begin})
+             for seed in (1, 2)]
+    first, second = map(weights.sha256, paths)
+    assert average(frames, tmp_path / 'mean.safetensors', *paths, paths[0]) == 0
+    assert weights.check(tmp_path / 'mean.safetensors').training == {'start': begin, 'averaged': [
+        {'sha256': first, 'training': {'recipe': {'seed': 1}, 'start': begin}},
+        {'sha256': second, 'training': {'recipe': {'seed': 2}, 'start': {'sha256': 'a' * 64}}},
+        {'sha256': first}]}
+
+
 def test_a_file_that_is_given_twice_counts_twice(frames, tmp_path):
     once, twice = (write(tmp_path, seed) for seed in (1, 2))
     assert average(frames, tmp_path / 'mean.safetensors', twice, once, twice) == 0
