@@ -2,7 +2,7 @@
 # Train all shipped weights again: shipped_weights.sh DATA RUNS
 #
 # DATA holds nyuv2/ and nyuv2_depth_only/, RUNS is where everything goes: the shipped files at its
-# top. A command that was stopped goes on where it was when the script is started again. Four hours
+# top. A command that was stopped goes on where it was when the script is started again. Five hours
 # on two cores.
 set -euo pipefail
 data=(--data "$(realpath "$1")/nyuv2")
@@ -30,9 +30,18 @@ test -e distilled/all.txt ||
   jrn_distill nyuv2_depth_only "$raw" distilled --weights "first/$hydranet"
 on hard "${short[@]}" --extra folder=distilled@all
 on soft "${short[@]}" --extra nyuv2_depth_only="$raw" --teacher "first/$hydranet"
-jrn_average {first,mixed,plain,hard,soft}/$hydranet "${data[@]}" --output $hydranet
-jrn_average first/$depth {hard,soft}/$hydranet "${data[@]}" --output $depth
-jrn_average {first,mixed}/$semantics plain/$hydranet "${data[@]}" --output $semantics
+jrn_average {first,mixed,plain,hard,soft}/$hydranet "${data[@]}" --output mean/$hydranet
+jrn_average first/$depth {hard,soft}/$hydranet "${data[@]}" --output mean/$depth
+jrn_average {first,mixed}/$semantics plain/$hydranet "${data[@]}" --output mean/$semantics
+
+# The mean goes on for longer, as its own teacher, with the frames that have depth alone.
+jrn_train hydranet "${data[@]}" --output long --set start=mean/$hydranet --set mix_after=0 \
+  --set epochs=26 --set encoder_rate=1.5e-4 --set decoder_rate=5e-4 --set ema_decay=0.998 \
+  --set zoom=[0.6,1.8] --set extra_share=0.3 --extra nyuv2_depth_only="$raw" \
+  --teacher mean/$hydranet
+jrn_average long/$hydranet{,} mean/$hydranet "${data[@]}" --output $hydranet
+jrn_average mean/$depth long/$hydranet "${data[@]}" --output $depth
+jrn_average mean/$semantics long/$hydranet "${data[@]}" --output $semantics
 
 # The JRNs, in front of them those two, and what a network says of the half it has not seen.
 jrn_train hydranet "${data[@]}" --output half --hold-out 1/2 --set epochs=30 --set mix_after=0

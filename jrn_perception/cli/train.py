@@ -171,10 +171,10 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
     torch.manual_seed(recipe.seed)
     network = filled.spec.build(**filled.options)
     views = partial(Views, size=recipe.input_size, focal_length=filled.focal_length)
-    random = partial(views, crop=recipe.crop, zoom=recipe.zoom, rotation=recipe.rotation)
-    fit = [random(data.fit, region=data.region)]
+    drawn = partial(views, crop=recipe.crop, zoom=recipe.zoom, rotation=recipe.rotation)
+    fit = [drawn(data.fit, region=data.region)]
     # Not kept in memory: there may be many.
-    fit += [random(frames, cache=False) for frames in data.extra]
+    fit += [drawn(frames, cache=False) for frames in data.extra]
     initial, begin = start(recipe.start, network, arguments.output, arguments.encoder)
     if arguments.hold_out and recipe.start != 'imagenet' and (
             begin['training'].get('hold_out') != arguments.hold_out):

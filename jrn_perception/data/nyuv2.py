@@ -68,7 +68,7 @@ class NYUv2(Sequence):
         labels = read_map(path, np.uint8)
         require_size(labels, rgb.shape[:2], path)
         return Frame(rgb, name, depth=to_metres(depth), labels=translate(labels, _IDS, path),
-                     camera_matrix=CAMERA_MATRIX)
+                     camera_matrix=_camera(rgb))
 
 
 class NYUv2DepthOnly(Sequence):
@@ -97,6 +97,10 @@ class NYUv2DepthOnly(Sequence):
         require_size(depth, rgb.shape[:2], path)
         metres = depth.astype(np.float32) * (10 / 255)
         metres[depth == 0] = np.nan
-        scale = np.diag((rgb.shape[1] / 640, rgb.shape[0] / 480, 1.))
         return Frame(rgb, f'{path.parent.name}/{path.stem}', depth=metres,
-                     camera_matrix=scale @ CAMERA_MATRIX)
+                     camera_matrix=_camera(rgb))
+
+
+def _camera(rgb: np.ndarray) -> np.ndarray:
+    """Return the camera matrix of the whole picture at this size."""
+    return np.diag((rgb.shape[1] / 640, rgb.shape[0] / 480, 1.)) @ CAMERA_MATRIX

@@ -54,9 +54,28 @@ def made(tmp_path_factory):
     return found
 
 
+def told(value):
+    """Return what a card tells of the training of files, by sha256."""
+    found = {}
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, (dict, list)):
+            found |= told(item)
+    if isinstance(value, dict) and {'sha256', 'training'} <= set(value):
+        found[value['sha256']] = value['training']
+    return found
+
+
+def parts_of(training, known):
+    """Yield the training of each file that went into a mean, or of the one that is none."""
+    if 'averaged' not in training:
+        yield training
+    for part in training.get('averaged', ()):
+        yield from parts_of(known[part['sha256']], known)
+
+
 @pytest.mark.parametrize('name', weights.shipped())
 def test_the_recipe_of_each_is_that_of_the_script(made, name):
     training = weights.read_card(weights.shipped()[name]).training
-    parts = [part['training'] for part in training.get('averaged', ())] or [training]
+    parts = list(parts_of(training, told(training)))
     assert [part['recipe'] for part in parts] == made[Path(f'{name}.safetensors')]
     assert {part['fit'] for part in parts} == {'fit'}
