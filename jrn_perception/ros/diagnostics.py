@@ -157,7 +157,9 @@ def judge(settings: Settings, statistics: Statistics, recent: Recent,
         return OK, 'disabled', 'disabled: set enabled to true or call ~/enable'
     if moment.wanted_for < 0:
         return OK, 'idle', f'idle: {moment.idle}'
-    if moment.busy_for > settings.max_silence_s:
+    # A network that is always slow is not stuck. NaN, no timings, is never the larger one.
+    patience = max(settings.max_silence_s, 2 * recent.processing()[2] / 1000)
+    if moment.busy_for > patience:
         return ERROR, 'stuck', (f'a frame has been in work for {moment.busy_for:.1f} s, longer '
                                 f'than max_silence_s ({settings.max_silence_s:g}); if it stays '
                                 'so, start the node again')

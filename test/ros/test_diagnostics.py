@@ -96,6 +96,10 @@ def test_a_frame_that_stays_in_work_is_an_error(clock):
     assert case.judge(busy_for=3.0)[1] == 'failing'
     level, state, message = case.judge(busy_for=3.5, explain=never)
     assert (level, state) == (ERROR, 'stuck')
+    # A network that always takes so long is slow.
+    case.feed(milliseconds=2000.0)
+    assert case.judge(busy_for=3.5)[1] != 'stuck'
+    assert case.judge(busy_for=4.5)[1] == 'stuck'
     assert message.startswith('a frame has been in work for 3.5 s, longer than max_silence_s (3)')
 
 
