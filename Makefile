@@ -102,6 +102,6 @@ weights: $(READY)  ## Train all shipped weights again, in hours: runs/shipped/ (
 	$(RUN) tools/shipped_weights.sh '$(JRN_DATA)' runs/shipped
 
 .PHONY: clean
-clean:  ## Remove all that the other commands made
-	rm -rf $(VENV) .colcon build install log *.egg-info .pytest_cache .ruff_cache
+clean:  ## Remove the environment, builds and caches (runs/ stays)
+	rm -rf $(VENV) demo/*.png .colcon build install log *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -17,7 +17,7 @@ import zipfile
 from jrn_perception import networks, weights
 from jrn_perception.networks.hydranet import convert_published
 from jrn_perception.networks.mobilenet import convert_torchvision, MobileNetV2
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 import torch
 from torch import Tensor
 
@@ -153,7 +153,8 @@ def _convert_encoder(path: Path, state: dict[str, Tensor], output: Path,
     network = MobileNetV2()
     _load(path, network, converted)
     output.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, output)
+    output.write_bytes(to_bytes(
+        {name: value.contiguous() for name, value in network.state_dict().items()}))
     card = {'card_format': ENCODER_FORMAT, 'architecture': 'mobilenetv2',
             'training': {'data': 'ImageNet', 'converted': origin},
             'sha256': weights.sha256(output)}

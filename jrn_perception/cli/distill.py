@@ -10,7 +10,7 @@ from pathlib import Path
 import sys
 
 from jrn_perception import networks
-from jrn_perception.data.datasets import layouts, open_dataset, READERS, Tolerant
+from jrn_perception.data.datasets import layouts, open_to_train, READERS, Tolerant
 from jrn_perception.perception import Perception
 from jrn_perception.training.distill import distil
 
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
                         help='how the data set is laid out, see below')
     parser.add_argument('data', type=Path, help='its folder')
     parser.add_argument('output', type=Path, help='folder to write to')
-    parser.add_argument('--split', help="of the data set (default: the reader's)")
+    parser.add_argument('--split', help='of the data set, where it has some')
     parser.add_argument('--architecture', default='hydranet', choices=tuple(
         networks.ARCHITECTURES), help='of the teacher (default: %(default)s)')
     parser.add_argument('--variant', default='', help='of the teacher')
@@ -37,11 +37,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--skip-damaged', action='store_true', help='leave damaged frames out')
     arguments = parser.parse_args(argv)
     try:
-        frames = Tolerant(open_dataset(arguments.reader, arguments.data, arguments.split),
+        frames = Tolerant(open_to_train(arguments.reader, arguments.data, arguments.split),
                           'skip' if arguments.skip_damaged else 'raise')
         teacher = Perception.load(arguments.architecture, arguments.variant,
                                   weights_file=arguments.weights, device=arguments.device)
-        result = distil(teacher, frames, arguments.output, arguments.threshold, frames.labels)
+        result = distil(teacher, frames, arguments.output, arguments.threshold, frames.labels,
+                        getattr(frames.frames, 'depth_range', None))
     except (ValueError, OSError) as error:
         print(f'jrn_distill: {error}', file=sys.stderr)
         return 1

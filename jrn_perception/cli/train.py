@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from jrn_perception import __version__, labels, networks, weights
-from jrn_perception.data.datasets import held_out, layouts, open_dataset, READERS, Tolerant
+from jrn_perception.data.datasets import held_out, layouts, open_to_train, READERS, Tolerant
 from jrn_perception.evaluation.dataset import evaluate, Protocol
 from jrn_perception.evaluation.readers import parse_crop
 from jrn_perception.evaluation.report import METRICS, pooled
@@ -137,7 +137,7 @@ class Data:
         self.extra = [self._extra(text) for text in arguments.extra]
 
     def _open(self, reader: str, folder: Path | str, split: str | None):
-        frames = open_dataset(reader, folder, split)
+        frames = open_to_train(reader, folder, split)
         return Tolerant(frames, 'skip').selection() if self.skip_damaged else frames
 
     def _extra(self, text: str):

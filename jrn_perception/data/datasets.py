@@ -261,6 +261,14 @@ def layouts(names: Iterable[str] = tuple(READERS)) -> str:
     return '\n'.join(lines)
 
 
+def open_to_train(name: str, root: str | Path, split: str | None) -> Sequence[Frame]:
+    """Return what ``open_dataset`` does; ValueError for the default split: it is to measure on."""
+    if name in READERS and READERS[name].splits and split is None:
+        raise ValueError(f'{root}: name the split to learn from; {name} has '
+                         f'{READERS[name].splits.partition(";")[0]}')
+    return open_dataset(name, root, split)
+
+
 def open_dataset(name: str, root: str | Path, split: str | None = None) -> Sequence[Frame]:
     """
     Return the reader called ``name`` in ``READERS`` on the data set in ``root``.

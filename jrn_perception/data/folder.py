@@ -66,13 +66,20 @@ class Folder(Sequence):
     def __getitem__(self, index: int) -> Frame:
         name = self.names[index]
         pictures = [self.root / 'rgb' / f'{name}.{suffix}' for suffix in ('jpg', 'png')]
-        rgb = read_colour(next((path for path in pictures if path.is_file()), pictures[0]))
+        picture = next((path for path in pictures if path.is_file()), None)
+        if picture is None:
+            raise DamagedSampleError(f'{pictures[0]}: missing, and so is {name}.png (the text '
+                                     'file names pictures without .jpg or .png)')
+        rgb = read_colour(picture)
         depth = labels = None
         path = self.root / 'depth_mm' / f'{name}.png'
         if path.is_file():
             millimetres = read_map(path, np.uint16)
             require_size(millimetres, rgb.shape[:2], path)
             depth = to_metres(millimetres)
+            if 0 < millimetres.max() < 100:
+                raise DamagedSampleError(f'{path}: its farthest depth is {millimetres.max()} mm; '
+                                         'are these metres?')
         path = self.root / 'labels' / f'{name}.png'
         if path.is_file():
             ids = read_map(path, np.uint8)

@@ -38,14 +38,16 @@ class Distilled:
 
 
 def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold: float,
-           labels: LabelSet | None = None) -> Distilled:
+           labels: LabelSet | None = None,
+           depth_range: tuple[float, float] | None = None) -> Distilled:
     """
     Write ``frames`` to ``folder`` with what they lack filled in by ``teacher``.
 
     The layout is that of ``data.folder.Folder`` with the split ``all``; ``provenance.json`` tells
     which network annotated what, and how. A pixel stays unlabelled where the teacher's confidence
     is below ``threshold`` (0..1), and without depth outside the teacher's ``depth_range``. An
-    annotation that a frame has is never touched; ``labels`` is the set of those. Raises ValueError
+    annotation that a frame has is never touched; ``labels`` is the set of those, ``depth_range``
+    (metres) goes into the new folder's description. Raises ValueError
     if that or the teacher's is neither NYU40 nor of one's own, or not the other's, if the teacher
     cannot give what is missing, if the frames are not of one camera, or if ``folder`` holds frames
     already.
@@ -97,6 +99,8 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
         'classes': NYU40.name if classes in (None, NYU40) else list(classes.names)}
     if camera and camera.focal_length:
         description['focal_length'] = [float(value) for value in camera.focal_length]
+    if depth_range:
+        description['depth_range'] = list(depth_range)
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + '\n')
     # Last, because its presence says that the folder is whole.
     (folder / f'{SPLIT}.txt').write_text('\n'.join(names) + '\n')

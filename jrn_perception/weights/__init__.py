@@ -21,7 +21,7 @@ from jrn_perception import labels, networks
 from jrn_perception.networks.jrn import ModularNetwork
 from safetensors import SafetensorError
 from safetensors.torch import load_file as load_tensors
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 import torch
 from torch import nn
 
@@ -177,7 +177,8 @@ def check(path: Path, architecture: str = '', variant: str = '') -> Card:
     for name, found, expected in (('architecture', card.architecture, architecture),
                                   ('variant', card.variant, variant)):
         if expected and found != expected:
-            raise WeightsError(f'{path}: holds {name} {found!r}, expected {expected!r}')
+            raise WeightsError(f'{path}: holds {name} {found!r}, expected {expected!r}; to run '
+                               f'it, choose {name} {found}')
     try:
         expected_labels = card.spec.labels
     except ValueError as error:
@@ -300,7 +301,8 @@ def save(network: nn.Module, card: Card, path: Path) -> Card:
             raise ValueError(f'{name} holds values that are not finite in float16: did the '
                              'training diverge?')
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, path)
+    # Not save_file, whose files nobody else may read.
+    path.write_bytes(to_bytes(state))
     card = replace(card, sha256=sha256(path))
     write_card(card, path)
     return card

@@ -334,6 +334,11 @@ def test_options_of_the_other_networks_are_refused(frames, tmp_path, capsys):
         refused(capsys, f'{option}: has no use for depth', 'depth', *arguments, option, value)
 
 
+def test_more_frames_of_data_with_splits_want_one(frames, hydranet, capsys):
+    refused(capsys, f'{frames}: name the split to learn from', 'depth', '--data', frames,
+            '--output', hydranet, '--extra', f'nyuv2={frames}')
+
+
 def test_weights_that_have_seen_what_is_held_out_are_no_start(frames, hydranet, tmp_path, capsys):
     refused(capsys, '--hold-out 1/2: the weights to start from have seen those frames', 'hydranet',
             '--data', frames, '--output', tmp_path, *SMALL, '--hold-out', '1/2', '--set',

@@ -74,8 +74,17 @@ def test_a_frame_without_annotation_or_picture_is_damaged(root):
     frames = Folder(root)
     with pytest.raises(DamagedSampleError, match='none.png is neither in depth_mm/ nor in labels'):
         frames[0]
-    with pytest.raises(DamagedSampleError, match='absent.jpg: missing'):
+    with pytest.raises(DamagedSampleError, match='absent.jpg: missing, and so is absent.png'):
         frames[1]
+
+
+def test_metres_that_were_meant_as_millimetres_are_damaged(root):
+    cv2.imwrite(str(root / 'depth_mm/all.png'), np.full((6, 8), 4, np.uint16))
+    with pytest.raises(DamagedSampleError, match='all.png: its farthest depth is 4 mm; are'):
+        Folder(root)[0]
+    # Nothing measured is no mistake.
+    cv2.imwrite(str(root / 'depth_mm/all.png'), np.zeros((6, 8), np.uint16))
+    assert np.isnan(Folder(root)[0].depth).all()
 
 
 def test_pictures_that_do_not_fit_are_damaged(root):

@@ -121,6 +121,19 @@ def test_a_folder_holds_the_frames_of_one_camera(teacher, frame, tmp_path):
         distil(teacher, [frame, other], tmp_path, 0.5)
 
 
+def test_what_is_measured_on_is_not_distilled_unasked(teacher, frame, tmp_path, capsys):
+    source = tmp_path / 'source'
+    distil(teacher, [frame], source, 0.5, depth_range=(0.3, 20.))
+    (source / 'val.txt').write_text('000000')
+    arguments = ['folder', str(source), str(tmp_path / 'out'), '--weights', 'random', '--device',
+                 'cpu']
+    assert main(arguments) == 1
+    assert capsys.readouterr().err == (f'jrn_distill: {source}: name the split to learn from; '
+                                       'folder has the text files in the folder\n')
+    assert main([*arguments, '--split', 'all']) == 0
+    assert Folder(tmp_path / 'out', 'all').depth_range == (0.3, 20)
+
+
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path, capsys):
     assert main(['nyuv2', str(tmp_path / 'nowhere'), str(tmp_path / 'out')]) == 1
     assert capsys.readouterr().err.startswith('jrn_distill: ')

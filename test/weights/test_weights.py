@@ -241,6 +241,11 @@ def test_a_damaged_byte(file, position):
     refused(file, 'sha256 is .*, its card says .*: damaged or not the file of this card')
 
 
+def test_whoever_may_read_the_card_may_read_the_weights(file):
+    # A robot's service is another user than the one that trained.
+    assert file.stat().st_mode == file.with_suffix('.json').stat().st_mode
+
+
 def test_a_truncated_file(file):
     file.write_bytes(file.read_bytes()[:-100])
     refused(file, 'sha256 is')
@@ -260,7 +265,8 @@ def test_no_safetensors(file):
 
 @pytest.mark.parametrize('expected, message', [
     ({'architecture': 'hydranet'}, "holds architecture 'jrn', expected 'hydranet'"),
-    ({'architecture': 'jrn', 'variant': 'cat5'}, "holds variant 'cat1', expected 'cat5'")])
+    ({'architecture': 'jrn', 'variant': 'cat5'},
+     "holds variant 'cat1', expected 'cat5'; to run it, choose variant cat1")])
 def test_another_network_than_asked_for(file, expected, message):
     refused(file, message, **expected)
 
