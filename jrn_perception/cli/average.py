@@ -55,9 +55,9 @@ def average(paths: Sequence[Path]) -> tuple[nn.Module, weights.Card]:
 
     Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves
     accuracy without increasing inference time", ICML 2022, Section 2: the uniform soup. Between
-    networks that were not trained from the same start the mean is worth nothing. The card
-    tells once how each file was trained, and at its top what is true of all. Raises ValueError
-    for a file that lacks a part of the first, or is for other labels or another focal length.
+    networks that were not trained from the same start the mean is worth nothing. The card tells
+    once how each file was trained, and at its top what is true of all. Raises ValueError for a
+    file that lacks a part of the first, or is for other labels or another focal length.
     """
     loaded = [weights.load_file(path) for path in paths]
     network, card = loaded[0]

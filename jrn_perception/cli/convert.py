@@ -17,7 +17,6 @@ import zipfile
 from jrn_perception import networks, weights
 from jrn_perception.networks.hydranet import convert_published
 from jrn_perception.networks.mobilenet import convert_torchvision, MobileNetV2
-from safetensors.torch import save as to_bytes
 import torch
 from torch import Tensor
 
@@ -152,9 +151,7 @@ def _convert_encoder(path: Path, state: dict[str, Tensor], output: Path,
         raise UnknownCheckpoint(f'{path}: a MobileNet-v2 that lacks {error.args[0]}') from error
     network = MobileNetV2()
     _load(path, network, converted)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(to_bytes(
-        {name: value.contiguous() for name, value in network.state_dict().items()}))
+    weights.write_tensors(network.state_dict(), output)
     card = {'card_format': ENCODER_FORMAT, 'architecture': 'mobilenetv2',
             'training': {'data': 'ImageNet', 'converted': origin},
             'sha256': weights.sha256(output)}

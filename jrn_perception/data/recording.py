@@ -215,9 +215,8 @@ class Recording:
 
         ``camera_matrix`` is that of the last CameraInfo before the picture (of the first one, for
         pictures before it) on the topic beside it, None while the camera is uncalibrated (K = 0)
-        or its size is another.
-        ``damaged`` is told in one line about each picture that cannot be decoded, which is then
-        left out; without it RecordingError is raised.
+        or its size is another. ``damaged`` is told in one line about each picture that cannot be
+        decoded, which is then left out; without it RecordingError is raised.
         """
         image = self.image_topic(topic)
         info = self.camera_info_topic(image.name)

@@ -27,8 +27,8 @@ EXPECTED = ('a picture, a folder of pictures, a video, a rosbag2 recording, a ca
             '(0 or /dev/video0) or scenes[:SEED]')
 SCENES_RATE = 10.0
 SCENES_SIZE = (480, 640)
-# Messages by which a recorded topic's rate is judged.
-RATE_SAMPLES = 100
+# Messages by which a recorded topic's rate is judged: whole pictures are read for it.
+RATE_SAMPLES = 20
 
 Report = Callable[[str], None]
 

@@ -40,7 +40,8 @@ def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe,
     recipe or another ``origin`` (JSON values that tell what it is made from), or an epoch has
     fewer samples than a batch takes, ValueError.
     """
-    seed = _seed(recipe, output)
+    begun = _checkpoint(output)
+    seed = _seed(recipe, begun)
     network.load_state_dict(initial, strict=False)
     loaders = [
         DataLoader(ConcatDataset(fit), recipe.batch_size, drop_last=True, num_workers=workers,
@@ -48,7 +49,7 @@ def train(network: nn.Module, initial: Mapping[str, Tensor], recipe: Recipe,
         DataLoader(val, recipe.batch_size)]
     module = DenseModule(network.to(memory_format=torch.channels_last), recipe, num_classes,
                          teacher, frequencies)
-    _fit(module, recipe, loaders, output, origin)
+    _fit(module, recipe, loaders, output, origin, begun)
     return module.network
 
 
@@ -92,11 +93,12 @@ def train_refinement(network: JointRefinementNetwork, recipe: RefineRecipe, fit:
                      val: Dataset, output: Path,
                      origin: Mapping[str, Any] | None = None) -> nn.Module:
     """Train a JRN on kept predictions (see ``refine.predict_inputs``); as ``train`` otherwise."""
-    _seed(recipe, output)
+    begun = _checkpoint(output)
+    _seed(recipe, begun)
     loaders = [DataLoader(fit, recipe.batch_size, shuffle=True, drop_last=True),
                DataLoader(val, recipe.batch_size)]
     module = RefineModule(network.to(memory_format=torch.channels_last), recipe)
-    _fit(module, recipe, loaders, output, origin)
+    _fit(module, recipe, loaders, output, origin, begun)
     return module.network
 
 
@@ -106,20 +108,18 @@ def _checkpoint(output: Path) -> dict[str, Any] | None:
     return torch.load(path, map_location='cpu', weights_only=True) if path.exists() else None
 
 
-def _seed(recipe: Recipe | RefineRecipe, output: Path) -> int:
+def _seed(recipe: Recipe | RefineRecipe, begun: dict[str, Any] | None) -> int:
     """Seed everything; a run that goes on gets other views than those that it began with."""
-    begun = _checkpoint(output)
     return seed_everything(recipe.seed + (begun['epoch'] + 1 if begun else 0), workers=True)
 
 
 def _fit(module: LightningModule, recipe: Recipe | RefineRecipe, loaders: list[DataLoader],
-         output: Path, origin: Mapping[str, Any] | None) -> None:
+         output: Path, origin: Mapping[str, Any] | None, begun: dict[str, Any] | None) -> None:
     if not len(loaders[0]):
         raise ValueError(f'{len(loaders[0].sampler)} samples to train on are no batch of '
                          f'{recipe.batch_size}: --set batch_size to fewer')
     module.save_hyperparameters({'recipe': asdict(recipe), 'origin': dict(origin or {})})
     checkpoint = output / CHECKPOINT
-    begun = _checkpoint(output)
     if begun:
         if not _same(begun.get('hyper_parameters'), dict(module.hparams), begun['epoch'] + 1):
             raise ValueError(f'{checkpoint} is of a run with another recipe or made from other '

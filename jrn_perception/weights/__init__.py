@@ -11,6 +11,7 @@ shape are checked against the code before a value is used.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 import hashlib
 import json
@@ -23,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save as to_bytes
 import torch
-from torch import nn
+from torch import nn, Tensor
 
 SHIPPED = Path(__file__).parent
 RANDOM = 'random'
@@ -294,18 +295,23 @@ def save(network: nn.Module, card: Card, path: Path) -> Card:
     state = network.state_dict()
     if {k: v.shape for k, v in expected.items()} != {k: v.shape for k, v in state.items()}:
         raise ValueError(f'the network is no {card.spec.name} with options {card.options}')
-    state = {name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+    state = {name: (value.half() if value.is_floating_point() else value).cpu()
              for name, value in state.items()}
     for name, value in state.items():
         if not value.isfinite().all():
             raise ValueError(f'{name} holds values that are not finite in float16: did the '
                              'training diverge?')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not save_file, whose files nobody else may read.
-    path.write_bytes(to_bytes(state))
+    write_tensors(state, path)
     card = replace(card, sha256=sha256(path))
     write_card(card, path)
     return card
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write safetensors that whoever may read other new files may read, making their folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # safetensors' own save_file leaves them to their owner alone.
+    path.write_bytes(to_bytes({name: value.contiguous() for name, value in tensors.items()}))
 
 
 def write_card(card: Card, path: Path) -> None:

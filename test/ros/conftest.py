@@ -8,6 +8,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+from jrn_perception.perception import Perception
 import numpy as np
 import pytest
 import torch
@@ -340,6 +341,36 @@ def robot(ros_domain, monkeypatch):
     robot = Robot()
     yield robot
     robot.end()
+
+
+class Gate:
+    """
+    Holds pictures in the network: `started` counts those that came, `go_on` lets as many go on.
+
+    From `close` to `open`; a network that is loaded in between would wait as well.
+    """
+
+    def __init__(self, monkeypatch):
+        self._monkeypatch, self._infer = monkeypatch, Perception.infer
+        self.started, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def close(self):
+        def held(perception, *arguments):
+            self.started.release()
+            assert self.go_on.acquire(timeout=60)
+            return self._infer(perception, *arguments)
+        self._monkeypatch.setattr(Perception, 'infer', held)
+
+    def open(self):
+        self._monkeypatch.setattr(Perception, 'infer', self._infer)
+
+
+@pytest.fixture
+def infer_gate(robot, monkeypatch):
+    """Return a `Gate`; at the end all go on, before the robot's node is stopped."""
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.go_on.release(100)
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@
 """What operators see on /diagnostics, and when it is an error."""
 
 from importlib import import_module
-import threading
 
-from jrn_perception.perception import Perception
 import numpy as np
 import pytest
 
@@ -271,31 +269,24 @@ def test_idle_says_so_if_somebody_listens_to_what_the_network_does_not_have(robo
 
 
 @pytest.mark.parametrize('max_rate', [0.0, 0.01])
-def test_a_network_that_hangs_is_an_error(robot, tools, monkeypatch, max_rate):
+def test_a_network_that_hangs_is_an_error(robot, tools, infer_gate, max_rate):
     robot.start(max_rate=max_rate)
     robot.camera()
     depth = robot.listen('depth')
-    gate, infer = threading.Semaphore(0), Perception.infer
+    infer_gate.close()
+    robot.send(tools.picture())
+    status = robot.status(lambda status: status.arrived == 1)
+    assert (status.level, status.message) == (OK, 'waiting for the first frame')
+    assert robot.configure(max_silence_s=0.1).successful
 
-    def hang(self, *arguments):
-        assert gate.acquire(timeout=60)
-        return infer(self, *arguments)
-    monkeypatch.setattr(Perception, 'infer', hang)
-    try:
+    def stuck():
+        # The camera is not what is silent.
         robot.send(tools.picture())
-        status = robot.status(lambda status: status.arrived == 1)
-        assert (status.level, status.message) == (OK, 'waiting for the first frame')
-        assert robot.configure(max_silence_s=0.1).successful
-
-        def stuck():
-            # The camera is not what is silent.
-            robot.send(tools.picture())
-            return robot.statuses[-1].values['state'] == 'stuck'
-        robot.wait_for(stuck, 'stuck')
-        assert robot.statuses[-1].level == ERROR
-        assert 'a frame has been in work for ' in robot.statuses[-1].message
-    finally:
-        gate.release(100)
+        return robot.statuses[-1].values['state'] == 'stuck'
+    robot.wait_for(stuck, 'stuck')
+    assert robot.statuses[-1].level == ERROR
+    assert 'a frame has been in work for ' in robot.statuses[-1].message
+    infer_gate.go_on.release(100)
     assert robot.configure(max_silence_s=3600).successful
     robot.wait_for(lambda: depth, 'the frame that was in work')
     assert robot.status(lambda status: status.values['state'] == 'running').level < ERROR

@@ -5,7 +5,6 @@
 
 from importlib import import_module
 import importlib.util
-import threading
 
 import cv2
 from jrn_perception import labels
@@ -460,64 +459,47 @@ def test_a_qos_override_that_nothing_reads_is_refused(robot):
         robot.start(**{'qos_overrides./imag.subscription.depth': 10})
 
 
-def test_in_a_flood_the_newest_frame_wins(robot, tools, monkeypatch):
+def test_in_a_flood_the_newest_frame_wins(robot, tools, infer_gate):
     robot.start(**{'qos_overrides./image.subscription.reliability': 'reliable',
                    'qos_overrides./image.subscription.depth': 100})
     robot.camera(qos=100)
     depth = robot.listen('depth', qos=100)
-    gate, started, infer = threading.Semaphore(0), threading.Semaphore(0), Perception.infer
-
-    def slow(self, *arguments):
-        started.release()
-        assert gate.acquire(timeout=20)
-        return infer(self, *arguments)
-    monkeypatch.setattr(Perception, 'infer', slow)
+    infer_gate.close()
     sent = [robot.send(tools.picture()).stamp]
-    assert started.acquire(timeout=20)
-    try:
-        # Whatever came while the network was busy is gone, but for the last.
-        for burst in range(3):
-            before = len(sent)
-            sent += [robot.send(tools.picture()).stamp for _ in range(20)]
-            dropped = robot.status(lambda status, count=19 * (burst + 1):
-                                   status.count['frames_dropped'] == count)
-            gate.release()
-            assert started.acquire(timeout=20)
-            assert (dropped.level, dropped.count['frames_processed']) == (1, burst)
-            assert 'frames dropped: the camera is faster than the network' in dropped.message
-            assert len(sent) == before + 20
-    finally:
-        gate.release()
+    assert infer_gate.started.acquire(timeout=20)
+    # Whatever came while the network was busy is gone, but for the last.
+    for burst in range(3):
+        before = len(sent)
+        sent += [robot.send(tools.picture()).stamp for _ in range(20)]
+        dropped = robot.status(lambda status, count=19 * (burst + 1):
+                               status.count['frames_dropped'] == count)
+        infer_gate.go_on.release()
+        assert infer_gate.started.acquire(timeout=20)
+        assert (dropped.level, dropped.count['frames_processed']) == (1, burst)
+        assert 'frames dropped: the camera is faster than the network' in dropped.message
+        assert len(sent) == before + 20
+    infer_gate.go_on.release()
     expected = [sent[0], sent[20], sent[40], sent[60]]
     robot.wait_for(lambda: len(depth) == 4, 'the last frame')
     assert [message.header.stamp for message in depth] == expected
 
 
-def test_a_network_too_slow_for_the_frames_that_are_due_is_told(robot, tools, monkeypatch):
+def test_a_network_too_slow_for_the_frames_that_are_due_is_told(robot, tools, infer_gate):
     robot.start(**{'qos_overrides./image.subscription.reliability': 'reliable',
                    'qos_overrides./image.subscription.depth': 100})
     robot.camera(qos=100)
     robot.listen('depth')
-    gate, started, infer = threading.Semaphore(0), threading.Semaphore(0), Perception.infer
-
-    def slow(self, *arguments):
-        started.release()
-        assert gate.acquire(timeout=60)
-        return infer(self, *arguments)
-    monkeypatch.setattr(Perception, 'infer', slow)
+    infer_gate.close()
     robot.send(tools.picture())
-    assert started.acquire(timeout=20)
-    try:
-        for _ in range(5):
-            robot.send(tools.picture())
-        robot.status(lambda status: status.arrived == 6)
-        assert robot.configure(max_rate=0.001).successful
-        for _ in range(20):
-            robot.send(tools.picture())
-        # One of the 20 is due, at most, and takes the place of another.
-        status = robot.status(lambda status: status.arrived == 26)
-    finally:
-        gate.release(100)
+    assert infer_gate.started.acquire(timeout=20)
+    for _ in range(5):
+        robot.send(tools.picture())
+    robot.status(lambda status: status.arrived == 6)
+    assert robot.configure(max_rate=0.001).successful
+    for _ in range(20):
+        robot.send(tools.picture())
+    # One of the 20 is due, at most, and takes the place of another.
+    status = robot.status(lambda status: status.arrived == 26)
     assert status.level == 1
     dropped = status.count['frames_dropped']
     assert dropped in (4, 5)

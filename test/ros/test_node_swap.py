@@ -274,7 +274,7 @@ def test_a_card_that_cannot_be_read_is_a_refusal(robot, tools, tmp_path, monkeyp
     robot.ask(tools.picture(), depth)
 
 
-def test_no_mask_follows_the_names_of_other_ids(robot, tools, monkeypatch):
+def test_no_mask_follows_the_names_of_other_ids(robot, tools, infer_gate, monkeypatch):
     # As where vision_msgs is installed; this test has its own message to name the ids.
     node_module = import_module('jrn_perception.ros.node')
     kind = import_module('std_msgs.msg').String
@@ -293,24 +293,18 @@ def test_no_mask_follows_the_names_of_other_ids(robot, tools, monkeypatch):
     record(node._label_publisher, lambda message: message.data)
     record(next(publisher for output, publisher in node._outputs.items()
                 if output.name == 'semantics'), lambda message: message.header.stamp)
-    started, go_on, infer = threading.Semaphore(0), threading.Semaphore(0), Perception.infer
-
-    def slow(self, *arguments):
-        started.release()
-        assert go_on.acquire(timeout=TIMEOUT_S)
-        return infer(self, *arguments)
-    monkeypatch.setattr(Perception, 'infer', slow)
+    infer_gate.close()
     first = robot.send(tools.picture())
-    assert started.acquire(timeout=TIMEOUT_S)
+    assert infer_gate.started.acquire(timeout=TIMEOUT_S)
     second = robot.send(tools.picture())
-    go_on.release()
-    assert started.acquire(timeout=TIMEOUT_S)
+    infer_gate.go_on.release()
+    assert infer_gate.started.acquire(timeout=TIMEOUT_S)
     # Now the second is in work, and the network is replaced.
-    monkeypatch.setattr(Perception, 'infer', infer)
+    infer_gate.open()
     assert robot.configure(architecture='jrn').successful
     robot.wait_for(lambda: robot.get('variant') == 'sum60')
     assert len(robot.get('labels')) == 40
-    go_on.release()
+    infer_gate.go_on.release()
     third = robot.send(tools.picture())
     robot.answers(third, semantics)
     assert events == [first.stamp, second.stamp, '5', third.stamp]
