@@ -347,7 +347,7 @@ class Gate:
     """
     Holds pictures in the network: `started` counts those that came, `go_on` lets as many go on.
 
-    From `close` to `open`; a network that is loaded in between would wait as well.
+    From `close` to `remove`; a network that is loaded in between would wait as well.
     """
 
     def __init__(self, monkeypatch):
@@ -361,7 +361,7 @@ class Gate:
             return self._infer(perception, *arguments)
         self._monkeypatch.setattr(Perception, 'infer', held)
 
-    def open(self):
+    def remove(self):
         self._monkeypatch.setattr(Perception, 'infer', self._infer)
 
 

@@ -300,7 +300,7 @@ def test_no_mask_follows_the_names_of_other_ids(robot, tools, infer_gate, monkey
     infer_gate.go_on.release()
     assert infer_gate.started.acquire(timeout=TIMEOUT_S)
     # Now the second is in work, and the network is replaced.
-    infer_gate.open()
+    infer_gate.remove()
     assert robot.configure(architecture='jrn').successful
     robot.wait_for(lambda: robot.get('variant') == 'sum60')
     assert len(robot.get('labels')) == 40
