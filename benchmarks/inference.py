@@ -4,13 +4,13 @@
 """
 Show what the networks cost on this machine's CPU, as ratios in one run.
 
-First what memory layout, folded batch norms and precision make of HydraNet, then every network of
-the table beside HydraNet, at the input size of the shipped weights and with random weights, on
-which time does not depend. All take turns, so that a ratio holds on a machine that does other
-things too; each time is the best of its rounds. The two VGG-16 networks take seconds a picture and
-are left out unless asked for.
+First what memory layout, folded batch norms, channel scales and precision make of HydraNet, then
+every network of the table beside HydraNet, at the input size of the shipped weights and with
+random weights, on which time does not depend. All take turns, so that a ratio holds on a machine
+that does other things too; each time is the best of its rounds. The two VGG-16 networks take
+seconds a picture and are left out unless asked for.
 
-    python benchmarks/inference.py [--rounds 7] [--size 288 384] [--vgg]
+    python benchmarks/inference.py [--rounds 7] [--size 288 384] [--threads N] [--vgg]
 """
 
 import argparse
@@ -20,8 +20,9 @@ import time
 
 from jrn_perception import networks, weights
 from jrn_perception.networks.jrn import ModularNetwork
-from jrn_perception.networks.layers import fold_batch_norms
+from jrn_perception.networks.layers import ChannelScale, fold_batch_norms
 import torch
+from torch import nn
 
 VGG = ('depth_multiscale', 'semantics_fcn16s')
 
@@ -53,11 +54,16 @@ def layouts(image):
     fast = copy.deepcopy(plain).to(memory_format=torch.channels_last)
     folded = fold_batch_norms(copy.deepcopy(fast))
     there = image.contiguous(memory_format=torch.channels_last)
+    convolved = copy.deepcopy(folded)
+    for module in convolved.modules():
+        if isinstance(module, ChannelScale):
+            module.forward = nn.Conv2d.forward.__get__(module)
     return {
         'eager, NCHW, fp32': run(plain, image),
         'channels_last': run(fast, there),
         'channels_last, batch norms folded (Perception)': run(folded, there),
-        'the same under bf16': run(folded, there, 'bf16'),
+        'Perception, channel scales by convolution': run(convolved, there),
+        'Perception under bf16': run(folded, there, 'bf16'),
     }
 
 
@@ -97,8 +103,11 @@ def main():
     parser.add_argument('--rounds', type=int, default=7, help='turns that each takes')
     parser.add_argument('--size', type=int, nargs=2, default=weights.Card('', '').input_size,
                         metavar=('HEIGHT', 'WIDTH'), help='of the input (default: %(default)s)')
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
+                        help='that a network runs on (default: %(default)s)')
     parser.add_argument('--vgg', action='store_true', help='the two VGG-16 networks as well')
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     image = torch.randn(1, 3, *arguments.size, generator=torch.Generator().manual_seed(0))
     print(f'torch {torch.__version__}, {torch.get_num_threads()} threads, input '
           f'{arguments.size[0]}x{arguments.size[1]}, best of {arguments.rounds} rounds')

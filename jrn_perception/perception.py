@@ -334,6 +334,11 @@ def select_precision(name: str, device: torch.device) -> str:
     return name
 
 
+def knows_bfloat16(device: torch.device) -> bool:
+    """Return whether bfloat16 is faster than float32 there: CPUs that emulate it are slower."""
+    return device.type == 'cuda' or torch.cpu._is_avx512_bf16_supported()
+
+
 def _multiple(length: float) -> int:
     return max(STRIDE, STRIDE * round(length / STRIDE))
 

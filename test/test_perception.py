@@ -12,6 +12,7 @@ from jrn_perception import labels, weights
 from jrn_perception import perception as module
 from jrn_perception.networks.maps import Maps
 from jrn_perception.perception import (
+    knows_bfloat16,
     limit_depth,
     limit_labels,
     Perception,
@@ -347,6 +348,13 @@ def test_auto_takes_what_is_there(monkeypatch):
     ('bf16', 'cpu', 'bf16'), ('bf16', 'cuda', 'bf16'), ('fp16', 'cuda', 'fp16')])
 def test_precision(name, device, expected):
     assert select_precision(name, torch.device(device)) == expected
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_bfloat16_is_known_to_gpus_and_some_cpus(monkeypatch, known):
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: known)
+    assert knows_bfloat16(torch.device('cpu')) is known
+    assert knows_bfloat16(torch.device('cuda', 1))
 
 
 def test_a_precision_that_cannot_be_is_refused():

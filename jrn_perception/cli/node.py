@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 
+from jrn_perception.cli.allocator import keep_freed_memory
 from jrn_perception.ros.transport import use_large_segments
 
 
@@ -28,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     # that spin while they wait for each other take ten times as long there, and their neighbours'
     # time with it.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    keep_freed_memory()
     try:
         # Before rclpy is imported, likewise: Fast DDS reads the variable once.
         use_large_segments()

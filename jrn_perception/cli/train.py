@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 from jrn_perception import __version__, labels, networks, weights
+from jrn_perception.cli.allocator import keep_freed_memory
 from jrn_perception.data.datasets import held_out, layouts, open_to_train, READERS, Tolerant
 from jrn_perception.evaluation.dataset import evaluate, Protocol
 from jrn_perception.evaluation.readers import parse_crop
@@ -31,6 +32,7 @@ DEPTH_RANGE = (0.5, 10.0)
 def main(argv: list[str] | None = None) -> int:
     """Train what the arguments ask for; return 0, or 1 after a line that says what is wrong."""
     arguments = parse(argv)
+    keep_freed_memory()
     try:
         from jrn_perception.training.recipes import RECIPES
         from jrn_perception.training.run import train  # noqa: F401 proves the extra is installed
@@ -331,6 +333,7 @@ def out_of_fold(arguments: argparse.Namespace, data: Data, deployed: ModularNetw
 
 def card(spec: networks.Spec, recipe, arguments: argparse.Namespace, data: Data) -> weights.Card:
     """Return the card of a network trained under ``recipe``, its metrics still empty."""
+    from jrn_perception.training.run import precision
     import torch
     frame = data.fit[0]
     scale = np.array(recipe.input_size[::-1]) / frame.rgb.shape[1::-1]
@@ -344,8 +347,8 @@ def card(spec: networks.Spec, recipe, arguments: argparse.Namespace, data: Data)
                   'frames': len(data.fit), 'extra': [text.partition('=')[0] for text in
                                                      arguments.extra],
                   'hold_out': arguments.hold_out,
-                  'recipe': asdict(recipe), 'jrn_perception': __version__,
-                  'torch': torch.__version__})
+                  'recipe': asdict(recipe), 'precision': precision(),
+                  'jrn_perception': __version__, 'torch': torch.__version__})
 
 
 def finish(network, filled: weights.Card, folder: Path, data: Data) -> None:

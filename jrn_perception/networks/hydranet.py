@@ -15,7 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import re
 
-from jrn_perception.networks.layers import ChainedResidualPooling, convolve_exactly, resize
+from jrn_perception.networks.layers import (
+    ChainedResidualPooling,
+    ChannelScale,
+    convolve_exactly,
+    resize,
+)
 from jrn_perception.networks.maps import Maps
 from jrn_perception.networks.mobilenet import MobileNetV2
 from jrn_perception.networks.resnet import ResNet50
@@ -48,7 +53,7 @@ class Decoder(nn.Module):
         self.projections = nn.ModuleList(
             nn.Conv2d(count, WIDTH, 1, bias=False) for count in channels)
         self.pooling = nn.ModuleList(
-            ChainedResidualPooling(WIDTH, groups=WIDTH if level == 3 else 1) for level in range(4))
+            ChainedResidualPooling(WIDTH, depthwise=level == 3) for level in range(4))
         self.adaptions = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 1, bias=False) for _ in range(3))
 
     def forward(self, features: list[Tensor]) -> Tensor:
@@ -97,7 +102,7 @@ class Head(nn.Module):
     def __init__(self, outputs: int, exact: bool = False):
         super().__init__()
         self.exact = exact
-        self.scale = nn.Conv2d(WIDTH, WIDTH, 1, groups=WIDTH, bias=False)
+        self.scale = ChannelScale(WIDTH)
         self.predict = nn.Conv2d(WIDTH, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from time import monotonic, perf_counter
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
-from jrn_perception.perception import Perception
+from jrn_perception.perception import knows_bfloat16, Perception
 from jrn_perception.ros import parameters, qos
 from jrn_perception.ros.calibration import CalibrationWatch, Need
 from jrn_perception.ros.diagnostics import explain_silence, Moment, report, Statistics, Timing
@@ -345,3 +345,6 @@ class PerceptionNode(Node):
         settings, perception = self._active
         if settings.device == 'auto' and perception.device.type == 'cpu':
             self.get_logger().warning('no CUDA device: running on the CPU')
+        if perception.precision == 'bf16' and not knows_bfloat16(perception.device):
+            self.get_logger().warning('precision bf16: this CPU emulates it, which is slower than '
+                                      'fp32')

@@ -5,6 +5,7 @@
 
 from jrn_perception.networks.layers import (
     ChainedResidualPooling,
+    ChannelScale,
     convolve_exactly,
     fold_batch_norms,
     max_pool_5x5,
@@ -69,10 +70,30 @@ def test_chained_residual_pooling_by_hand():
     assert block(x).flatten().tolist() == expected
 
 
-def test_a_group_per_channel_is_a_scale_per_channel():
-    block = ChainedResidualPooling(8, groups=8)
+def test_depthwise_pooling_has_a_scale_per_channel():
+    block = ChainedResidualPooling(8, depthwise=True)
     assert [p.weight.shape for p in block.projections] == [(8, 1, 1, 1)] * 4
     assert all(p.bias is None for p in block.projections)
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_a_channel_scale_is_the_depthwise_convolution(layout, generator):
+    scale = ChannelScale(6)
+    x = torch.randn(2, 6, 4, 5, generator=generator).contiguous(memory_format=layout)
+    weight, results = torch.randn(x.shape, generator=generator), []
+    for layer in (scale, lambda x: functional.conv2d(x, scale.weight, groups=6)):
+        leaf = x.clone().requires_grad_()
+        y = layer(leaf)
+        gradients = torch.autograd.grad((weight * y).sum(), (leaf, scale.weight))
+        results.append((y.detach(), *gradients))
+    assert results[0][0].is_contiguous(memory_format=layout)
+    for ours, theirs in zip(*results):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_channel_scale_keeps_the_precision_of_autocast():
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        assert ChannelScale(3)(torch.rand(1, 3, 2, 2).bfloat16()).dtype == torch.bfloat16
 
 
 def test_folding_batch_norms_changes_rounding_only(generator):

@@ -9,9 +9,10 @@ import math
 
 import cv2
 from jrn_perception import drawing, labels, networks, weights
-from jrn_perception.perception import limit_depth, Perception
+from jrn_perception.perception import knows_bfloat16, limit_depth, Perception
 import numpy as np
 import pytest
+import torch
 
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 parameters = import_module('jrn_perception.ros.parameters')
@@ -276,6 +277,8 @@ def precision(robot, tools):
     assert np.array_equal(answer, shown.library(device='cpu', precision='bf16').confidence)
     assert differ(answer, shown.library(device='cpu', precision='fp32').confidence)
     assert robot.status().values['precision'] == 'bf16'
+    told = robot.warnings('this CPU emulates it')
+    assert len(told) == (not knows_bfloat16(torch.device('cpu')))
     with pytest.raises(ValueError, match='fp16'):
         robot.start(device='cpu', precision='fp16')
 

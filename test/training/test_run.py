@@ -41,6 +41,14 @@ def test_a_run_learns(tmp_path):
     assert (maps.semantics.argmax(1) == 2).float().mean() > 0.9
 
 
+@pytest.mark.parametrize('cuda, bf16, expected', [
+    (True, False, 'bf16-mixed'), (False, True, 'bf16-mixed'), (False, False, '32-true')])
+def test_bfloat16_is_for_machines_that_know_it(monkeypatch, cuda, bf16, expected):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: bf16)
+    assert module.precision() == expected
+
+
 @pytest.mark.parametrize('tasks', [('depth',), ('semantics',), ('depth', 'semantics')])
 def test_frames_with_one_annotation_train_any_network(tmp_path, tasks):
     fit = ConcatDataset([samples([f]) for f in MIXED])
