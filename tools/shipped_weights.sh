@@ -2,8 +2,8 @@
 # Train all shipped weights again: shipped_weights.sh DATA RUNS
 #
 # DATA holds nyuv2/ and nyuv2_depth_only/, RUNS is where everything goes: the shipped files at its
-# top. A command that was stopped goes on where it was when the script is started again. Six hours
-# on two cores that know bfloat16.
+# top. A command that was stopped goes on where it was when the script is started again. Five and
+# a half hours on two cores.
 set -euo pipefail
 data=(--data "$(realpath "$1")/nyuv2")
 raw=$(realpath "$1")/nyuv2_depth_only
