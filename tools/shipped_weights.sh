@@ -40,15 +40,17 @@ jrn_train hydranet "${data[@]}" --output long --set start=mean/$hydranet --set m
   --set zoom=[0.6,1.8] --set extra_share=0.3 --extra nyuv2_depth_only="$raw" \
   --teacher mean/$hydranet
 jrn_average long/$hydranet{,} mean/$hydranet "${data[@]}" --output base/$hydranet
-jrn_average mean/$depth long/$hydranet "${data[@]}" --output $depth
-jrn_average mean/$semantics long/$hydranet "${data[@]}" --output $semantics
+jrn_average mean/$depth long/$hydranet "${data[@]}" --output base/$depth
+jrn_average mean/$semantics long/$hydranet "${data[@]}" --output base/$semantics
 
 # HydraNet goes on with whole pictures, hardly changed, as it sees them at work, at small rates.
 jrn_train hydranet "${data[@]}" --output whole --set start=base/$hydranet --set mix_after=0 \
   --set epochs=6 --set encoder_rate=5e-5 --set decoder_rate=2e-4 --set crop=[288,384] \
   --set zoom=[0.85,1.35] --set rotation=3 --set colour_jitter=0.3 --set mix_share=0.25 --set seed=2
 jrn_average whole/$hydranet{,} base/$hydranet "${data[@]}" --output $hydranet
+jrn_average base/$depth $hydranet{,} "${data[@]}" --output $depth
+jrn_average base/$semantics $hydranet{,} "${data[@]}" --output $semantics
 
-# The JRNs, in front of them those two, and what a network says of the half it has not seen.
-jrn_train hydranet "${data[@]}" --output half --hold-out 1/2 --set epochs=30 --set mix_after=0
+# The JRNs go behind those two, and learn from what a network says of the half it has not seen.
+jrn_train hydranet "${data[@]}" --output half --hold-out 1/2 --set epochs=18 --set mix_after=0
 jrn_train jrn "${data[@]}" --output . --fold half

@@ -77,7 +77,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         '--fit, each of runs of neighbouring frames (not for the jrn)')
     parser.add_argument('--fold', type=Path, action='append', default=[], metavar='FOLDER',
                         help='output of a hydranet with --hold-out K/N, may be repeated: the jrn '
-                        'learns from what it says of the frames it has not seen, too')
+                        'learns from what it says of the frames it has not seen')
     parser.add_argument('--skip-damaged', action='store_true',
                         help='leave damaged samples out, instead of stopping at the first')
     parser.add_argument('--variant', action='append', choices=tuple(networks.ARCHITECTURES['jrn']),
@@ -265,7 +265,7 @@ def origin(arguments: argparse.Namespace, **files: Any) -> dict[str, Any]:
 
 
 def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
-    from jrn_perception.training.refine import join, predict_inputs, set_statistics
+    from jrn_perception.training.refine import calibrated, join, predict_inputs, set_statistics
     from jrn_perception.training.run import train_refinement
     import torch
     recipe = fitted(recipe, data)
@@ -282,12 +282,16 @@ def train_jrn(arguments: argparse.Namespace, recipe, data: Data) -> None:
     modular = ModularNetwork(
         inputs['depth'], inputs['semantics'], specs[0].build(), fold).eval()
     table = labels.FOLDS[data.fit.labels.name, specs[0].labels.name]
+    predict = partial(predict_inputs, table=table, region=data.region, focal_length=focal_length)
     unseen, files['folds'] = out_of_fold(arguments, data, modular)
-    predict = partial(predict_inputs, recipe=recipe, table=table, region=data.region,
-                      focal_length=focal_length)
-    kept = [join(predict(network, frames, augment=True)
-                 for network, frames in [(modular, data.fit), *unseen]),
-            predict(modular, data.val, augment=False)]
+    if unseen:
+        # Errors as on new pictures already.
+        seen_as, sources = replace(recipe, colour_jitter=0.), unseen
+    else:
+        seen_as, sources = recipe, [(modular, data.fit)]
+    kept = [join(calibrated(predict(network, frames, seen_as, augment=True))
+                 for network, frames in sources),
+            predict(modular, data.val, recipe, augment=False)]
     for spec in specs:
         torch.manual_seed(recipe.seed)
         network = spec.build(**recipe.options)

@@ -58,10 +58,11 @@ class RefineRecipe:
     """
     One training run of a JRN on what frozen single-task networks predict.
 
-    Those networks have seen the same pictures with their annotations, so what they say of them is
-    better than it will ever be again. ``views`` random views of each frame (``zoom``, strong
-    ``colour_jitter``) make their predictions err more like they do on new pictures, and so does
-    ``corruption`` (see ``refine.corrupt``; 0: none). They are predicted once and kept.
+    What they say of pictures that they have seen with their annotations is better than it will
+    ever be again. Without networks that have not seen them (``jrn_train jrn --fold``) strong
+    ``colour_jitter`` makes it err more like on new pictures, and so does ``corruption`` (see
+    ``refine.corrupt``; 0: none). Predictions for ``views`` random views of each frame (``zoom``)
+    are made once and kept.
     ``depth_power`` is that of the true depth in the loss (see ``losses.jrn_loss``; the paper's is
     1). ``options`` are those of the network (``JRNOptions``).
     """

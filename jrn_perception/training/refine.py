@@ -67,6 +67,21 @@ def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: Ref
     return TensorDataset(*(torch.cat(column).clone() for column in zip(*samples)))
 
 
+def calibrated(samples: TensorDataset) -> TensorDataset:
+    """
+    Return the samples with their predicted depth scaled, by one factor, to the mean of the true.
+
+    What a network errs by on average, on frames that it has seen, in views of other colours, or
+    trained on fewer frames than the one at work, is its own: a JRN would learn to take it off the
+    depth of the one at work, which errs by something else.
+    """
+    depth, probabilities, target, labels = samples.tensors
+    given = resize(depth.float(), target.shape[-2:])[:, 0]
+    known = target.isfinite()
+    factor = target[known].float().mean() / given[known].mean() if known.any() else 1.
+    return TensorDataset((depth.float() * factor).half(), probabilities, target, labels)
+
+
 def join(datasets: Iterable[TensorDataset]) -> TensorDataset:
     """Return the samples of all ``datasets`` as one."""
     return TensorDataset(*map(torch.cat, zip(*(dataset.tensors for dataset in datasets))))

@@ -49,14 +49,15 @@ def test_a_jrn_may_learn_from_networks_that_have_not_seen_the_frames(
     shutil.rmtree(tmp_path / 'jrn_cat1')
     asked = []
     original = refine.predict_inputs
-    monkeypatch.setattr(refine, 'predict_inputs', lambda network, data, **arguments: (
-        asked.append((network, [frame.name for frame in data])),
-        original(network, data, **arguments))[1])
+    monkeypatch.setattr(refine, 'predict_inputs', lambda network, data, recipe, **arguments: (
+        asked.append((network, [frame.name for frame in data], recipe.colour_jitter)),
+        original(network, data, recipe, **arguments))[1])
     arguments = *TINY, '--variant', 'cat1', '--fold', str(folds[0]), '--fold', str(folds[1])
     assert train('jrn', frames, tmp_path, *arguments) == 0
-    assert [names for _, names in asked] == [
-        ['0000', '0001', '0002', '0003'], ['0000', '0001'], ['0002', '0003'], ['0004', '0005']]
-    for (network, _), folder in zip(asked[1:], folds):
+    # Of what is not new to a network nothing is learnt; what is new need not look it.
+    assert [told[1:] for told in asked[:2]] == [(['0000', '0001'], 0), (['0002', '0003'], 0)]
+    assert [names for _, names, _ in asked[2:]] == [['0004', '0005']]
+    for (network, *_), folder in zip(asked, folds):
         head = network.depth.state_dict()['heads.depth.predict.bias']
         assert torch.equal(
             head, tensors(folder / 'hydranet_nyu40.safetensors')['heads.depth.predict.bias'])

@@ -168,6 +168,29 @@ def test_statistics_are_those_of_the_inputs(modular):
     assert 'depth_mean' in network.state_dict(), 'they travel with the weights'
 
 
+def test_what_a_network_errs_by_on_average_is_taken_off(modular):
+    given = kept(modular)
+    scaled = refine.calibrated(given)
+    known = given.tensors[2].isfinite()
+    means = [resize(samples.tensors[0].float(), known.shape[-2:])[:, 0][known].mean().item()
+             for samples in (given, scaled)]
+    truth = given.tensors[2][known].float().mean().item()
+    assert means[0] != pytest.approx(truth, rel=0.1)
+    assert means[1] == pytest.approx(truth, rel=1e-3)
+    # One factor for all: nearer stays nearer, frame by frame and within one.
+    factors = scaled.tensors[0].float() / given.tensors[0].float()
+    torch.testing.assert_close(factors, torch.full_like(factors, truth / means[0]), rtol=2e-3,
+                               atol=0)
+    for before, after in zip(given.tensors[1:], scaled.tensors[1:]):
+        assert before is after
+
+
+def test_without_a_true_depth_predictions_stay_as_they_are(modular):
+    blank = [replace(one, depth=np.full_like(one.depth, np.nan)) for one in FRAMES]
+    given = kept(modular, frames=blank)
+    assert equal(given, refine.calibrated(given))
+
+
 def test_samples_of_several_networks_are_joined(modular):
     parts = kept(modular, frames=FRAMES[:2]), kept(modular, frames=FRAMES[2:])
     assert equal(refine.join(parts), kept(modular))
