@@ -88,7 +88,7 @@ benchmark: $(READY)  ## Print the ratios of benchmarks/
 
 .PHONY: sample
 sample: $(READY)  ## Draw the sample recording: 10 s of camera, depth and labels (SAMPLE=folder)
-	test -e '$(SAMPLE)' || ($(RUN) python -m jrn_perception.data.sample '$(SAMPLE)')
+	test -e '$(SAMPLE)' || ($(RUN) python -m jrn_perception.sources.sample '$(SAMPLE)')
 
 .PHONY: evaluate
 evaluate: $(READY)  ## Measure the shipped weights on the NYU frames (JRN_DATA=folder)

@@ -21,8 +21,8 @@ BATCH, CROP = 8, (240, 320)
 
 def frame(architecture):
     """Return a function that processes a drawn room."""
-    from jrn_perception.data.scenes import scenes
     from jrn_perception.perception import Perception
+    from jrn_perception.rooms.scenes import scenes
     perception = Perception.load(architecture)
     rgb = next(iter(scenes(1))).rgb
 

@@ -23,15 +23,15 @@ import statistics
 import tempfile
 import time
 
-from jrn_perception.data import sample
-from jrn_perception.data.map_encodings import to_depth, to_labels
-from jrn_perception.data.recording import Recording
-from jrn_perception.data.writer import Writer
-from jrn_perception.evaluation.bag import evaluate_bag
-from jrn_perception.evaluation.session import Request, Session
-from jrn_perception.evaluation.totals import Measured, Remarks
+from jrn_perception.evaluation.recordings.bag import evaluate_bag
+from jrn_perception.evaluation.recordings.session import Request, Session
+from jrn_perception.evaluation.recordings.totals import Measured, Remarks
 from jrn_perception.labels import map_labels
+from jrn_perception.messages.maps import to_depth, to_labels
 from jrn_perception.perception import Perception
+from jrn_perception.recordings.reader import Recording
+from jrn_perception.recordings.writer import Writer
+from jrn_perception.sources import sample
 
 TRUTH = {'depth': sample.DEPTH_TOPIC, 'labels': sample.LABEL_TOPIC}
 

@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
-from jrn_perception.data.frame import Frame
-from jrn_perception.data.nyuv2 import CROP, NYUv2
+from jrn_perception.datasets.nyuv2 import CROP, NYUv2
+from jrn_perception.frame import Frame
 from jrn_perception.networks import JOINT
 from jrn_perception.perception import Perception
 import numpy as np

@@ -21,9 +21,9 @@ import threading
 import time
 
 import cv2
-from jrn_perception.data.scenes import Scene
+from jrn_perception.rooms.scenes import Scene
+from jrn_perception.ros.conversions.images import image_message
 from jrn_perception.ros.diagnostics import STAGES, Statistics
-from jrn_perception.ros.images import image_message
 from jrn_perception.ros.node import PerceptionNode
 from jrn_perception.ros.transport import use_large_segments
 import numpy as np

@@ -21,11 +21,11 @@ import argparse
 import time
 
 from jrn_perception import perception, weights
-from jrn_perception.data.datasets import open_dataset
-from jrn_perception.data.scenes import scenes
-from jrn_perception.evaluation.dataset import Comparison, Protocol
-from jrn_perception.evaluation.metrics import label_metrics, Table
+from jrn_perception.datasets.registry import open_dataset
+from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
+from jrn_perception.evaluation.measures.metrics import label_metrics, Table
 from jrn_perception.perception import Perception, Prediction
+from jrn_perception.rooms.scenes import scenes
 import numpy as np
 import torch
 from torch.nn import functional

@@ -24,7 +24,7 @@ from types import SimpleNamespace
 import cv2
 from jrn_perception import networks
 from jrn_perception.drawing import panel
-from jrn_perception.ros.images import to_rgb
+from jrn_perception.ros.conversions.images import to_rgb
 from jrn_perception.ros.transport import use_large_segments
 import numpy as np
 import rclpy

@@ -11,7 +11,7 @@ The node runs as it would on the robot; ``jrn_replay`` plays, listens and, at th
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from jrn_perception.data.recording import COMPRESSED, Recording
+from jrn_perception.recordings.reader import COMPRESSED, Recording
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
 from launch_ros.actions import Node

@@ -6,7 +6,7 @@
 import cv2
 from jrn_perception import drawing
 from jrn_perception.labels import LABEL_SETS
-from jrn_perception.networks.maps import Maps
+from jrn_perception.networks.interface import Maps
 from jrn_perception.perception import Prediction
 import numpy as np
 import pytest

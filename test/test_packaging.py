@@ -22,16 +22,24 @@ MANIFEST = ElementTree.parse(REPOSITORY / 'package.xml').getroot()
 
 # Room -> the rooms it may import. Single files are rooms as well; cli/ may import all.
 ROOMS = {
-    '__init__': set(),
+    '__init__': {'perception', 'networks'},
     'labels': set(),
+    'frame': set(),
     'networks': {'labels'},
     'weights': {'labels', 'networks'},
-    'data': {'labels'},
     'perception': {'labels', 'networks', 'weights'},
+    'messages': {'labels'},
+    'recordings': {'labels', 'frame', 'messages'},
+    'rooms': {'labels', 'frame'},
+    'sources': {'labels', 'frame', 'messages', 'recordings', 'rooms'},
+    'datasets': {'labels', 'frame', 'messages'},
     'drawing': {'labels', 'perception'},
-    'ros': {'labels', 'networks', 'weights', 'perception', 'data', 'drawing'},
-    'evaluation': {'labels', 'networks', 'weights', 'perception', 'data', 'drawing'},
-    'training': {'labels', 'networks', 'perception', 'data'},
+    'ros': {'labels', 'frame', 'networks', 'weights', 'perception', 'messages', 'recordings',
+            'sources', 'drawing'},
+    'evaluation': {'labels', 'frame', 'networks', 'weights', 'perception', 'messages',
+                   'recordings', 'sources', 'datasets', 'rooms', 'drawing'},
+    'training': {'labels', 'frame', 'networks', 'weights', 'perception', 'datasets', 'messages',
+                 'evaluation'},
 }
 ROOMS['cli'] = {*ROOMS, '__version__'}
 ROS = {

@@ -14,8 +14,8 @@ from typing import Any
 
 from jrn_perception import weights
 from jrn_perception.cli.train import add_frames, READABLE, write
-from jrn_perception.data.datasets import layouts, open_dataset
-from jrn_perception.evaluation.readers import parse_crop
+from jrn_perception.datasets.registry import layouts, open_dataset
+from jrn_perception.evaluation.measures.frames import parse_crop
 from torch import nn
 
 DESCRIPTION = """\

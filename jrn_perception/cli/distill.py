@@ -10,7 +10,8 @@ from pathlib import Path
 import sys
 
 from jrn_perception import networks
-from jrn_perception.data.datasets import layouts, open_to_train, READERS, Tolerant
+from jrn_perception.datasets.registry import layouts, open_to_train, READERS
+from jrn_perception.datasets.subsets import Tolerant
 from jrn_perception.perception import Perception
 from jrn_perception.training.distill import distil
 

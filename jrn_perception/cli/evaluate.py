@@ -28,9 +28,10 @@ from jrn_perception.cli.evaluate_options import (
     protocol_of,
 )
 from jrn_perception.cli.interruption import INTERRUPTED, interruption
-from jrn_perception.data.datasets import layouts
-from jrn_perception.data.frame import Frame
-from jrn_perception.evaluation import dataset, influence, readers, report
+from jrn_perception.datasets.registry import layouts
+from jrn_perception.evaluation.measures import comparison, frames, influence
+from jrn_perception.evaluation.reports import documents
+from jrn_perception.frame import Frame
 from jrn_perception.networks.jrn import MUTE_VALUES
 from jrn_perception.perception import Perception
 
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     Run a subcommand; return the exit code.
 
     0, 2 for what the user can mend, 3 where the results are partial, 130 on Ctrl-C, with which
-    those of dataset, bag and record are kept.
+    those of comparison, bag and record are kept.
     """
     parser = Parser('jrn_evaluate', description=__doc__.strip().splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
@@ -78,19 +79,19 @@ def add_dataset(commands) -> None:
 
 def run_dataset(options: argparse.Namespace) -> int:
     """Evaluate one network."""
-    from jrn_perception.evaluation import terminal
+    from jrn_perception.evaluation.reports import tables
 
     protocol, frames = protocol_of(options, options.reader, options.labels), _frames(options)
     perception = load(options)
     with interruption() as interrupted:
-        evaluation = dataset.evaluate(perception, frames, protocol, options.skip_damaged,
+        evaluation = comparison.evaluate(perception, frames, protocol, options.skip_damaged,
                                       _progress('evaluating'), interrupted.is_set)
-    document = report.dataset_document(evaluation, perception, protocol, _source(options),
+    document = documents.dataset_document(evaluation, perception, protocol, _source(options),
                                        options.per_image)
     # Should a file not be to be written, the numbers have been seen.
-    terminal.print_dataset(document, terminal.console())
+    tables.print_dataset(document, tables.console())
     if options.json:
-        report.write(document, options.json)
+        documents.write(document, options.json)
     if evaluation.reason:
         print(f'jrn_evaluate: partial: {evaluation.reason}', file=sys.stderr)
     return INTERRUPTED if interrupted.is_set() else 0
@@ -119,7 +120,7 @@ def add_influence(commands) -> None:
 
 def run_influence(options: argparse.Namespace) -> None:
     """Measure the influence in all variants."""
-    from jrn_perception.evaluation import plots, terminal
+    from jrn_perception.evaluation.reports import plots, tables
 
     protocol, frames = protocol_of(options, options.reader, options.labels), _frames(options)
     variants = list(dict.fromkeys(options.variants))
@@ -131,12 +132,12 @@ def run_influence(options: argparse.Namespace) -> None:
     measurement = influence.measure(perceptions, frames, protocol, options.skip_damaged,
                                     _progress('muting'))
     found = influence.influences(measurement)
-    document = report.influence_document(measurement, found, perceptions, protocol,
+    document = documents.influence_document(measurement, found, perceptions, protocol,
                                          _source(options))
-    out = terminal.console()
-    terminal.print_influence(document, out)
-    report.write(document, options.output / 'influence.json')
-    (options.output / 'influence.md').write_text(report.influence_markdown(document),
+    out = tables.console()
+    tables.print_influence(document, out)
+    documents.write(document, options.output / 'influence.json')
+    (options.output / 'influence.md').write_text(documents.influence_markdown(document),
                                                  encoding='utf-8')
     for direction, *_ in plots.PANELS:
         plots.plot(document, direction, options.output / f'{direction}.png', options.plot_value)
@@ -151,13 +152,13 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     """Add what the subcommands on a data set have in common."""
     parser.epilog = layouts()
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument('--reader', default='nyuv2', choices=readers.NAMES,
+    parser.add_argument('--reader', default='nyuv2', choices=frames.NAMES,
                         help='see below; scenes are drawn and need no data; default: %(default)s')
     parser.add_argument('--data', default='', metavar='DIR', help='folder of the data set')
     parser.add_argument('--split', default='', help="default: the reader's own")
     parser.add_argument('--seed', type=int, help='first room of reader scenes; default: 0')
     parser.add_argument('--limit', type=int, default=0, metavar='N',
-                        help=f'first N frames; default: all, {readers.SCENE_COUNT} scenes')
+                        help=f'first N frames; default: all, {frames.SCENE_COUNT} scenes')
     parser.add_argument('--labels', default='', metavar='SET',
                         help="label set of the comparison; default: the network's")
     parser.add_argument('--crop', default='', metavar='CROP',
@@ -168,13 +169,13 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def _frames(options: argparse.Namespace) -> Sequence[Frame]:
-    return readers.open_frames(options.reader, options.data, options.split, options.limit,
+    return frames.open_frames(options.reader, options.data, options.split, options.limit,
                                options.seed)
 
 
 def _source(options: argparse.Namespace) -> dict:
     """Return what identifies the frames, without the folder they lie in."""
-    if options.reader == readers.SCENES:
+    if options.reader == frames.SCENES:
         return {'reader': options.reader, 'seed': options.seed or 0}
     return {'reader': options.reader, 'split': options.split or None}
 
@@ -185,7 +186,7 @@ def _weights_of(folder: str, variant: str) -> str:
     return str(Path(folder) / f'{networks.find("jrn", variant).name}.safetensors')
 
 
-def _progress(title: str) -> dataset.Track:
+def _progress(title: str) -> comparison.Track:
     from rich.console import Console
     from rich.progress import track
 

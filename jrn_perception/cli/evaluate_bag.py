@@ -20,10 +20,11 @@ from jrn_perception.cli.evaluate_options import (
     protocol_of,
 )
 from jrn_perception.cli.interruption import INTERRUPTED, interruption
-from jrn_perception.data.recording import RecordingError
-from jrn_perception.data.writer import STORAGES
-from jrn_perception.evaluation import bag, record, report, session
+from jrn_perception.evaluation.recordings import bag, record, session
+from jrn_perception.evaluation.reports import documents
 from jrn_perception.perception import Perception
+from jrn_perception.recordings.reader import RecordingError
+from jrn_perception.recordings.writer import STORAGES
 
 PARTIAL = 3
 
@@ -98,7 +99,7 @@ def _camera_info(options: argparse.Namespace) -> str:
 
 def run_bag(options: argparse.Namespace) -> int:
     """Evaluate on a recording."""
-    from jrn_perception.evaluation import bag_html, bag_report, terminal
+    from jrn_perception.evaluation.reports import bag_document, html, tables
 
     if options.worst < 0:
         raise ValueError(f'--worst {options.worst}: not below 0')
@@ -107,13 +108,13 @@ def run_bag(options: argparse.Namespace) -> int:
     with interruption() as interrupted:
         evaluation = bag.evaluate_bag(perception, options.bag, request, _track('evaluating'),
                                       interrupted.is_set)
-    document = bag_report.bag_document(evaluation, perception)
-    clock = bag_report.timings(evaluation)
-    bag_report.print_bag(document, clock, terminal.console())
+    document = bag_document.bag_document(evaluation, perception)
+    clock = bag_document.timings(evaluation)
+    bag_document.print_bag(document, clock, tables.console())
     if options.json:
-        report.write(document, options.json)
+        documents.write(document, options.json)
     if options.html:
-        bag_html.write_html(evaluation, document, clock, options.html)
+        html.write_html(evaluation, document, clock, options.html)
     return _partial(evaluation.reasons, interrupted.is_set())
 
 

@@ -10,9 +10,10 @@ import math
 from pathlib import Path
 
 from jrn_perception import networks
-from jrn_perception.evaluation.dataset import find_label_set, Protocol
-from jrn_perception.evaluation.readers import parse_crop, parse_range
-from jrn_perception.perception import Perception, PRECISIONS
+from jrn_perception.evaluation.measures.comparison import find_label_set, Protocol
+from jrn_perception.evaluation.measures.frames import parse_crop, parse_range
+from jrn_perception.perception import Perception
+from jrn_perception.perception.backends.torch import PRECISIONS
 
 
 def new_file(text: str) -> Path:

@@ -15,9 +15,9 @@ import time
 from typing import Any
 
 from jrn_perception.cli import ros_arguments
-from jrn_perception.data.recording import is_recording, Record, Recording
-from jrn_perception.data.sources import EXPECTED, open_source
+from jrn_perception.recordings.reader import is_recording, Record, Recording
 from jrn_perception.ros.transport import use_large_segments
+from jrn_perception.sources.opening import EXPECTED, open_source
 
 DESCRIPTION = f"""\
 Publish {EXPECTED}
@@ -99,7 +99,7 @@ def _with_ros(arguments: argparse.Namespace, ros: list[str]) -> int:
 
 
 def _play_camera(arguments: argparse.Namespace, logger) -> int:
-    from jrn_perception.ros.camera import Camera, timed
+    from jrn_perception.ros.playback.player import Camera, timed
 
     if len(arguments.topic) > 1:
         raise ValueError('--topic: a camera has one topic; --as-recorded plays several')
@@ -117,7 +117,7 @@ def _play_camera(arguments: argparse.Namespace, logger) -> int:
 
 
 def _play_recording(arguments: argparse.Namespace, logger) -> int:
-    from jrn_perception.ros.camera import Replay
+    from jrn_perception.ros.playback.player import Replay
 
     for name in ('encoding', 'size', 'frame_id', 'rate'):
         if getattr(arguments, name) is not None:

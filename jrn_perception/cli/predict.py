@@ -14,12 +14,14 @@ import sys
 
 import cv2
 from jrn_perception import drawing
-from jrn_perception.data.frame import Frame
-from jrn_perception.data.image_encodings import to_millimetres
-from jrn_perception.data.sources import EXPECTED, open_source, Pictures, Source
+from jrn_perception.frame import Frame
+from jrn_perception.messages.images import to_millimetres
 from jrn_perception.networks import JOINT
 from jrn_perception.networks.jrn import MUTE
-from jrn_perception.perception import limit_depth, Perception, PRECISIONS, Prediction
+from jrn_perception.perception import Perception, Prediction
+from jrn_perception.perception.backends.torch import PRECISIONS
+from jrn_perception.perception.prediction import limit_depth
+from jrn_perception.sources.opening import EXPECTED, open_source, Pictures, Source
 import numpy as np
 
 DESCRIPTION = f"""\

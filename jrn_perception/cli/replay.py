@@ -26,13 +26,13 @@ from jrn_perception.cli.replay_processes import (
     PLAYERS,
     running,
 )
-from jrn_perception.data.recording import IMAGE, Recording, RecordingError, Topic
+from jrn_perception.recordings.reader import IMAGE, Recording, RecordingError, Topic
 from jrn_perception.ros.transport import use_large_segments
 
 if TYPE_CHECKING:
-    from jrn_perception.evaluation.replay import Replay
-    from jrn_perception.evaluation.session import BagEvaluation, Request
-    from jrn_perception.ros.evaluator import Evaluator
+    from jrn_perception.evaluation.recordings.replay import Replay
+    from jrn_perception.evaluation.recordings.session import BagEvaluation, Request
+    from jrn_perception.ros.playback.evaluator import Evaluator
 
 DESCRIPTION = """\
 Play a recording with its clock to jrn_node on sim time, and print what `jrn_evaluate bag` prints,
@@ -130,8 +130,8 @@ def _check(options: argparse.Namespace, ros: list[str]) -> None:
 
 def _plan(options: argparse.Namespace, recording: Recording) -> _Plan:
     from jrn_perception.cli.evaluate_bag import request_of
-    from jrn_perception.evaluation.replay import OUTPUTS
-    from jrn_perception.evaluation.session import topics_of
+    from jrn_perception.evaluation.recordings.replay import OUTPUTS
+    from jrn_perception.evaluation.recordings.session import topics_of
 
     player = 'jrn_play' if options.lossless else choose_player(options.player)
     request = request_of(options)
@@ -165,8 +165,8 @@ def _with_ros(options: argparse.Namespace, ros: list[str]) -> int:
 def _measure(options: argparse.Namespace, plan: _Plan,
              node: subprocess.Popen | None) -> tuple[Replay, BagEvaluation]:
     """Return what was measured, and its result, when all has been played."""
-    from jrn_perception.evaluation.replay import PARAMETERS
-    from jrn_perception.ros.evaluator import Evaluator
+    from jrn_perception.evaluation.recordings.replay import PARAMETERS
+    from jrn_perception.ros.playback.evaluator import Evaluator
 
     reasons = []
     with Evaluator() as evaluator:
@@ -196,7 +196,7 @@ def _measure(options: argparse.Namespace, plan: _Plan,
 @contextmanager
 def _measurable(evaluator: Evaluator, name: str, settings: dict[str, Any]) -> Iterator[None]:
     """Have a node publish all that it measures; give it its ``settings`` back, if it had any."""
-    from jrn_perception.evaluation.replay import PARAMETERS
+    from jrn_perception.evaluation.recordings.replay import PARAMETERS
     try:
         evaluator.set_parameters_of(name, PARAMETERS)
         yield
@@ -208,7 +208,7 @@ def _measurable(evaluator: Evaluator, name: str, settings: dict[str, Any]) -> It
 def _connect(evaluator: Evaluator, plan: _Plan, settings: dict[str, Any],
              node: subprocess.Popen | None) -> Replay:
     """Return the measurement of a node with these parameters when all listen to each other."""
-    from jrn_perception.evaluation.replay import Replay
+    from jrn_perception.evaluation.recordings.replay import Replay
     from jrn_perception.perception import Perception
 
     # Of the network it is the card that is wanted, and what it compares with.
@@ -230,12 +230,12 @@ def _connect(evaluator: Evaluator, plan: _Plan, settings: dict[str, Any],
 
 
 def _report(options: argparse.Namespace, replay: Replay, evaluation: BagEvaluation) -> int:
-    from jrn_perception.evaluation import bag_report, report, terminal
+    from jrn_perception.evaluation.reports import bag_document, documents, tables
 
     document = replay.document(evaluation)
-    bag_report.print_bag(document, replay.timings(), terminal.console())
+    bag_document.print_bag(document, replay.timings(), tables.console())
     if options.json:
-        report.write(document, options.json)
+        documents.write(document, options.json)
     for reason in evaluation.reasons:
         print(f'jrn_replay: partial: {reason}', file=sys.stderr)
     return PARTIAL if evaluation.reasons else 0
@@ -263,7 +263,7 @@ def _play(options: argparse.Namespace, player: str, evaluator: Evaluator, replay
 def _play_lossless(path: Path, evaluator: Evaluator, replay: Replay,
                    node: subprocess.Popen | None) -> None:
     """Play in this process, and after each picture wait for its results."""
-    from jrn_perception.ros.camera import Replay as Player
+    from jrn_perception.ros.playback.player import Replay as Player
 
     picture = replay.topics['image'].name
     # The measurement reads the other one.

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 
-from jrn_perception.data.recording import COMPRESSED, Topic
+from jrn_perception.recordings.reader import COMPRESSED, Topic
 
 PLAYERS = ('auto', 'ros2bag', 'jrn_play')
 # Discovery takes `ros2 bag play` up to three seconds, and it waits for nobody.

@@ -15,12 +15,14 @@ from typing import Any
 
 from jrn_perception import __version__, labels, networks, weights
 from jrn_perception.cli.allocator import keep_freed_memory
-from jrn_perception.data.datasets import held_out, layouts, open_to_train, READERS, Tolerant
-from jrn_perception.evaluation.dataset import evaluate, Protocol
-from jrn_perception.evaluation.readers import parse_crop
-from jrn_perception.evaluation.report import METRICS, pooled
+from jrn_perception.datasets.registry import layouts, open_to_train, READERS
+from jrn_perception.datasets.subsets import held_out, Tolerant
+from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
+from jrn_perception.evaluation.measures.frames import parse_crop
+from jrn_perception.evaluation.reports.documents import METRICS, pooled
 from jrn_perception.networks.jrn import ModularNetwork
-from jrn_perception.perception import focal_ratio, input_size_for, Perception
+from jrn_perception.perception import Perception
+from jrn_perception.perception.preprocessing import focal_ratio, input_size_for
 import numpy as np
 
 # Data sets in the classes of NYU-Depth v2, or in classes of one's own.
@@ -163,8 +165,8 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
-    from jrn_perception.training.dataset import class_frequencies, typical, Views
     from jrn_perception.training.run import train
+    from jrn_perception.training.views import class_frequencies, typical, Views
     import torch
     if data.own_classes and arguments.network == 'hydranet':
         recipe = replace(recipe, network=('hydranet', labels.CUSTOM))

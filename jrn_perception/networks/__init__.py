@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from jrn_perception import labels
-from jrn_perception.networks.fcn import FCN16s
+from jrn_perception.networks.external.fcn import FCN16s
+from jrn_perception.networks.external.multiscale import MultiScaleDepth
 from jrn_perception.networks.hydranet import HydraNet
 from jrn_perception.networks.jrn import JointRefinementNetwork, JRNOptions
-from jrn_perception.networks.multiscale import MultiScaleDepth
 from jrn_perception.networks.single_task import depth_network, semantics_network
 from torch import nn
 

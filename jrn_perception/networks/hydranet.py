@@ -15,15 +15,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import re
 
+from jrn_perception.networks.encoders.mobilenet import MobileNetV2
+from jrn_perception.networks.encoders.resnet import ResNet50
+from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.layers import (
     ChainedResidualPooling,
     ChannelScale,
     convolve_exactly,
     resize,
 )
-from jrn_perception.networks.maps import Maps
-from jrn_perception.networks.mobilenet import MobileNetV2
-from jrn_perception.networks.resnet import ResNet50
 import torch
 from torch import nn, Tensor
 from torch.nn import functional

@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from jrn_perception.networks.interface import Influence, Maps
 from jrn_perception.networks.layers import convolve_exactly, resize
-from jrn_perception.networks.maps import Influence, Maps
 import torch
 from torch import nn, Tensor
 from torch.nn import functional

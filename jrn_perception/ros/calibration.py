@@ -8,7 +8,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import NamedTuple
 
-from jrn_perception.data.camera_info import Calibration, match
+from jrn_perception.messages.camera_info import Calibration, match
 from sensor_msgs.msg import CameraInfo
 
 # Seconds that a fault has to last: the camera_info of a camera that has just started, or changed

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from jrn_perception.ros.images import BadImage, compressed_to_rgb, to_rgb
+from jrn_perception.ros.conversions.images import BadImage, compressed_to_rgb, to_rgb
 import numpy as np
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image

@@ -17,13 +17,14 @@ from time import monotonic, perf_counter
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
-from jrn_perception.perception import knows_bfloat16, Perception
+from jrn_perception.perception import Perception
+from jrn_perception.perception.backends.torch import knows_bfloat16
 from jrn_perception.ros import parameters, qos
 from jrn_perception.ros.calibration import CalibrationWatch, Need
+from jrn_perception.ros.conversions.images import BadImage, with_header
+from jrn_perception.ros.conversions.label_info import label_message, LabelInfo
 from jrn_perception.ros.diagnostics import explain_silence, Moment, report, Statistics, Timing
-from jrn_perception.ros.images import BadImage, with_header
 from jrn_perception.ros.intake import Intake
-from jrn_perception.ros.label_message import label_message, LabelInfo
 from jrn_perception.ros.outputs import Output, OUTPUTS, Result
 from jrn_perception.ros.worker import RateLimit, Worker
 from rcl_interfaces.msg import SetParametersResult

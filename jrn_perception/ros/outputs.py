@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from jrn_perception import drawing
-from jrn_perception.data.camera_info import Intrinsics
-from jrn_perception.perception import limit_depth, limit_labels, Prediction
-from jrn_perception.ros.images import depth_message, image_message
+from jrn_perception.messages.camera_info import Intrinsics
+from jrn_perception.perception import Prediction
+from jrn_perception.perception.prediction import limit_depth, limit_labels
+from jrn_perception.ros.conversions.images import depth_message, image_message
+from jrn_perception.ros.conversions.points import cloud_message, decimate
 from jrn_perception.ros.parameters import depth_limits, Settings
-from jrn_perception.ros.points import cloud_message, decimate
 from jrn_perception.ros.qos import DATA_QOS, PICTURE_QOS
 import numpy as np
 from rclpy.qos import QoSProfile

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from jrn_perception.data.folder import DESCRIPTION
-from jrn_perception.data.frame import Frame
+from jrn_perception.datasets.folder import DESCRIPTION
+from jrn_perception.frame import Frame
 from jrn_perception.labels import CUSTOM, LabelSet, NYU40, UNLABELLED
-from jrn_perception.perception import limit_depth, limit_labels, Perception
+from jrn_perception.perception import Perception
+from jrn_perception.perception.prediction import limit_depth, limit_labels
 import numpy as np
 
 PROVENANCE = 'provenance.json'

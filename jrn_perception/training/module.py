@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from jrn_perception.labels import UNLABELLED
+from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.layers import resize
-from jrn_perception.networks.maps import Maps
-from jrn_perception.training.dataset import normalise
 from jrn_perception.training.losses import cross_entropy, inverse_huber, soft_cross_entropy
 from jrn_perception.training.mix import affine_mix
 from jrn_perception.training.recipes import Recipe
+from jrn_perception.training.views import normalise
 import kornia.augmentation as augmentation
 from lightning.pytorch import LightningModule
 import torch

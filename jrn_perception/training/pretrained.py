@@ -18,8 +18,8 @@ import tempfile
 import urllib.request
 import zipfile
 
-from jrn_perception.networks.mobilenet import convert_torchvision, MobileNetV2
-from jrn_perception.networks.resnet import convert_keras, ResNet50
+from jrn_perception.networks.encoders.mobilenet import convert_torchvision, MobileNetV2
+from jrn_perception.networks.encoders.resnet import convert_keras, ResNet50
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file

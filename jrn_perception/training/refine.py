@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from jrn_perception.data.frame import Frame
+from jrn_perception.frame import Frame
 from jrn_perception.labels import map_labels, UNLABELLED
+from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.jrn import JointRefinementNetwork, ModularNetwork
 from jrn_perception.networks.layers import resize
-from jrn_perception.networks.maps import Maps
-from jrn_perception.training.dataset import normalise, Views
 from jrn_perception.training.losses import jrn_loss
 from jrn_perception.training.module import with_schedule
 from jrn_perception.training.recipes import RefineRecipe
+from jrn_perception.training.views import normalise, Views
 import kornia.augmentation as augmentation
 from lightning.pytorch import LightningModule
 import numpy as np

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception.networks.jrn import JointRefinementNetwork
-from jrn_perception.perception import knows_bfloat16, select_device
+from jrn_perception.perception.backends.torch import knows_bfloat16, select_device
 from jrn_perception.training.module import DenseModule, LEVEL, Teacher
 from jrn_perception.training.recipes import Recipe, RefineRecipe
 from jrn_perception.training.refine import RefineModule

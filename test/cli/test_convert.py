@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jrn_perception import weights
 from jrn_perception.cli.convert import main
-from jrn_perception.networks.mobilenet import MobileNetV2
+from jrn_perception.networks.encoders.mobilenet import MobileNetV2
 from jrn_perception.perception import Perception
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ import json
 
 from jrn_perception import networks, weights
 from jrn_perception.cli.evaluate import main
-from jrn_perception.evaluation.report import METRICS
+from jrn_perception.evaluation.reports.documents import METRICS
 from jrn_perception.networks.jrn import MUTE_VALUES
 import pytest
 

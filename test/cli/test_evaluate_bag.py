@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 import cv2
 from jrn_perception.cli.evaluate import main
-from jrn_perception.data import sample
-from jrn_perception.data.recording import Recording
+from jrn_perception.recordings.reader import Recording
+from jrn_perception.sources import sample
 import numpy as np
 import pytest
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import cv2
 from jrn_perception.cli.evaluate import main
-from jrn_perception.data.recording import COMPRESSED, Recording
-from jrn_perception.evaluation.readers import open_frames
+from jrn_perception.evaluation.measures.frames import open_frames
+from jrn_perception.recordings.reader import COMPRESSED, Recording
 import numpy as np
 import pytest
 
@@ -20,8 +20,8 @@ for needed in ('matplotlib', 'rich', 'rosbags'):
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 DiagnosticArray = import_module('diagnostic_msgs.msg').DiagnosticArray
 Image = import_module('sensor_msgs.msg').Image
-Replay = import_module('jrn_perception.ros.camera').Replay
-Writer = import_module('jrn_perception.data.writer').Writer
+Replay = import_module('jrn_perception.ros.playback.player').Replay
+Writer = import_module('jrn_perception.recordings.writer').Writer
 
 TOPIC = '/image/compressed'
 START, PERIOD = 1_700_000_000_000_000_000, 10**8

@@ -13,8 +13,8 @@ import sys
 import threading
 
 from jrn_perception.cli.interruption import interruption
-from jrn_perception.data import sample
-from jrn_perception.data.recording import Recording
+from jrn_perception.recordings.reader import Recording
+from jrn_perception.sources import sample
 import pytest
 
 NETWORK = ('--variant', 'cat1', '--weights', 'random', '--height', '192', '--device', 'cpu')
@@ -123,9 +123,9 @@ def test_the_second_is_a_keyboard_interrupt_and_all_is_as_before():
 
 
 def test_before_the_first_frame_there_is_nothing_to_keep(bag, tmp_path):
-    from jrn_perception.evaluation.bag import evaluate_bag
-    from jrn_perception.evaluation.dataset import evaluate
-    from jrn_perception.evaluation.readers import SceneFrames
+    from jrn_perception.evaluation.measures.comparison import evaluate
+    from jrn_perception.evaluation.measures.frames import SceneFrames
+    from jrn_perception.evaluation.recordings.bag import evaluate_bag
     from jrn_perception.perception import Perception
     perception = Perception.load('hydranet', weights_file='random', device='cpu', height=64)
     with pytest.raises(KeyboardInterrupt):

@@ -9,7 +9,7 @@ from pathlib import Path
 import time
 
 import cv2
-from jrn_perception.data.scenes import scenes
+from jrn_perception.rooms.scenes import scenes
 import numpy as np
 import pytest
 

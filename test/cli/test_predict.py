@@ -11,9 +11,10 @@ import sys
 import cv2
 from jrn_perception import drawing, weights
 from jrn_perception.cli import predict
-from jrn_perception.data import sample
-from jrn_perception.data.recording import Recording
-from jrn_perception.perception import limit_depth, Perception
+from jrn_perception.perception import Perception
+from jrn_perception.perception.prediction import limit_depth
+from jrn_perception.recordings.reader import Recording
+from jrn_perception.sources import sample
 import numpy as np
 import pytest
 

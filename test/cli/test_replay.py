@@ -12,9 +12,9 @@ import time
 
 from jrn_perception.cli import replay
 from jrn_perception.cli.replay import main
-from jrn_perception.data import sample
-from jrn_perception.data.recording import COMPRESSED, IMAGE, Topic
-from jrn_perception.data.writer import Writer
+from jrn_perception.recordings.reader import COMPRESSED, IMAGE, Topic
+from jrn_perception.recordings.writer import Writer
+from jrn_perception.sources import sample
 import numpy as np
 import pytest
 
@@ -53,7 +53,7 @@ def assert_close(found, expected, where=''):
 
 def parameters_of(node):
     """Return what a measurement changes of a running node."""
-    from jrn_perception.ros.evaluator import Evaluator
+    from jrn_perception.ros.playback.evaluator import Evaluator
     import rclpy
     rclpy.init()
     try:

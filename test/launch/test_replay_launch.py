@@ -13,7 +13,7 @@ pytest.importorskip('launch_testing', reason='launch_testing is not installed (i
 pytest.importorskip('rosbags', reason='rosbags is not installed (pip install rosbags)')
 
 from ament_index_python.packages import get_package_share_directory, PackageNotFoundError
-from jrn_perception.data import sample
+from jrn_perception.sources import sample
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource

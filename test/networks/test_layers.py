@@ -3,6 +3,7 @@
 
 """The blocks that more than one network uses, against torch's own operations."""
 
+from jrn_perception.networks.encoders.mobilenet import MobileNetV2
 from jrn_perception.networks.layers import (
     ChainedResidualPooling,
     ChannelScale,
@@ -11,7 +12,6 @@ from jrn_perception.networks.layers import (
     max_pool_5x5,
     resize,
 )
-from jrn_perception.networks.mobilenet import MobileNetV2
 import pytest
 import torch
 from torch import nn

@@ -6,9 +6,9 @@
 from typing import NamedTuple
 
 from jrn_perception import labels, networks
+from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.networks.layers import resize
-from jrn_perception.networks.maps import Maps
 import pytest
 import torch
 from torch.nn import functional

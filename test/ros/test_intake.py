@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 intake = import_module('jrn_perception.ros.intake')
-BadImage = import_module('jrn_perception.ros.images').BadImage
+BadImage = import_module('jrn_perception.ros.conversions.images').BadImage
 CompressedImage = import_module('sensor_msgs.msg').CompressedImage
 Time = import_module('rclpy.time').Time
 

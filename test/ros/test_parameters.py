@@ -9,7 +9,9 @@ import math
 
 import cv2
 from jrn_perception import drawing, labels, networks, weights
-from jrn_perception.perception import knows_bfloat16, limit_depth, Perception
+from jrn_perception.perception import Perception
+from jrn_perception.perception.backends.torch import knows_bfloat16
+from jrn_perception.perception.prediction import limit_depth
 import numpy as np
 import pytest
 import torch

@@ -8,10 +8,10 @@ import json
 
 from jrn_perception import weights
 from jrn_perception.cli.distill import main
-from jrn_perception.data.folder import Folder
-from jrn_perception.data.scenes import Scene
+from jrn_perception.datasets.folder import Folder
 from jrn_perception.labels import custom, UNLABELLED
 from jrn_perception.perception import Perception
+from jrn_perception.rooms.scenes import Scene
 from jrn_perception.training.distill import distil, PROVENANCE
 import numpy as np
 import pytest

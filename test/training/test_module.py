@@ -7,7 +7,7 @@ from dataclasses import replace
 import math
 from types import SimpleNamespace
 
-from jrn_perception.networks.maps import Maps
+from jrn_perception.networks.interface import Maps
 from jrn_perception.training.losses import cross_entropy, inverse_huber, soft_cross_entropy
 import pytest
 from tiny import batch_of, CLASSES, frame, MIXED, RECIPE, Tiny

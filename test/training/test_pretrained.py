@@ -10,8 +10,8 @@ import json
 import re
 import tarfile
 
-from jrn_perception.networks.mobilenet import MobileNetV2
-from jrn_perception.networks.resnet import convert_keras, ResNet50
+from jrn_perception.networks.encoders.mobilenet import MobileNetV2
+from jrn_perception.networks.encoders.resnet import convert_keras, ResNet50
 from jrn_perception.training import pretrained
 import pytest
 from safetensors.torch import save_file

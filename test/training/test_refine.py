@@ -6,10 +6,10 @@
 from dataclasses import replace
 
 from jrn_perception import labels, networks
-from jrn_perception.data.frame import Frame
+from jrn_perception.frame import Frame
+from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.networks.layers import resize
-from jrn_perception.networks.maps import Maps
 from jrn_perception.training.losses import jrn_loss
 from jrn_perception.training.recipes import RefineRecipe
 import numpy as np

@@ -7,9 +7,9 @@ from dataclasses import replace
 import math
 
 import cv2
-from jrn_perception.data.frame import Frame
-from jrn_perception.perception import resize_picture
-from jrn_perception.training.dataset import class_frequencies, typical, Views
+from jrn_perception.frame import Frame
+from jrn_perception.perception.preprocessing import resize_picture
+from jrn_perception.training.views import class_frequencies, typical, Views
 import numpy as np
 import pytest
 import torch

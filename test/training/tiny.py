@@ -3,10 +3,10 @@
 
 """A network of a few weights and frames of a few pixels, for tests of training."""
 
-from jrn_perception.data.frame import Frame
-from jrn_perception.networks.maps import Maps
-from jrn_perception.training.dataset import Views
+from jrn_perception.frame import Frame
+from jrn_perception.networks.interface import Maps
 from jrn_perception.training.recipes import Recipe
+from jrn_perception.training.views import Views
 import numpy as np
 import torch
 from torch import nn

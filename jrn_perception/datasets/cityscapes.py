@@ -1,0 +1,111 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Cityscapes (Cordts et al., CVPR 2016): streets with labels, and depth by stereo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from jrn_perception.datasets.decoding import (
+    DamagedSampleError,
+    read_colour,
+    read_map,
+    require_size,
+    translate,
+)
+from jrn_perception.datasets.kitti import CITYSCAPES_TABLE
+from jrn_perception.frame import Frame
+from jrn_perception.labels import CITYSCAPES19
+import numpy as np
+
+_PARTS = {'leftImg8bit': '_leftImg8bit.png', 'gtFine': '_gtFine_labelIds.png',
+          'disparity': '_disparity.png'}
+
+
+class Camera(NamedTuple):
+    """The left camera of a stereo pair: 3x3 matrix in pixels, and metres to the right one."""
+
+    matrix: np.ndarray
+    baseline: float
+
+
+class Cityscapes(Sequence):
+    """
+    The frames of one split: rgb, labels in ``CITYSCAPES19``, depth by stereo (NaN = none).
+
+    ``root`` holds a folder for each of the packages that the owner offers:
+    ``leftImg8bit/<split>/<city>/<name>_leftImg8bit.png``, and the same way
+    ``gtFine/…_gtFine_labelIds.png`` (uint8 ids), ``disparity/…_disparity.png`` (uint16; disparity
+    in pixels = (value - 1) / 256, 0 = none) and ``camera/…_camera.json``. Depth is baseline * fx /
+    disparity. A package without a folder for the split was not installed: without gtFine frames
+    have no labels and ``labels`` is None, without disparity no depth. Inside a package a missing
+    file is damage. The labels of ``test`` are not public; its gtFine marks the car and the border
+    only, so all is unlabelled.
+
+    Raises FileNotFoundError without pictures or without any annotation, or with disparity but no
+    camera; DamagedSampleError on access to a frame of which a part is missing or damaged.
+    """
+
+    def __init__(self, root: str | Path, split: str = 'val'):
+        self.root, self.split = Path(root), split
+        self.parts = {part for part in (*_PARTS, 'camera') if (self.root / part / split).is_dir()}
+        if 'leftImg8bit' not in self.parts or not self.parts & {'gtFine', 'disparity'}:
+            raise FileNotFoundError(f'{self.root}: should hold leftImg8bit/{split}, and '
+                                    f'gtFine/{split} or disparity/{split} or both')
+        if 'disparity' in self.parts and 'camera' not in self.parts:
+            raise FileNotFoundError(f'{self.root}: holds disparity/{split} but no camera/{split}, '
+                                    'without which there are no metres')
+        self.labels = CITYSCAPES19 if 'gtFine' in self.parts else None
+        # A name counts that has any part, so that another is missed.
+        self.names = sorted({
+            f'{path.parent.name}/{path.name[:-len(suffix)]}' for part, suffix in _PARTS.items()
+            for path in (self.root / part / split).glob(f'*/*{suffix}')})
+        if not self.names:
+            raise FileNotFoundError(f'{self.root}: holds no pictures for {split}')
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def _path(self, part: str, name: str, suffix: str) -> Path:
+        return self.root / part / self.split / f'{name}{suffix}'
+
+    def __getitem__(self, index: int) -> Frame:
+        name = self.names[index]
+        rgb = read_colour(self._path('leftImg8bit', name, _PARTS['leftImg8bit']))
+        labels = depth = matrix = None
+        if 'gtFine' in self.parts:
+            path = self._path('gtFine', name, _PARTS['gtFine'])
+            ids = read_map(path, np.uint8)
+            require_size(ids, rgb.shape[:2], path)
+            labels = translate(ids, CITYSCAPES_TABLE, path)
+        if 'camera' in self.parts:
+            matrix, baseline = read_camera(self._path('camera', name, '_camera.json'))
+        if 'disparity' in self.parts:
+            path = self._path('disparity', name, _PARTS['disparity'])
+            stored = read_map(path, np.uint16)
+            require_size(stored, rgb.shape[:2], path)
+            # 1 stands for disparity 0, which is infinitely far: no depth either.
+            disparity = np.where(stored > 1, (stored - np.float32(1)) / 256, np.float32(np.nan))
+            depth = (baseline * matrix[0, 0] / disparity).astype(np.float32)
+        return Frame(rgb, name.split('/')[1], depth=depth, labels=labels, camera_matrix=matrix)
+
+
+def read_camera(path: Path) -> Camera:
+    """Return what a ``_camera.json`` says; DamagedSampleError if it is missing or incomplete."""
+    try:
+        content = json.loads(path.read_text())
+        inner = content['intrinsic']
+        fx, fy, u0, v0 = (float(inner[key]) for key in ('fx', 'fy', 'u0', 'v0'))
+        baseline = float(content['extrinsic']['baseline'])
+    except FileNotFoundError:
+        raise DamagedSampleError(f'{path}: missing') from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedSampleError(f'{path}: not a camera calibration ({error!r})') from error
+    if not (fx > 0 and fy > 0 and baseline > 0):
+        raise DamagedSampleError(f'{path}: fx {fx}, fy {fy} and baseline {baseline} must be '
+                                 'positive')
+    return Camera(np.array(((fx, 0., u0), (0., fy, v0), (0., 0., 1.))), baseline)

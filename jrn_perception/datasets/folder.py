@@ -1,0 +1,132 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+One's own frames as folders of pictures.
+
+``rgb/NAME.jpg`` or ``.png``; for each of them ``depth_mm/NAME.png`` (uint16 millimetres, 0 =
+none), ``labels/NAME.png`` (uint8, 0 = unlabelled, 1..K = the classes), both or one; a text file of
+NAMEs for each split; and ``dataset.json``::
+
+    {"classes": ["floor", "pallet", "person"],
+     "focal_length": [615.2, 614.8],
+     "depth_range": [0.3, 20]}
+
+``classes`` are the names of 1..K, or "nyu40"; ``focal_length`` (x, y) the camera's, in pixels of
+its pictures, without which depth is right for this camera alone; ``depth_range`` in metres what it
+measures, by default a Kinect's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import json
+from pathlib import Path
+
+from jrn_perception.datasets.decoding import (
+    DamagedSampleError,
+    listed,
+    read_colour,
+    read_map,
+    require_size,
+    to_metres,
+    translate,
+)
+from jrn_perception.frame import Frame
+from jrn_perception.labels import custom, LabelSet, NYU40, UNLABELLED
+import numpy as np
+
+DESCRIPTION = 'dataset.json'
+
+
+class Folder(Sequence):
+    """
+    The frames of one split; a frame without a depth or label picture has no such annotation.
+
+    Raises FileNotFoundError if the split or ``dataset.json`` is not there, ValueError if the split
+    is empty or the json is not as above, DamagedSampleError on access to a frame that is damaged,
+    has no picture, or neither annotation.
+    """
+
+    def __init__(self, root: str | Path, split: str = 'val'):
+        self.root = Path(root)
+        layout = (f'{self.root} should hold rgb/, depth_mm/, labels/, {DESCRIPTION} and a text '
+                  'file for each split')
+        self.names = listed(self.root / f'{split}.txt', layout)
+        description = self.root / DESCRIPTION
+        if not description.is_file():
+            raise FileNotFoundError(f'{description}: missing; {layout}')
+        self.labels, focal_length, self.depth_range = _read(description)
+        self._ids = np.array((UNLABELLED, *range(len(self.labels))), np.int16)
+        self._focal_length = focal_length
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Frame:
+        name = self.names[index]
+        pictures = [self.root / 'rgb' / f'{name}.{suffix}' for suffix in ('jpg', 'png')]
+        picture = next((path for path in pictures if path.is_file()), None)
+        if picture is None:
+            raise DamagedSampleError(f'{pictures[0]}: missing, and so is {name}.png (the text '
+                                     'file names pictures without .jpg or .png)')
+        rgb = read_colour(picture)
+        depth = labels = None
+        path = self.root / 'depth_mm' / f'{name}.png'
+        if path.is_file():
+            millimetres = read_map(path, np.uint16)
+            require_size(millimetres, rgb.shape[:2], path)
+            depth = to_metres(millimetres)
+            if 0 < millimetres.max() < 100:
+                raise DamagedSampleError(f'{path}: its farthest depth is {millimetres.max()} mm; '
+                                         'are these metres?')
+        path = self.root / 'labels' / f'{name}.png'
+        if path.is_file():
+            ids = read_map(path, np.uint8)
+            require_size(ids, rgb.shape[:2], path)
+            labels = translate(ids, self._ids, path)
+        if depth is None and labels is None:
+            raise DamagedSampleError(f'{self.root}: {name}.png is neither in depth_mm/ nor in '
+                                     'labels/')
+        return Frame(rgb, name, depth=depth, labels=labels, camera_matrix=self._camera(rgb))
+
+    def _camera(self, rgb: np.ndarray) -> np.ndarray | None:
+        if self._focal_length is None:
+            return None
+        height, width = rgb.shape[:2]
+        x, y = self._focal_length
+        return np.array(((x, 0., width / 2), (0., y, height / 2), (0., 0., 1.)))
+
+
+def _read(path: Path) -> tuple[LabelSet, tuple[float, float] | None, tuple[float, float] | None]:
+    """Return the label set, the focal length and the depth range; ValueError that says what."""
+    try:
+        content = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path}: not json: {error}') from error
+    known = {'classes', 'focal_length', 'depth_range'}
+    if not isinstance(content, dict) or set(content) - known or 'classes' not in content:
+        raise ValueError(f'{path}: expected an object with classes and, where they are known, '
+                         'focal_length and depth_range')
+    names = content['classes']
+    if names != NYU40.name and not (isinstance(names, list) and all(
+            isinstance(name, str) and name for name in names)):
+        raise ValueError(f'{path}: classes are a list of names, or "{NYU40.name}"')
+    try:
+        labels = NYU40 if names == NYU40.name else custom(names)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+    return labels, *(_pair(path, content, key) for key in ('focal_length', 'depth_range'))
+
+
+def _pair(path: Path, content: dict, key: str) -> tuple[float, float] | None:
+    value = content.get(key)
+    if value is None:
+        return None
+    numbers = isinstance(value, list) and len(value) == 2 and all(
+        isinstance(part, (int, float)) and not isinstance(part, bool) and part > 0
+        for part in value)
+    if not numbers or key == 'depth_range' and not value[0] < value[1]:
+        raise ValueError(f'{path}: {key} cannot be {value!r}: two positive numbers'
+                         + (', the nearer one first' if key == 'depth_range' else ''))
+    return float(value[0]), float(value[1])

@@ -1,0 +1,108 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Data sets by name.
+
+A reader is a ``Sequence[Frame]`` with an attribute ``labels``, the ``LabelSet`` of its frames or
+None, and maybe ``depth_range``, the metres that its depth camera measures. It raises
+``DamagedSampleError`` on access to a sample that is missing or damaged, and never yields a frame
+that differs from its owner's; ``subsets.Tolerant`` decides whether that ends the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+import importlib
+from pathlib import Path
+import textwrap
+
+from jrn_perception.frame import Frame
+
+
+@dataclass(frozen=True)
+class Reader:
+    """
+    How a data set is opened: ``module`` of this package and the class ``reader`` in it.
+
+    ``layout`` and ``splits`` tell a user what belongs where; a data set without splits has ''.
+    """
+
+    module: str
+    reader: str
+    layout: str
+    splits: str = ''
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+READERS = {
+    'folder': Reader(
+        'folder', 'Folder', 'rgb/NAME.jpg or .png, depth_mm/NAME.png, labels/NAME.png, '
+        'dataset.json (classes, focal_length, depth_range), <split>.txt',
+        'the text files in the folder; val if none is given'),
+    'nyuv2': Reader(
+        'nyuv2', 'NYUv2', 'rgb/NNNN.jpg, depth_mm/NNNN.png, label40/NNNN.png, <split>.txt',
+        'the text files in the folder; val if none is given'),
+    'nyuv2_depth_only': Reader(
+        'nyuv2', 'NYUv2DepthOnly', '<scene>/N.jpg, <scene>/N.png (uint8, 255 = 10 m)'),
+    'nyuv2_mat': Reader(
+        'nyuv2_mat', 'NYUv2Mat', 'nyu_depth_v2_labeled.mat, or the folder it is in',
+        'train, test, fit, val, all; test if none is given'),
+    'kitti_depth': Reader(
+        'kitti', 'KITTIDepth', '<split>/<drive>/proj_depth/groundtruth/image_02/N.png and the raw '
+        'data, <date>/<drive>/image_02/data/N.png', 'train, val; val if none is given'),
+    'kitti_semantics': Reader(
+        'kitti', 'KITTISemantics', 'training/image_2/N_10.png, training/semantic/N_10.png'),
+    'cityscapes': Reader(
+        'cityscapes', 'Cityscapes', 'leftImg8bit/, gtFine/, disparity/ and camera/, each with '
+        '<split>/<city>/', 'train, val, test, train_extra; val if none is given'),
+    'scannet': Reader(
+        'scannet', 'ScanNet', 'scans/<scene>/ with color/, depth/, label-filt/ and intrinsic/; '
+        'scannetv2-labels.combined.tsv', 'scannetv2_<split>.txt; all scenes if none is given'),
+    'scannet20': Reader(
+        'scannet', 'ScanNet', 'as scannet, labels in the 20 classes of its benchmark',
+        'as scannet', {'labels': 'scannet20'}),
+}
+
+
+def layouts(names: Iterable[str] = tuple(READERS)) -> str:
+    """Return what each data set looks like on disk, for a command's help."""
+    lines = ['how data sets are laid out:']
+    for name in names:
+        entry = READERS[name]
+        text = entry.layout + (f' (splits: {entry.splits})' if entry.splits else '')
+        lines += textwrap.wrap(text, 78, initial_indent=f'  {name:18}', subsequent_indent=' ' * 20)
+    return '\n'.join(lines)
+
+
+def open_to_train(name: str, root: str | Path, split: str | None) -> Sequence[Frame]:
+    """Return what ``open_dataset`` does; ValueError for the default split: it is to measure on."""
+    if name in READERS and READERS[name].splits and split is None:
+        raise ValueError(f'{root}: name the split to learn from; {name} has '
+                         f'{READERS[name].splits.partition(";")[0]}')
+    return open_dataset(name, root, split)
+
+
+def open_dataset(name: str, root: str | Path, split: str | None = None) -> Sequence[Frame]:
+    """
+    Return the reader called ``name`` in ``READERS`` on the data set in ``root``.
+
+    Raises ValueError for an unknown name or a split where there are none, FileNotFoundError if
+    ``root`` is not laid out that way, ModuleNotFoundError if an extra is to be installed.
+    """
+    if name not in READERS:
+        raise ValueError(f'no reader for data set {name!r}; there are {", ".join(READERS)}')
+    entry = READERS[name]
+    arguments = dict(entry.options)
+    if split is not None:
+        if not entry.splits:
+            raise ValueError(f'data set {name} has no splits, so there is no {split!r}')
+        arguments['split'] = split
+    try:
+        module = importlib.import_module(f'jrn_perception.datasets.{entry.module}')
+        return getattr(module, entry.reader)(root, **arguments)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f'data set {name} needs the Python package {error.name}: '
+            "pip install '.[evaluate]'", name=error.name) from error

@@ -1,0 +1,106 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Parts of a data set: selections, held-out folds, and the samples that are not damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+import logging
+
+from jrn_perception.datasets.decoding import DamagedSampleError
+from jrn_perception.frame import Frame
+from jrn_perception.labels import LabelSet
+
+_log = logging.getLogger(__name__)
+# Damaged samples that a report names; the others are counted.
+_NAMED = 10
+
+
+class Selection(Sequence):
+    """The samples of a data set at ``indices``, in that order."""
+
+    def __init__(self, frames: Sequence[Frame], indices: Iterable[int]):
+        self.frames = frames
+        self.indices = tuple(indices)
+        self.labels: LabelSet | None = frames.labels
+        self.depth_range: tuple[float, float] | None = getattr(frames, 'depth_range', None)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.frames[self.indices[index]]
+
+
+# Frames that are held out, or not, together: as many as long scenes of NYU-Depth v2 have.
+RUN = 20
+
+
+def held_out(frames: Sequence[Frame], part: int, parts: int) -> tuple[Selection, Selection]:
+    """
+    Return the frames without part ``part`` of ``parts`` (from 1), and that part.
+
+    Runs of neighbours, which in most data sets show the same scene, are dealt out in turn: what
+    was trained on the others has not seen this part's scenes, but for those that a border cuts,
+    and has seen scenes of all kinds where the data set is sorted by kind.
+    """
+    if not 1 <= part <= parts:
+        raise ValueError(f'part {part}/{parts}: a number from 1/{parts} to {parts}/{parts}')
+    run = min(RUN, -(-len(frames) // parts))
+    held = [index // run % parts == part - 1 for index in range(len(frames))]
+    return tuple(Selection(frames, [index for index, out in enumerate(held) if out == wanted])
+                 for wanted in (False, True))
+
+
+class Tolerant:
+    """
+    The frames of a data set, one after the other, past damaged samples or up to the first.
+
+    ``on_damage`` is ``'raise'`` or ``'skip'``. What was skipped is in ``damaged``, message by
+    index, and is logged as a warning when an iteration ends. If nothing is left, iterating raises
+    DamagedSampleError all the same: no measure follows from no frames. ``len`` counts all samples.
+    """
+
+    def __init__(self, frames: Sequence[Frame], on_damage: str = 'raise'):
+        if on_damage not in ('raise', 'skip'):
+            raise ValueError(f"on_damage is 'raise' or 'skip', not {on_damage!r}")
+        self.frames = frames
+        self.on_damage = on_damage
+        self.labels: LabelSet | None = frames.labels
+        self.damaged: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.damaged.clear()
+        try:
+            for index in range(len(self.frames)):
+                try:
+                    frame = self.frames[index]
+                except DamagedSampleError as error:
+                    if self.on_damage == 'raise':
+                        raise
+                    self.damaged[index] = str(error)
+                else:
+                    yield frame
+        finally:
+            if self.damaged:
+                _log.warning(self.report())
+        if self.damaged and len(self.damaged) == len(self.frames):
+            raise DamagedSampleError(self.report())
+
+    def report(self) -> str:
+        """Return how many samples were skipped, and the first of them by name."""
+        text = f'{len(self.damaged)} of {len(self.frames)} samples damaged and left out'
+        named = list(self.damaged.values())[:_NAMED]
+        if len(named) < len(self.damaged):
+            named.append(f'and {len(self.damaged) - len(named)} more')
+        return '\n  '.join([text + ':' * bool(named), *named])
+
+    def selection(self) -> Selection:
+        """Return the sound samples for access in any order, having read every one once."""
+        for _ in self:
+            pass
+        return Selection(self.frames, [i for i in range(len(self)) if i not in self.damaged])

@@ -1,0 +1,224 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""A network over a data set with ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+import math
+
+from jrn_perception.datasets.subsets import Tolerant
+from jrn_perception.evaluation.measures.metrics import Crop, Table, Truth
+from jrn_perception.evaluation.measures.streams import Mean
+from jrn_perception.frame import Frame
+from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
+from jrn_perception.networks.interface import Maps
+from jrn_perception.perception import Perception, Prediction
+from jrn_perception.perception.threads import until
+import numpy as np
+import torch
+from torch import Tensor
+
+Track = Callable[[Iterable[Frame]], Iterable[Frame]]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """
+    What is compared.
+
+    Ground truth counts inside ``crop`` and up to ``max_depth`` metres. Predicted depth is clamped
+    to ``clamp`` (low, high) metres, by default the ``depth_range`` of the network's card, scaled
+    as the depth is: the paper defines D' on [0, 10] m (Sec. III-C), and log10 d and d* / d want a
+    positive d. It is the evaluation alone that clamps, the network does not. ``labels`` is the
+    label set of the comparison, by default the network's; finer ground truth has its ids mapped, a
+    finer network its probabilities summed. ``focal_correction``: depth is scaled for the focal
+    length of the camera, where that is known, as the node does it.
+    """
+
+    crop: Crop | None = None
+    max_depth: float = math.inf
+    clamp: tuple[float, float] | None = None
+    labels: LabelSet | None = None
+    focal_correction: bool = True
+
+    def __post_init__(self):
+        if not self.max_depth > 0:
+            raise ValueError(f'cap {self.max_depth}: a depth in metres')
+
+
+class Comparison:
+    """How the predictions of one network meet the ground truth of one source."""
+
+    def __init__(self, perception: Perception, truth_labels: LabelSet | None, protocol: Protocol):
+        self.protocol = protocol
+        self.depth_range_at = perception.card.depth_range_at
+        self.clamp = protocol.clamp or perception.card.depth_range
+        predicted = perception.label_set
+        self.labels = _common(predicted, truth_labels, protocol.labels)
+        self.num_classes = len(self.labels) if self.labels else 0
+        if self.labels:
+            folds = predicted != self.labels
+            self._fold = torch.from_numpy(fold_matrix(predicted, self.labels)) if folds else None
+            self._ids = FOLDS.get((truth_labels.name, self.labels.name),
+                                  np.arange(self.num_classes, dtype=np.uint8))
+
+    def truth(self, frame: Frame) -> Truth:
+        """Return the frame's ground truth in the label set of the comparison."""
+        labels = frame.labels
+        if labels is not None:
+            labels = map_labels(labels, self._ids) if self.labels else None
+        return Truth(frame.rgb.shape[:2], frame.depth, labels, self.num_classes,
+                     self.protocol.crop, self.protocol.max_depth)
+
+    def scale(self, perception: Perception, frame: Frame) -> float | None:
+        """Return the ``depth_scale`` of the frame's camera, None if depth is left as it is."""
+        if not self.protocol.focal_correction or not frame.focal_length:
+            return None
+        return perception.depth_scale(frame.rgb.shape[:2], frame.focal_length)
+
+    def prediction(self, maps: Maps, size: tuple[int, int],
+                   depth_scale: float = 1.0) -> Prediction:
+        """
+        Return the prediction for a picture of ``size`` in the label set of the comparison.
+
+        ``depth_scale`` is that of the camera, see ``Perception.depth_scale``.
+        """
+        return Prediction(self._folded(maps), tuple(size), self.labels, depth_scale)
+
+    def depth(self, prediction: Prediction) -> np.ndarray | None:
+        """Return the clamped depth, NaN where it is not finite; None if none is predicted."""
+        depth = prediction.depth
+        if depth is None:
+            return None
+        clamp = self.protocol.clamp or self.depth_range_at(prediction.depth_scale)
+        # An infinity is a fault for the metrics to refuse, not a far wall.
+        return np.where(np.isfinite(depth), np.clip(depth, *clamp), np.float32(math.nan))
+
+    def class_ids(self, prediction: Prediction) -> np.ndarray | None:
+        """Return the labels, None if they cannot be compared."""
+        return prediction.labels if self.labels else None
+
+    def add(self, table: Table, frame: Frame, truth: Truth, prediction: Prediction,
+            depth: bool = True, labels: bool = True) -> None:
+        """Append what is wanted of the frame to a table; ValueError names the frame."""
+        try:
+            table.add(frame.name, truth, self.depth(prediction) if depth else None,
+                      self.class_ids(prediction) if labels else None)
+        except ValueError as error:
+            raise ValueError(f'frame {frame.name}: {error}') from error
+
+    def _folded(self, maps: Maps) -> Maps:
+        if not self.labels or self._fold is None:
+            return maps
+        inputs = self._folded(maps.inputs) if maps.inputs is not None else None
+        return maps._replace(semantics=fold_logits(maps.semantics, self._fold), inputs=inputs)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """
+    The sums of all images: ``output`` of the network, ``inputs`` that a JRN started from.
+
+    ``labels`` is the label set of the comparison, None where there is nothing to compare;
+    ``damaged`` are the samples that were left out, the reason by index; ``scales`` what depth was
+    multiplied by for the cameras of the others, where they are known. ``reason`` says why it is
+    partial, '' if it is not.
+    """
+
+    output: Table
+    inputs: Table | None
+    labels: LabelSet | None
+    clamp: tuple[float, float]
+    damaged: dict[int, str] = field(default_factory=dict)
+    scales: Mean = field(default_factory=Mean)
+    reason: str = ''
+
+
+def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
+             skip_damaged: bool = False, track: Track = iter,
+             interrupted: Callable[[], bool] = lambda: False) -> Evaluation:
+    """
+    Return what ``perception`` is worth on ``frames``, a sequence with ``labels`` (its label set).
+
+    A damaged sample raises DamagedSampleError, or is named in the result and skipped.
+    ``track`` wraps the frames, for a progress bar. ``interrupted`` is asked before each frame and
+    ends it; what was evaluated is kept, KeyboardInterrupt if that is nothing. Raises ValueError if
+    nothing can be compared.
+    """
+    comparison = Comparison(perception, frames.labels, protocol or Protocol())
+    source = Tolerant(frames, 'skip' if skip_damaged else 'raise')
+    output = Table(comparison.num_classes)
+    inputs = Table(comparison.num_classes) if perception.card.spec.inputs else None
+    scales = Mean()
+    for frame in until(interrupted, track(source)):
+        truth = frame_truth(comparison, frame)
+        maps = perception.infer(perception.preprocess(frame.rgb))
+        scale = comparison.scale(perception, frame)
+        if scale is not None:
+            scales.add(scale)
+        prediction = comparison.prediction(maps, frame.rgb.shape[:2], scale or 1.0)
+        comparison.add(output, frame, truth, prediction)
+        if inputs is not None:
+            comparison.add(inputs, frame, truth, prediction.inputs)
+    done, reason = len(output) + len(source.damaged), ''
+    if interrupted() and done < len(frames):
+        if not len(output):
+            raise KeyboardInterrupt
+        reason = f'interrupted after {done} of {len(frames)} frames'
+    check_comparable(output)
+    return Evaluation(output, inputs, comparison.labels, comparison.clamp,
+                      dict(source.damaged), scales, reason)
+
+
+def frame_truth(comparison: Comparison, frame: Frame) -> Truth:
+    """Return the frame's ground truth; ValueError names the frame."""
+    try:
+        return comparison.truth(frame)
+    except ValueError as error:
+        raise ValueError(f'frame {frame.name}: {error}') from error
+
+
+def check_comparable(table: Table) -> None:
+    """Raise ValueError if no pixel of the table was compared."""
+    if not table.depth[..., 0].any() and not table.labels.any():
+        raise ValueError(f'nothing to compare in {len(table)} frames: no pixel has both a '
+                         'prediction and a ground truth inside crop and cap')
+
+
+def fold_logits(logits: Tensor, matrix: Tensor) -> Tensor:
+    """
+    Return log probabilities (B, n, h, w) of the coarser classes for logits (B, K, h, w).
+
+    ``matrix`` (n, K) is 0/1 (``labels.fold_matrix``): probabilities are summed.
+    """
+    probabilities = logits.float().softmax(1)
+    folded = torch.einsum('nk,bkhw->bnhw', matrix.to(probabilities.device), probabilities)
+    return folded.clamp(min=1e-8).log()
+
+
+def find_label_set(name: str) -> LabelSet | None:
+    """Return the label set of that name, None for ''; ValueError lists the choices."""
+    if name and name not in LABEL_SETS:
+        raise ValueError(f'unknown label set {name!r}: choose from {", ".join(LABEL_SETS)}')
+    return LABEL_SETS[name] if name else None
+
+
+def _common(predicted: LabelSet | None, truth: LabelSet | None,
+            wanted: LabelSet | None) -> LabelSet | None:
+    """Return the label set that both can be brought to: the wanted, the network's, the truth's."""
+    if predicted is None or truth is None:
+        if wanted:
+            missing = 'network predicts' if predicted is None else 'data set has'
+            raise ValueError(f'label set {wanted.name}: the {missing} no labels')
+        return None
+    for target in (wanted,) if wanted else (predicted, truth):
+        if all(source == target or (source.name, target.name) in FOLDS
+               for source in (predicted, truth)):
+            return target
+    raise ValueError(f'labels of the network ({predicted.name}) and of the data set '
+                     f'({truth.name}) cannot be compared'
+                     + (f' as {wanted.name}' if wanted else '')
+                     + f'; known maps: {", ".join(" -> ".join(pair) for pair in FOLDS)}')

@@ -1,0 +1,92 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The data sets that can be evaluated on, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import re
+
+from jrn_perception.datasets import nyuv2
+from jrn_perception.datasets.registry import open_dataset, READERS
+from jrn_perception.datasets.subsets import Selection
+from jrn_perception.evaluation.measures.metrics import Crop
+from jrn_perception.frame import Frame
+from jrn_perception.labels import NYU40
+from jrn_perception.rooms import scenes
+
+SCENES = 'scenes'
+SCENE_COUNT = 20
+NAMES = (*READERS, SCENES)
+# The part of the picture that the field evaluates, where there is a custom.
+CROPS = {'nyuv2': nyuv2.CROP, 'nyuv2_mat': nyuv2.CROP}
+
+
+class SceneFrames(Sequence):
+    """The first frame of ``count`` procedural rooms, labels in ``NYU40``; no data set needed."""
+
+    labels = NYU40
+
+    def __init__(self, count: int, seed: int = 0):
+        self.count, self.seed = count, seed
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Frame:
+        if not 0 <= index < self.count:
+            raise IndexError(f'frame {index} of {self.count}')
+        return next(scenes.scenes(1, self.seed + index))
+
+
+def open_frames(reader: str, data: str = '', split: str = '', limit: int = 0,
+                seed: int | None = None) -> Sequence[Frame]:
+    """
+    Return the frames that the options of the command line mean; '', 0, None are "not given".
+
+    ``seed`` is the first room of ``scenes``. Raises what ``open_dataset`` raises, and ValueError
+    for an option that the reader has no use for.
+    """
+    if limit < 0:
+        raise ValueError(f'limit {limit}: a number of frames, 0 for all')
+    if reader == SCENES:
+        if data or split:
+            raise ValueError(f'reader {SCENES} draws its frames: no --data, no --split')
+        return SceneFrames(limit or SCENE_COUNT, seed or 0)
+    if seed is not None:
+        raise ValueError(f'reader {reader} has no --seed: only {SCENES} has')
+    if not data:
+        raise ValueError(f'reader {reader} needs --data, the folder of the data set (reader '
+                         f'{SCENES} needs none)')
+    frames = open_dataset(reader, data, split or None)
+    return Selection(frames, range(min(limit, len(frames)))) if limit else frames
+
+
+def parse_crop(text: str, reader: str) -> Crop | None:
+    """
+    Return the crop that ``text`` means: '' the reader's, none, nyu, or ``y0:y1,x0:x1``.
+
+    Raises ValueError that shows the notation.
+    """
+    if not text:
+        return CROPS.get(reader)
+    if text in ('none', 'nyu'):
+        return nyuv2.CROP if text == 'nyu' else None
+    found = re.fullmatch(r'(\d+):(\d+),(\d+):(\d+)', text)
+    top, bottom, left, right = map(int, found.groups()) if found else (0, 0, 0, 0)
+    if not (top < bottom and left < right):
+        raise ValueError(f'crop {text!r}: choose from nyu, none, or rows and columns y0:y1,x0:x1 '
+                         'with y0 < y1 and x0 < x1')
+    return slice(top, bottom), slice(left, right)
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """Return (low, high) of ``low:high``, metres, 0 < low < high; ValueError otherwise."""
+    try:
+        low, high = map(float, text.split(':'))
+    except ValueError:
+        low = high = 0.
+    if not 0 < low < high < float('inf'):
+        raise ValueError(f'depth range {text!r}: low:high in metres with 0 < low < high')
+    return low, high

@@ -1,0 +1,301 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The cross-modality influence test of the JRN paper (Sec. III-D, Fig. 4, Eq. 2 and 3).
+
+The influence of Y on X' is what the refined X' loses when the network does not get Y:
+omega_{Y->X'} = A_X(f(X, Y)) - A_X(f(X)). A_S is mean IoU in percent, A_D is -rel(sqr) * 100, so
+that larger is better in both and a negative omega says that the other modality harms. The paper
+does not define "muted": zero is taken for its rows, the training set's mean and noise stand
+beside it. The output of the muted modality itself is ignored.
+
+Beside it stands what a robot can measure as well, without ground truth: how far muting moves the
+outputs (``Shift``), the means of what the node publishes on influence/depth and
+influence/semantics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from jrn_perception import weights
+from jrn_perception.datasets.subsets import Tolerant
+from jrn_perception.evaluation.measures.bootstrap import (
+    average,
+    Estimate,
+    estimate,
+    pool,
+    resamplings,
+)
+from jrn_perception.evaluation.measures.comparison import (
+    check_comparable,
+    Comparison,
+    frame_truth,
+    Protocol,
+    Track,
+)
+from jrn_perception.evaluation.measures.metrics import depth_metrics, label_metrics, Table, Truth
+from jrn_perception.evaluation.measures.streams import Mean
+from jrn_perception.frame import Frame
+from jrn_perception.labels import LabelSet
+from jrn_perception.networks.interface import Maps
+from jrn_perception.networks.jrn import ModularNetwork, MUTE_VALUES
+from jrn_perception.perception import Perception, Prediction
+import numpy as np
+from torch import nn, Tensor
+
+
+class OncePerImage(nn.Module):
+    """
+    A single-task network that several JRNs share, run once for consecutive calls with one image.
+
+    The image is recognised as the same tensor, not by its values.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+        self.runs = 0
+        self._seen: Tensor | None = None
+        self._maps = Maps()
+
+    def forward(self, image: Tensor) -> Maps:
+        if image is not self._seen:
+            self._maps, self._seen = self.network(image), image
+            self.runs += 1
+        return self._maps
+
+
+def share_inputs(loaded: Sequence[weights.Loaded]) -> list[weights.Loaded]:
+    """
+    Return the same JRNs with single-task networks that run once per image.
+
+    JRNs whose cards name the same files (sha256) as inputs get the same networks; ValueError for
+    what is no JRN.
+    """
+    shared: dict[tuple, OncePerImage] = {}
+
+    def once(position: int, task: str, network: nn.Module) -> OncePerImage:
+        name, digest = loaded[position].card.inputs.get(task, ('', ''))
+        # Random single-task networks have no file; each JRN has its own.
+        key = (task, digest) if digest else (task, position)
+        return shared.setdefault(key, OncePerImage(network))
+
+    result = []
+    for position, item in enumerate(loaded):
+        network = item.network
+        if not isinstance(network, ModularNetwork):
+            raise ValueError(f'{item.card.architecture} {item.card.variant}: the influence test '
+                             'mutes the inputs of a jrn; other networks have none')
+        result.append(replace(item, network=ModularNetwork(
+            once(position, 'depth', network.depth), once(position, 'semantics', network.semantics),
+            network.refine, network.fold).eval()))
+    return result
+
+
+@dataclass(frozen=True)
+class Runs:
+    """
+    The sums of one variant: all of ``both`` inputs, and of each mute value the other output.
+
+    ``depth_muted`` holds label sums only, ``semantics_muted`` depth sums only; ``shifts`` has the
+    means of each image in the order of ``Shift``, ``scales`` what depth was multiplied by for the
+    camera.
+    """
+
+    card: weights.Card
+    both: Table
+    depth_muted: dict[str, Table]
+    semantics_muted: dict[str, Table]
+    shifts: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
+    scales: Mean = field(default_factory=Mean)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What the runs of all variants over one source gave; variants under their names."""
+
+    runs: dict[str, Runs]
+    labels: LabelSet
+    clamp: dict[str, tuple[float, float]]
+    damaged: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Omega:
+    """
+    The influence of one modality on the refined other, in points of A.
+
+    ``total`` over all pixels, ``muted`` the accuracy A that is left; ``classes`` (K) by true
+    class, for semantics the difference of the class's IoU; ``bins`` by true depth. NaN where a
+    class or bin does not occur.
+    """
+
+    total: Estimate
+    muted: Estimate
+    classes: Estimate
+    bins: Estimate
+
+
+class Shift(NamedTuple):
+    """
+    How far muting moves the outputs, by ``networks.maps.Influence`` at the size of the picture.
+
+    Means over the pixels of a picture, crop or not, and over pictures: ``depth`` in metres that
+    semantics adds to D', ``semantics`` the probability that depth adds to the class that is
+    decided for, and both without their signs.
+    """
+
+    depth: Estimate
+    depth_absolute: Estimate
+    semantics: Estimate
+    semantics_absolute: Estimate
+
+
+@dataclass(frozen=True)
+class Influence:
+    """
+    A variant's accuracies with both inputs, and omega and shift for each mute value.
+
+    ``semantics`` is A_S, ``depth`` is A_D.
+    """
+
+    semantics: Estimate
+    depth: Estimate
+    depth_to_semantics: dict[str, Omega]
+    semantics_to_depth: dict[str, Omega]
+    shifts: dict[str, Shift]
+
+
+def measure(perceptions: dict[str, Perception], frames: Sequence[Frame],
+            protocol: Protocol | None = None, skip_damaged: bool = False,
+            track: Track = iter) -> Measurement:
+    """
+    Run each JRN on each frame: as it is, and with either input muted in each way.
+
+    ``perceptions``, by variant, hold networks of ``share_inputs`` for one run of the single-task
+    networks per image. ``frames`` need depth and labels; arguments as of ``dataset.evaluate``.
+    """
+    comparisons = {name: Comparison(perception, frames.labels, protocol or Protocol())
+                   for name, perception in perceptions.items()}
+    label_set = next(iter(comparisons.values())).labels
+    if label_set is None:
+        raise ValueError('the influence test needs a data set with labels')
+    runs = {name: Runs(perception.card, *_tables(len(label_set)))
+            for name, perception in perceptions.items()}
+    source = Tolerant(frames, 'skip' if skip_damaged else 'raise')
+    for frame in track(source):
+        # The variants differ in what they are clamped to, not in the ground truth.
+        truth = frame_truth(next(iter(comparisons.values())), frame)
+        images: dict[tuple[int, int], Tensor] = {}
+        for name, perception in perceptions.items():
+            size = perception.inference_size(*frame.rgb.shape[:2])
+            # One tensor for all variants of this size: that is how OncePerImage knows it.
+            if size not in images:
+                images[size] = perception.preprocess(frame.rgb)
+            _run(perception, images[size], comparisons[name], frame, truth, runs[name])
+    for name, run in runs.items():
+        check_comparable(run.both)
+        if not run.both.labels.any() or not run.both.depth.any():
+            raise ValueError(f'{name}: the influence test needs ground truth of both depth and '
+                             'labels inside crop and cap')
+    return Measurement(runs, label_set, {name: comparison.clamp for name, comparison
+                                         in comparisons.items()}, dict(source.damaged))
+
+
+def influences(measurement: Measurement) -> dict[str, Influence]:
+    """Return the influence of every variant; all intervals are of the same drawings of images."""
+    result = {}
+    for name, run in measurement.runs.items():
+        drawings = resamplings(len(run.both))
+        result[name] = Influence(
+            estimate(_mean_iou(run.both), drawings), estimate(_minus_rel_sqr(run.both), drawings),
+            {value: _omega(run.both, muted, drawings, _mean_iou, _class_iou, _bin_iou)
+             for value, muted in run.depth_muted.items()},
+            {value: _omega(run.both, muted, drawings, _minus_rel_sqr, _class_rel_sqr,
+                           _bin_rel_sqr)
+             for value, muted in run.semantics_muted.items()},
+            {value: Shift(*(estimate(lambda weights, v=column: average(v, weights), drawings)
+                            for column in np.transpose(images)))
+             for value, images in run.shifts.items()})
+    return result
+
+
+def _tables(num_classes: int) -> tuple[Table, dict[str, Table], dict[str, Table], dict[str, list]]:
+    return (Table(num_classes), {value: Table(num_classes) for value in MUTE_VALUES},
+            {value: Table(num_classes) for value in MUTE_VALUES},
+            {value: [] for value in MUTE_VALUES})
+
+
+def _run(perception: Perception, image: Tensor, comparison: Comparison, frame: Frame,
+         truth: Truth, runs: Runs) -> None:
+    def predict(mute: str = 'none', value: str = 'zero', influence: bool = False) -> Prediction:
+        maps = perception.infer(image, mute, value, influence)
+        return comparison.prediction(maps, frame.rgb.shape[:2], scale or 1.0)
+
+    scale = comparison.scale(perception, frame)
+    if scale is not None:
+        runs.scales.add(scale)
+    comparison.add(runs.both, frame, truth, predict())
+    for value in MUTE_VALUES:
+        # One batch has the muted labels and what muting moves.
+        depth_muted = predict('depth', value, influence=True)
+        comparison.add(runs.depth_muted[value], frame, truth, depth_muted, depth=False)
+        runs.shifts[value].append(_shift(depth_muted))
+        comparison.add(runs.semantics_muted[value], frame, truth, predict('semantics', value),
+                       labels=False)
+
+
+def _shift(prediction: Prediction) -> tuple[float, ...]:
+    """Return the means of one picture, in the order of ``Shift``."""
+    return tuple(float(moved.mean(dtype=np.float64))
+                 for signed in (prediction.influence_depth, prediction.influence_semantics)
+                 for moved in (signed, np.abs(signed)))
+
+
+Accuracy = Callable[[np.ndarray], np.ndarray]
+
+
+def _omega(both: Table, muted: Table, drawings: np.ndarray,
+           *accuracies: Callable[[Table], Accuracy]) -> Omega:
+    """Return Eq. 2 (Eq. 3) for the accuracy in total, per class and per bin."""
+    def difference(accuracy: Callable[[Table], Accuracy]) -> Estimate:
+        with_both, without = accuracy(both), accuracy(muted)
+        return estimate(lambda weights: with_both(weights) - without(weights), drawings)
+
+    total, classes, bins = map(difference, accuracies)
+    return Omega(total, estimate(accuracies[0](muted), drawings), classes, bins)
+
+
+def _mean_iou(table: Table) -> Accuracy:
+    sums = table.labels.sum(1)
+    return lambda weights: label_metrics(pool(sums, weights)).mean_iou
+
+
+def _class_iou(table: Table) -> Accuracy:
+    sums = table.labels.sum(1)
+    return lambda weights: label_metrics(pool(sums, weights)).iou
+
+
+def _bin_iou(table: Table) -> Accuracy:
+    sums = table.labels[:, :-1]
+    return lambda weights: label_metrics(pool(sums, weights)).mean_iou
+
+
+def _minus_rel_sqr(table: Table) -> Accuracy:
+    return _negative_rel_sqr(table.depth.sum((1, 2)))
+
+
+def _class_rel_sqr(table: Table) -> Accuracy:
+    return _negative_rel_sqr(table.depth.sum(1)[:, :-1])
+
+
+def _bin_rel_sqr(table: Table) -> Accuracy:
+    return _negative_rel_sqr(table.depth.sum(2))
+
+
+def _negative_rel_sqr(sums: np.ndarray) -> Accuracy:
+    return lambda weights: -100 * depth_metrics(pool(sums, weights)).rel_sqr

@@ -1,0 +1,67 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The calibration that a recorded camera had, as a node knows it that reads the recording."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jrn_perception.messages.camera_info import match
+from jrn_perception.perception import Perception
+from jrn_perception.recordings.reader import CAMERA_INFO, Record, Recording, RecordingError, Topic
+
+
+class Camera:
+    """
+    The CameraInfo of the pictures of a recording.
+
+    ``topic`` is None where there is none. ``info`` is the message that was heard last; before any
+    was heard, the first of the recording.
+    """
+
+    def __init__(self, recording: Recording, topic: Topic | None):
+        self._recording, self.topic = recording, topic
+        self._said = b''
+        self.info: Any = None
+        if topic is not None:
+            self.hear(recording.first(topic))
+
+    def hear(self, record: Record) -> None:
+        """Take the next CameraInfo; RecordingError if it cannot be decoded."""
+        # Of most only the stamp is another.
+        if record.data[12:] != self._said:
+            self.info, self._said = self._recording.decode(record), record.data[12:]
+
+
+def camera_topic(recording: Recording, image: Topic, named: str = '') -> Topic | None:
+    """
+    Return the topic of CameraInfo called ``named``, by default that beside the pictures.
+
+    That is ``<namespace of the pictures>/camera_info``. RecordingError for a named one that is not
+    there or of another type.
+    """
+    if not named:
+        return recording.camera_info_topic(image.name)
+    topic = recording.topic(named)
+    if topic.msgtype != CAMERA_INFO:
+        raise RecordingError(f'{recording.path}: {named} is {topic.msgtype}, no CameraInfo')
+    return topic
+
+
+def scale_of(perception: Perception, topic: Topic | None, info: Any, size: tuple[int, int],
+             notes: list[str]) -> float | None:
+    """
+    Return what a node multiplies the depth of a picture by, for the focal length in ``info``.
+
+    None where it leaves depth as it is for want of a calibration; ``notes`` gets why, if there is
+    a ``topic``. ``size`` of the picture is (height, width).
+    """
+    if topic is None:
+        return None
+    calibration = match(info, size)
+    if calibration.intrinsics is None:
+        notes.append(f'{topic.name}: {calibration.fault}: depth is not corrected for its focal '
+                     'length')
+        return None
+    return perception.depth_scale(size, calibration.intrinsics[:2])

@@ -1,0 +1,222 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+A running node on a recording that is played to it, measured as ``jrn_evaluate bag`` measures.
+
+What was heard comes in as bytes with the time of its arrival; nothing here knows ROS.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+import math
+from typing import Any, NamedTuple
+
+from jrn_perception.evaluation.measures.drift import drift
+from jrn_perception.evaluation.measures.streams import Mean, Quantiles
+from jrn_perception.evaluation.recordings.camera import scale_of
+from jrn_perception.evaluation.recordings.pairing import (
+    BackwardsError,
+    Match,
+    stamp_of,
+    Stamped,
+    written,
+)
+from jrn_perception.evaluation.recordings.session import BagEvaluation, Picture, Request, Session
+from jrn_perception.evaluation.recordings.totals import Measured, Remarks
+from jrn_perception.evaluation.reports.bag_document import bag_document, spread
+from jrn_perception.frame import Frame
+from jrn_perception.messages import label_info
+from jrn_perception.messages.images import BadImage
+from jrn_perception.messages.maps import to_depth, to_labels
+from jrn_perception.perception import Perception
+from jrn_perception.perception.prediction import limit_depth
+from jrn_perception.recordings.reader import IMAGE, Record, Recording
+import numpy as np
+
+# The node's outputs that are measured.
+OUTPUTS = ('depth', 'semantics', 'confidence')
+# What the node has to be told, so that what it publishes is what its network says: the limits of
+# depth and confidence and the correction for the focal length are applied here, as they are where
+# a recording is read in code.
+PARAMETERS = {'min_depth': 1e-6, 'max_depth': 1000.0, 'confidence_threshold': 0.0,
+              'focal_correction': False}
+
+# Pictures that an answer may still come to; no node is that far behind.
+WAITING = 200
+
+
+class Heard(NamedTuple):
+    """What the node said about one picture: metres (NaN = none), class ids, confidence."""
+
+    depth: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+    depth_scale: float = 1.0
+
+
+@dataclass
+class _Answer:
+    """The messages of one stamp, and when the last one came."""
+
+    messages: dict[str, bytes]
+    seconds: float = math.nan
+
+
+class Replay(Session):
+    """
+    Measures a node by its answers to the pictures of a recording.
+
+    ``outputs`` are the node's topics by their names in ``OUTPUTS``. ``hear`` takes each message,
+    of the recording's topics and of these; ``result`` ends it. A picture is processed if all
+    outputs carried its stamp; which of the recording's ground truth belongs to it is decided as in
+    ``jrn_evaluate bag``. ``latency`` holds ms from a picture's arrival to that of its last result.
+    ValueError if labels would have to be folded: ids cannot be, only probabilities.
+    """
+
+    def __init__(self, perception: Perception, recording: Recording, request: Request,
+                 outputs: Mapping[str, str]):
+        super().__init__(perception, recording, request, inputs=False)
+        if self.comparison.labels not in (None, perception.label_set):
+            raise ValueError(f'the node publishes ids of {perception.label_set.name}: to compare '
+                             f'them as {self.comparison.labels.name} its probabilities would have '
+                             'to be summed, which `jrn_evaluate bag` does')
+        self.sent = 0
+        self.latency = Mean(), Quantiles()
+        self.last_picture = self.last_answer = -1
+        self._roles = {topic: role for role, topic in outputs.items()}
+        self._store = label_info.typestore()
+        self._arrivals: dict[int, float] = {}
+        self._answers: dict[int, _Answer] = {}
+        self._complete: deque[int] = deque()
+        self._matches: dict[int, Match] = {}
+        self._previous: Measured | None = None
+        self._without_depth = 0
+        camera = self.camera.topic
+        self._file = iter(recording.records([self.topics['image'].name, camera.name])
+                          if camera else ())
+
+    def hear(self, topic: str, data: bytes, seconds: float) -> None:
+        """Take a serialised message that arrived at ``seconds`` on any steady clock."""
+        stamp = stamp_of(data)
+        if topic in self._roles:
+            answer = self._answers.setdefault(stamp, _Answer({}))
+            answer.messages[self._roles[topic]] = data
+            if len(answer.messages) == len(self._roles):
+                answer.seconds, self.last_answer = seconds, stamp
+                self._complete.append(stamp)
+        elif not self.stopped:
+            self._hear_recorded(topic, stamp, data, seconds)
+        self._measure_decided()
+
+    def result(self, reasons: Sequence[str] = (), notes: Sequence[str] = (),
+               **seconds: float) -> BagEvaluation:
+        """Measure what still waits and return what was found, as ``Session.result``."""
+        self._decide(self.pairing.end())
+        self._measure_decided()
+        notes = list(notes)
+        if self._without_depth:
+            notes.append(f'{self._without_depth} pixels came without a depth, it was not above 0: '
+                         f'they count as {self.comparison.clamp[0]:g} m')
+        if self.totals.frames < self.sent:
+            notes.append('drift is that between frames that were processed')
+        return super().result(reasons, notes, **seconds)
+
+    def document(self, evaluation: BagEvaluation) -> dict[str, Any]:
+        """Return what ``jrn_evaluate bag`` writes of it, and what only a replay has."""
+        return bag_document(evaluation, self.perception) | {'replay': self.timings()}
+
+    def timings(self) -> dict[str, Any]:
+        """Return frames sent, processed and dropped, and the latencies."""
+        processed = self.totals.frames + self.totals.num_damaged
+        return {'frames': {'sent': self.sent, 'processed': processed,
+                           'dropped': self.sent - processed},
+                'stages_ms': {'end to end': spread(*self.latency)}}
+
+    def _hear_recorded(self, topic: str, stamp: int, data: bytes, seconds: float) -> None:
+        record = Record(self.recording.topic(topic), stamp, data)
+        if topic == self.topics['image'].name:
+            self.sent += 1
+            self.last_picture = stamp
+            self._arrivals[stamp] = seconds
+            record = Picture(record, self._camera_info(stamp))
+        self.rates[topic].add(stamp)
+        try:
+            self._decide(self.pairing.add(Stamped(topic, stamp, record)))
+        except BackwardsError as error:
+            self._decide(self.pairing.end())
+            self.stopped = f'{self.recording.path}: {error}; what follows was left out'
+
+    def _camera_info(self, stamp: int) -> Any:
+        """Return what was recorded before a picture; heard are both at nearly the same time."""
+        for record in self._file:
+            if record.topic == self.camera.topic:
+                self.camera.hear(record)
+            elif stamp_of(record.data) >= stamp:
+                break
+        return self.camera.info
+
+    def _decide(self, matches: list[Match]) -> None:
+        self._matches.update((match.message.stamp_ns, match) for match in matches)
+        while len(self._matches) > WAITING:
+            del self._matches[next(iter(self._matches))]
+
+    def _measure_decided(self) -> None:
+        """Measure the pictures that have both an answer and their ground truth."""
+        while self._complete and self._matches:
+            stamp = self._complete[0]
+            if stamp in self._matches:
+                self._measure(self._matches[stamp], self._answers[stamp])
+            elif max(self._matches) < stamp:
+                return
+            # Answers come in the order of the pictures: what is older was dropped by the node.
+            self._complete.popleft()
+            for kept in (self._answers, self._matches, self._arrivals):
+                for old in [key for key in kept if key <= stamp]:
+                    del kept[old]
+
+    def _measure(self, match: Match, answer: _Answer) -> None:
+        stamped, remarks = match.message, Remarks([], {})
+        name = f'{stamped.topic}@{written(stamped.stamp_ns)}'
+        milliseconds = 1e3 * (answer.seconds - self._arrivals[stamped.stamp_ns])
+        for statistics in self.latency:
+            statistics.add(milliseconds)
+        empty = Frame(np.zeros((1, 1, 3), np.uint8), name, stamped.stamp_ns)
+        try:
+            heard = self._decode(answer)
+            # Of the picture itself nothing but the size is needed.
+            frame = replace(empty, rgb=np.broadcast_to(np.uint8(0), (*heard.depth.shape, 3)))
+            frame = replace(frame, **self.truths(match, frame, remarks))
+            scale = scale_of(self.perception, self.camera.topic, stamped.message.camera_info,
+                             heard.depth.shape, remarks.notes)
+            if scale is not None:
+                heard = heard._replace(depth=heard.depth * np.float32(scale), depth_scale=scale)
+            depth = limit_depth(heard.depth, *self.comparison.depth_range_at(heard.depth_scale))
+            measured = Measured(frame, remarks, '', None, depth, heard.labels)
+            measured.scale = math.nan if scale is None else scale
+            measured.count(heard.confidence, self.request.confidence)
+            # Nothing is published below 0, where a linear output may well be; it is clamped.
+            self._without_depth += np.count_nonzero(np.isnan(heard.depth))
+            measured.compare(self.comparison, heard._replace(depth=np.nan_to_num(heard.depth)),
+                             inputs=False)
+        except ValueError as error:
+            measured = Measured(empty, remarks, f'{name}: {error}')
+        if self._previous is not None and not measured.fault and not self._previous.fault:
+            measured.drift = drift(measured.depth, measured.labels, self._previous.depth,
+                                   self._previous.labels)
+        self._previous = measured
+        self.totals.add(measured)
+
+    def _decode(self, answer: _Answer) -> Heard:
+        messages = {role: self._store.deserialize_cdr(data, IMAGE)
+                    for role, data in answer.messages.items()}
+        confidence = messages['confidence']
+        if confidence.encoding != '32FC1':
+            raise BadImage(f'confidence is {confidence.encoding}, 8 bits of it say too little: '
+                           'start the node with confidence_encoding 32FC1')
+        shape = confidence.height, confidence.width
+        return Heard(to_depth(messages['depth']), to_labels(messages['semantics']),
+                     np.frombuffer(confidence.data, np.float32).reshape(shape))

@@ -1,0 +1,258 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Results as documents: the same measurement gives the same bytes.
+
+No time or host is in them. What is undefined is null. Intervals are ``[low, high]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import hashlib
+import json
+import math
+from pathlib import Path
+import platform
+from typing import Any
+
+import cv2
+import jrn_perception
+from jrn_perception import weights
+from jrn_perception.evaluation.measures import bootstrap, paper
+from jrn_perception.evaluation.measures.bootstrap import (
+    average,
+    Estimate,
+    estimate,
+    pool,
+    resamplings,
+)
+from jrn_perception.evaluation.measures.comparison import Evaluation, Protocol
+from jrn_perception.evaluation.measures.influence import Influence, Measurement, Omega
+from jrn_perception.evaluation.measures.metrics import (
+    DEPTH_BINS,
+    DEPTH_EDGES,
+    depth_metrics,
+    DepthMetrics,
+    describe_crop,
+    label_metrics,
+    Table,
+)
+from jrn_perception.evaluation.measures.streams import Mean
+from jrn_perception.labels import LabelSet
+from jrn_perception.perception import Perception
+import numpy as np
+import torch
+
+FORMAT = 1
+LABEL_METRICS = ('mean_iou', 'pixel_accuracy')
+METRICS = (*DepthMetrics._fields, *LABEL_METRICS)
+BIN_NAMES = [f'{low:g}-{high:g} m' if math.isfinite(high) else f'> {low:g} m'
+             for low, high in zip(DEPTH_EDGES, DEPTH_EDGES[1:])]
+
+
+def pooled(table: Table, name: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the metric as a function of weights (R, N): one set of pixels from all images."""
+    if name in LABEL_METRICS:
+        labels = table.labels.sum(1)
+        return lambda weights: getattr(label_metrics(pool(labels, weights)), name)
+    depth = table.depth.sum((1, 2))
+    return lambda weights: getattr(depth_metrics(pool(depth, weights)), name)
+
+
+def image_values(table: Table, name: str) -> np.ndarray:
+    """Return the metric of each image (N,), NaN where it has no such ground truth."""
+    return pooled(table, name)(np.eye(len(table)))
+
+
+def summary(table: Table, labels: LabelSet | None) -> dict[str, Any]:
+    """Return pooled and per-image metrics with intervals, and those by class and depth bin."""
+    drawings = resamplings(len(table))
+    depth, by_class = table.depth, table.labels.sum(1)
+    content: dict[str, Any] = {
+        'pooled': {name: _estimate(estimate(pooled(table, name), drawings)) for name in METRICS},
+        'per_image': {}, 'pixels': {'depth': depth[..., 0].sum(),
+                                    'labels': table.labels[..., 1].sum()}}
+    for name in METRICS:
+        values = image_values(table, name)
+        content['per_image'][name] = _estimate(
+            estimate(lambda weights, v=values: average(v, weights), drawings))
+    ones = np.ones((1, len(table)))
+    class_depth = depth_metrics(pool(depth.sum(1), ones)[0])
+    iou = estimate(lambda weights: label_metrics(pool(by_class, weights)).iou, drawings)
+    content['classes'] = {
+        name: {'pixels': by_class[:, k, 1].sum(), 'iou': _estimate(Estimate(*(e[k] for e in iou))),
+               **{metric: getattr(class_depth, metric)[k] for metric in DepthMetrics._fields}}
+        for k, name in enumerate(labels.names if labels else ())}
+    bin_depth = depth_metrics(pool(depth.sum(2), ones)[0])
+    bin_labels = label_metrics(pool(table.labels, ones)[0])
+    content['bins'] = {
+        name: {'pixels': depth[:, k, :, 0].sum(),
+               **{metric: getattr(bin_depth, metric)[k] for metric in DepthMetrics._fields},
+               **{metric: getattr(bin_labels, metric)[k] for metric in LABEL_METRICS}}
+        for k, name in enumerate(BIN_NAMES)}
+    return content
+
+
+def gain(output: Table, inputs: Table) -> dict[str, Any]:
+    """Return output minus inputs of the pooled metrics, intervals of paired drawings."""
+    drawings = resamplings(len(output))
+
+    def difference(name: str) -> Estimate:
+        new, old = pooled(output, name), pooled(inputs, name)
+        return estimate(lambda weights: new(weights) - old(weights), drawings)
+
+    return {name: _estimate(difference(name)) for name in METRICS}
+
+
+def dataset_document(evaluation: Evaluation, perception: Perception, protocol: Protocol,
+                     source: dict[str, Any], per_image: bool = False) -> dict[str, Any]:
+    """
+    Return what ``jrn_evaluate dataset`` writes.
+
+    ``source`` tells what was evaluated on: reader, split, seed.
+    """
+    labels, output = evaluation.labels, evaluation.output
+    document = {
+        'format': FORMAT, 'versions': versions(), 'network': describe_network(perception),
+        'partial': bool(evaluation.reason), 'reason': evaluation.reason or None,
+        'source': _source(source, output.names, evaluation.damaged),
+        'protocol': _protocol(protocol, labels) | {
+            'clamp': evaluation.clamp, 'focal_correction': describe_scales(evaluation.scales)},
+        'output': summary(output, labels)}
+    if evaluation.inputs is not None:
+        document['inputs'] = summary(evaluation.inputs, labels)
+        document['gain'] = gain(output, evaluation.inputs)
+    if per_image:
+        columns = {name: image_values(output, name) for name in METRICS}
+        document['images'] = [{'name': name, **{metric: values[k] for metric, values
+                                                in columns.items()}}
+                              for k, name in enumerate(output.names)]
+    return plain(document)
+
+
+def influence_document(measurement: Measurement, found: dict[str, Influence],
+                       perceptions: dict[str, Perception], protocol: Protocol,
+                       source: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``jrn_evaluate influence`` writes, the paper's rows among it."""
+    labels = measurement.labels
+    names = next(iter(measurement.runs.values())).both.names
+    variants = {name: {
+        'network': describe_network(perceptions[name]), 'clamp': measurement.clamp[name],
+        'focal_correction': describe_scales(measurement.runs[name].scales),
+        'computation': 'coupled' if name in paper.COUPLED else 'loose',
+        'mean_iou': _estimate(item.semantics), 'minus_rel_sqr': _estimate(item.depth),
+        'depth_to_semantics': {value: _omega(omega, labels)
+                               for value, omega in item.depth_to_semantics.items()},
+        'semantics_to_depth': {value: _omega(omega, labels)
+                               for value, omega in item.semantics_to_depth.items()},
+        'shifts': {value: {part: _estimate(mean) for part, mean in shift._asdict().items()}
+                   for value, shift in item.shifts.items()},
+        'paper': paper.FIGURE_7[name]._asdict()} for name, item in found.items()}
+    return plain({
+        'format': FORMAT, 'versions': versions(),
+        'source': _source(source, names, measurement.damaged),
+        'protocol': _protocol(protocol, labels), 'variants': variants})
+
+
+def write(document: dict[str, Any], path: Path) -> None:
+    """Write a document as json, making the folder where it is to be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + '\n',
+                    encoding='utf-8')
+
+
+def influence_markdown(document: dict[str, Any]) -> str:
+    """Return the influence table of a document, ours beside the paper's."""
+    values = list(next(iter(document['variants'].values()))['depth_to_semantics'])
+    rows = []
+    for direction, title, unit, accuracy in (
+            ('depth_to_semantics', 'ω D→S′', 'points of mean IoU', 'mean_iou'),
+            ('semantics_to_depth', 'ω S→D′', 'rel(sqr) · 100', 'minus_rel_sqr')):
+        head = ['variant', 'computation', {'mean_iou': 'mean IoU [%]'}.get(
+            accuracy, '−rel(sqr) · 100'), *(f'{title}, {value}' for value in values),
+            f'{title}, paper']
+        rows += [f'### {title} ({unit})', '', _row(head), _row(['---'] * len(head))]
+        for name, item in document['variants'].items():
+            rows.append(_row([name, item['computation'], _interval(item[accuracy]),
+                              *(_interval(item[direction][value]['total']) for value in values),
+                              f'{item["paper"][direction]:.2f}']))
+        rows.append('')
+    protocol, source = document['protocol'], document['source']
+    level = f'{protocol["bootstrap"]["level"]:.0%}'
+    rows.append(f'{source["reader"]}, {source["frames"]} frames, crop {protocol["crop"]}; in '
+                f'brackets the {level} interval of a bootstrap over images. A negative ω: the '
+                'other modality harms.')
+    return '\n'.join(rows) + '\n'
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a number may depend on."""
+    return {'jrn_perception': jrn_perception.__version__, 'python': platform.python_version(),
+            'numpy': np.__version__, 'torch': torch.__version__, 'opencv': cv2.__version__}
+
+
+def plain(value: Any) -> Any:
+    """Return the value in the types of json, null for what is not finite."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+    return value
+
+
+def describe_network(perception: Perception) -> dict[str, Any]:
+    card: weights.Card = perception.card
+    return {'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256,
+            'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},
+            'device': perception.device.type, 'precision': perception.precision,
+            'picture_480x640_as': perception.inference_size(480, 640)}
+
+
+def describe_scales(scales: Mean) -> dict[str, Any] | None:
+    """Return what depth was multiplied by for the camera's focal length; None for not at all."""
+    if not scales.count:
+        return None
+    return {'frames': scales.count, 'scale': scales.mean, 'range': [scales.low, scales.high]}
+
+
+def _source(source: dict[str, Any], names: list[str], damaged: dict[int, str]) -> dict[str, Any]:
+    digest = hashlib.sha256('\n'.join(names).encode()).hexdigest()
+    return {**source, 'frames': len(names), 'names_sha256': digest,
+            'damaged': [{'index': index, 'reason': reason} for index, reason in damaged.items()]}
+
+
+def _protocol(protocol: Protocol, labels: LabelSet | None) -> dict[str, Any]:
+    return {'labels': labels.name if labels else None, 'crop': describe_crop(protocol.crop),
+            'cap': protocol.max_depth,
+            'bootstrap': {'resamples': bootstrap.RESAMPLES, 'seed': bootstrap.SEED,
+                          'level': bootstrap.LEVEL}}
+
+
+def _estimate(found: Estimate) -> dict[str, Any]:
+    return {'value': found.value, 'interval': [found.low, found.high]}
+
+
+def _omega(omega: Omega, labels: LabelSet) -> dict[str, Any]:
+    def each(names: list[str], found: Estimate) -> dict[str, Any]:
+        return {name: _estimate(Estimate(*(part[k] for part in found)))
+                for k, name in enumerate(names)}
+
+    return {'total': _estimate(omega.total), 'muted': _estimate(omega.muted),
+            'classes': each(labels.names, omega.classes),
+            'bins': each(BIN_NAMES[:DEPTH_BINS], omega.bins)}
+
+
+def _row(cells: list[str]) -> str:
+    return '| ' + ' | '.join(cells) + ' |'
+
+
+def _interval(found: dict[str, Any]) -> str:
+    low, high = found['interval']
+    return '–' if found['value'] is None else f'{found["value"]:.2f} [{low:.2f}, {high:.2f}]'

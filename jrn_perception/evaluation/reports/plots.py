@@ -1,0 +1,106 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Performance over influence, the plots of Fig. 7, with the bound that Fig. 8 generalises to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jrn_perception.evaluation.measures import paper
+import numpy as np
+
+COLOURS = {'coupled': 'tab:green', 'loose': 'tab:red'}
+# (direction in the document, accuracy in the document, x label, y label)
+PANELS = (
+    ('depth_to_semantics', 'mean_iou', r'$\omega_{D \to S^\prime}$ (points of mean IoU)',
+     'mean IoU [%]'),
+    ('semantics_to_depth', 'minus_rel_sqr', r'$\omega_{S \to D^\prime}$ (rel(sqr) · 100)',
+     r'$-$rel(sqr) · 100'),
+)
+
+
+def upper_bound(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the points (M, 2), by x, of the least concave curve above all points (x, y)."""
+    hull: list[np.ndarray] = []
+    # Of points one above the other the highest counts: it comes last and turns the others out.
+    for point in np.stack((x, y), -1)[np.lexsort((y, x))]:
+        while hull and (hull[-1][0] == point[0]
+                        or len(hull) > 1 and _turn(hull[-2], hull[-1], point) >= 0):
+            hull.pop()
+        hull.append(point)
+    return np.array(hull)
+
+
+def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zero') -> None:
+    """
+    Write a picture of one panel of Fig. 7 from an influence document.
+
+    ``direction`` is ``depth_to_semantics`` or ``semantics_to_depth``, ``value`` what the other
+    modality was muted with. Bars are the intervals of the bootstrap; coupled variants are green,
+    loose ones red; the paper's points stand faint beside ours, over the right axis: it had other
+    inputs, and its variants lie closer together than our intervals are wide.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    _, accuracy, x_label, y_label = next(panel for panel in PANELS if panel[0] == direction)
+    figure = Figure(figsize=(6.4, 4.4), dpi=150, layout='constrained')
+    FigureCanvasAgg(figure)
+    theirs = figure.add_subplot()
+    axes = theirs.twinx()
+    points = []
+    for name, item in document['variants'].items():
+        across, up = item[direction][value]['total'], item[accuracy]
+        colour = COLOURS[item['computation']]
+        x, y = across['value'], up['value']
+        points.append((x, y))
+        axes.errorbar(x, y, _bars(up), _bars(across), 'o', color=colour, capsize=2, linewidth=1)
+        axes.annotate(name, (x, y), (6, 5), textcoords='offset points', color=colour)
+        row = paper.FIGURE_7[name]
+        there = getattr(row, direction), getattr(row, accuracy)
+        theirs.plot(*there, 'o', color=colour, alpha=0.25)
+        theirs.annotate(name, there, (6, -10), textcoords='offset points', color=colour,
+                        alpha=0.4, fontsize='small')
+    bound = upper_bound(*np.array(points).T)
+    # In steps: what is straight is not so on this axis.
+    x = np.linspace(*bound[[0, -1], 0], 400)
+    axes.plot(x, np.interp(x, *bound.T), ':', color='grey', zorder=0)
+    # Cat1 depends on depth ten times as much as the others do.
+    axes.set_xscale('symlog', linthresh=1)
+    theirs.axvline(0, color='lightgrey', linewidth=0.8, zorder=0)
+    axes.yaxis.set_label_position('left')
+    axes.yaxis.tick_left()
+    theirs.yaxis.tick_right()
+    theirs.tick_params(axis='y', colors='darkgrey')
+    theirs.yaxis.set_label_position('right')
+    theirs.set_ylabel(f'{y_label}, paper', color='darkgrey')
+    theirs.set(xlabel=x_label, title=f'{document["source"]["reader"]}, '
+               f'{document["source"]["frames"]} frames, muted with {value}')
+    axes.set_ylabel(y_label)
+    for each in (axes, theirs):
+        each.margins(0.12)
+        each.ticklabel_format(axis='y', useOffset=False)
+    for label, style in (('coupled', {'color': COLOURS['coupled']}),
+                         ('loose', {'color': COLOURS['loose']}),
+                         ('paper', {'color': 'grey', 'alpha': 0.4})):
+        axes.plot([], [], 'o', label=label, **style)
+    axes.plot([], [], ':', color='grey', label='concave bound of ours')
+    # Below the plot, where no point can be.
+    axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.14), ncol=4, fontsize='small')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the version of matplotlib in it: the same plot gives the same file.
+    figure.savefig(path, metadata={'Software': None})
+
+
+def _turn(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> float:
+    """Return more than 0 if the way through the points turns left."""
+    (x1, y1), (x2, y2) = second - first, third - second
+    return x1 * y2 - y1 * x2
+
+
+def _bars(found: dict[str, Any]) -> np.ndarray:
+    """Return the lengths (2, 1) of the bars below and above a value, never negative."""
+    low, high = found['interval']
+    return np.maximum(((found['value'] - low,), (high - found['value'],)), 0)

@@ -1,0 +1,133 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+Depth maps and label maps out of image messages, and depth into them, without ROS.
+
+``compressedDepth`` is image_transport's: 12 bytes of header (an int32 and two float32, A and B),
+then a PNG of 16 bits. Of ``16UC1`` the PNG holds the millimetres. Of ``32FC1`` it holds
+``A / depth + B`` for a depth in metres, finer where it is near, 0 = invalid.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import cv2
+from jrn_perception.messages.images import BadImage, is_cut_off, rows_of, to_millimetres
+import numpy as np
+
+DEPTH = {'16UC1': np.dtype(np.uint16), 'mono16': np.dtype(np.uint16),
+         '32FC1': np.dtype(np.float32)}
+LABELS = ('mono8', '8UC1')
+_HEADER = struct.Struct('<i2f')
+_INVERSE_DEPTH = 0
+# image_transport's defaults: step and reach of what is kept of 32FC1.
+QUANTISATION, REACH = 100.0, 10.0
+
+
+def to_depth(msg: Any) -> np.ndarray:
+    """
+    Return the depth of an Image or CompressedImage, float32 (H, W) in metres, NaN = invalid.
+
+    Raw are 32FC1 (metres) and 16UC1 (millimetres, as is mono16); compressed are compressedDepth
+    and a plain PNG of 16UC1. Invalid are 0, negative values, infinity and NaN. Raises
+    ``BadImage``.
+    """
+    values = _raw(msg, DEPTH, 'depth') if hasattr(msg, 'encoding') else _compressed_depth(msg)
+    if values.dtype == np.uint16:
+        values = values.astype(np.float32) / 1000
+    return np.where((values > 0) & (values < np.inf), values, np.float32(np.nan))
+
+
+def to_labels(msg: Any) -> np.ndarray:
+    """
+    Return the class ids of an Image or CompressedImage, uint8 (H, W).
+
+    Raw are mono8 and 8UC1; compressed is PNG alone, since JPEG changes ids. Raises ``BadImage``.
+    """
+    if hasattr(msg, 'encoding'):
+        return _raw(msg, dict.fromkeys(LABELS, np.dtype(np.uint8)), 'labels').copy()
+    data = bytes(msg.data)
+    if data.startswith(b'\xff\xd8'):
+        raise BadImage('labels in a JPEG are not the ids that they were: record them as PNG')
+    ids = _png(data, msg.format)
+    if ids.dtype != np.uint8 or ids.ndim != 2:
+        raise BadImage(f'format {msg.format!r} holds {ids.dtype} {ids.shape}, labels are one '
+                       'channel of 8 bits')
+    return ids
+
+
+def compress_depth(depth: np.ndarray, encoding: str = '16UC1', level: int = 9) -> bytes:
+    """
+    Return metres (H, W) as the data of a compressedDepth message, ``level`` as for a PNG.
+
+    ``16UC1`` keeps millimetres up to 65.535 m; ``32FC1`` keeps up to 10 m, to 0.5 mm at 3 m.
+    """
+    if encoding == '16UC1':
+        header, values = _HEADER.pack(_INVERSE_DEPTH, 0, 0), to_millimetres(depth)
+    elif encoding == '32FC1':
+        scale = np.float32(QUANTISATION * (QUANTISATION + 1))
+        offset = np.float32(1 - scale / REACH)
+        header = _HEADER.pack(_INVERSE_DEPTH, scale, offset)
+        with np.errstate(divide='ignore', invalid='ignore'):
+            inverse = scale / depth.astype(np.float32) + offset
+        held = (depth > 0) & (depth < REACH) & (inverse < 2 ** 16)
+        values = np.where(held, inverse, 0).astype(np.uint16)
+    else:
+        raise ValueError(f'compressedDepth of {encoding!r}: choose from 16UC1, 32FC1')
+    _, png = cv2.imencode('.png', values, (cv2.IMWRITE_PNG_COMPRESSION, level))
+    return header + png.tobytes()
+
+
+def _raw(msg: Any, dtypes: dict[str, np.dtype], meaning: str) -> np.ndarray:
+    if not msg.height or not msg.width:
+        raise BadImage(f'the size is {msg.width}x{msg.height}, a picture needs at least 1x1')
+    if msg.encoding not in dtypes:
+        raise BadImage(f'encoding {msg.encoding!r} is no {meaning}: expected '
+                       f'{" or ".join(dtypes)}')
+    dtype = dtypes[msg.encoding]
+    rows = np.ascontiguousarray(rows_of(msg, msg.width * dtype.itemsize))
+    return rows.view(dtype.newbyteorder('>' if msg.is_bigendian else '<')).astype(
+        dtype, copy=False)
+
+
+def _compressed_depth(msg: Any) -> np.ndarray:
+    data, source = bytes(msg.data), msg.format.partition(';')[0].strip()
+    if 'compresseddepth' not in msg.format.lower():
+        values = _png(data, msg.format)
+        if values.dtype != np.uint16 or values.ndim != 2:
+            raise BadImage(f'format {msg.format!r} holds {values.dtype} {values.shape}, depth is '
+                           'one channel of 16 bits or compressedDepth')
+        return values
+    if 'rvl' in msg.format.lower():
+        raise BadImage(f'format {msg.format!r}: of compressedDepth only png can be read, not rvl')
+    if len(data) < _HEADER.size:
+        raise BadImage(f'{len(data)} bytes are no compressedDepth, its header alone has '
+                       f'{_HEADER.size}')
+    kind, scale, offset = _HEADER.unpack_from(data)
+    values = _png(data[_HEADER.size:], msg.format)
+    if values.dtype != np.uint16 or values.ndim != 2:
+        raise BadImage(f'format {msg.format!r} holds {values.dtype} {values.shape}, not one '
+                       'channel of 16 bits')
+    if source in ('16UC1', 'mono16'):
+        return values
+    if source != '32FC1' or kind != _INVERSE_DEPTH:
+        raise BadImage(f'format {msg.format!r} (kind {kind}): compressedDepth is of 16UC1 or '
+                       '32FC1')
+    with np.errstate(divide='ignore'):
+        depth = np.float32(scale) / (values.astype(np.float32) - np.float32(offset))
+    return np.where(values > 0, depth, np.float32(0))
+
+
+def _png(data: bytes, layout: str) -> np.ndarray:
+    if is_cut_off(data):
+        raise BadImage(f'the data is cut off after {len(data)} bytes (format {layout!r})')
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise BadImage(f'OpenCV cannot decode the {len(data)} bytes of format {layout!r}')
+    return picture

@@ -1,0 +1,73 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The organised cloud: where each pixel's point is, of which class, and how sure that is.
+
+For readers that pair the points of a cloud with the pixels of a mask one by one, as Nav2's
+semantic_segmentation_layer does.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from jrn_perception.messages.camera_info import Intrinsics
+import numpy as np
+from sensor_msgs.msg import PointCloud2, PointField
+from std_msgs.msg import Header
+
+# Names and types are those of the cloud that Nav2's layer itself shows its tiles in: x, y, z and
+# confidence in FLOAT32, class in UINT8. PCL's point types have float32 for a `confidence` as well.
+# Its scale is that of the topic `confidence`, 0..1; the layer reads 0..255 from an image of its
+# own, not from the cloud. A step of 20 bytes keeps every float aligned.
+POINT = np.dtype({
+    'names': ('x', 'y', 'z', 'confidence', 'class'),
+    'formats': (np.float32, np.float32, np.float32, np.float32, np.uint8),
+    'offsets': (0, 4, 8, 12, 16), 'itemsize': 20})
+_TYPES = {np.dtype(np.float32): PointField.FLOAT32, np.dtype(np.uint8): PointField.UINT8}
+_FIELDS = [PointField(name=name, offset=offset, datatype=_TYPES[kind], count=1)
+           for name, (kind, offset) in POINT.fields.items()]
+
+
+def decimate(array: np.ndarray, stride: int) -> np.ndarray:
+    """Return a view of every ``stride``-th row and column of (H, W), from the first on."""
+    return array[::stride, ::stride]
+
+
+def cloud_message(depth: np.ndarray, labels: np.ndarray, confidence: np.ndarray,
+                  intrinsics: Intrinsics, header: Header, stride: int = 1) -> PointCloud2:
+    """
+    Return the cloud of all pixels, or of every ``stride``-th row and column.
+
+    It has ceil(H / stride) rows of ceil(W / stride) points, those that ``decimate`` picks.
+    ``depth``: float32 (H, W), metres along the optical axis. ``labels``: uint8 (H, W), 255 for
+    unlabelled. ``confidence``: float32 (H, W), 0..1. ``intrinsics`` in pixels of those maps; lens
+    distortion is not part of them. ``header``: the picture's; its frame is an optical one (REP
+    103: x to the right, y down, z forward). Where depth is not a positive number x, y and z are
+    NaN; class and confidence are there all the same. Raises ``ValueError`` for maps of different
+    sizes and for a stride below 1.
+    """
+    if depth.ndim != 2 or not depth.shape == labels.shape == confidence.shape:
+        raise ValueError(f'a cloud needs maps of one size (H, W), not depth {depth.shape}, '
+                         f'labels {labels.shape} and confidence {confidence.shape}')
+    if stride < 1:
+        raise ValueError(f'stride {stride}: every first, second, ... pixel, so at least 1')
+    z = decimate(depth, stride)
+    z = np.where((z > 0) & (z < np.inf), z, np.float32(np.nan))
+    rows, columns = (stride * np.arange(count) for count in z.shape)
+    x_per_z = ((columns - intrinsics.cx) / intrinsics.fx).astype(np.float32)
+    y_per_z = ((rows - intrinsics.cy) / intrinsics.fy).astype(np.float32)
+    points = np.zeros(z.shape, POINT)
+    np.multiply(z, x_per_z, out=points['x'])
+    np.multiply(z, y_per_z[:, None], out=points['y'])
+    points['z'] = z
+    points['confidence'] = decimate(confidence, stride)
+    points['class'] = decimate(labels, stride)
+    message = PointCloud2(
+        header=header, height=z.shape[0], width=z.shape[1], fields=list(_FIELDS),
+        is_bigendian=sys.byteorder == 'big', point_step=POINT.itemsize,
+        row_step=POINT.itemsize * z.shape[1], is_dense=False)
+    # Assigning bytes takes ten times as long.
+    message.data.frombytes(points.reshape(-1).view(np.uint8))
+    return message

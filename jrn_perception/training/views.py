@@ -1,0 +1,153 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""From frames to training samples: random views whose depth stays metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import math
+
+import cv2
+from jrn_perception.frame import Frame
+from jrn_perception.labels import UNLABELLED
+from jrn_perception.networks.interface import MEAN, STD
+from jrn_perception.perception.preprocessing import focal_ratio, resize_picture
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+
+def class_frequencies(views: Views, num_classes: int) -> torch.Tensor:
+    """Return each class's share (K,) of the labelled pixels, at least 1e-5: some never occur."""
+    count = np.zeros(num_classes)
+    for index in range(len(views)):
+        labels = views.frame(index).labels
+        if labels is not None:
+            count += np.bincount(labels.ravel(), minlength=UNLABELLED + 1)[:num_classes]
+    return torch.from_numpy(count / max(1, count.sum())).float().clamp(min=1e-5)
+
+
+def normalise(image: torch.Tensor) -> torch.Tensor:
+    """Return (B, 3, H, W) RGB in 0..1 as networks take it, channels last."""
+    mean, std = (torch.tensor(values, device=image.device).view(3, 1, 1)
+                 for values in (MEAN, STD))
+    return ((image - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def typical(samples: Dataset, count: int = 8) -> torch.Tensor:
+    """Return ``count`` images, or all there are, from all over ``samples``, normalised."""
+    chosen = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)
+    images = torch.stack([samples[int(index)]['image'] for index in chosen])
+    return normalise(images.float() / 255)
+
+
+class Views(Dataset):
+    """
+    Samples of a data set at the scale of the network's input.
+
+    A sample is a dict of ``image`` (3, h, w) uint8 RGB, ``depth`` (h, w) float32 metres with NaN =
+    not annotated, ``labels`` (h, w) int64 with 255 = not annotated: what a frame does not have is
+    not annotated as a whole, which is how frames with depth only, labels only and both mix.
+
+    ``size`` is the input (height, width) that the network sees at inference. Without ``crop`` the
+    sample is the whole frame, resized to it. With ``crop`` the sample is a random window of that
+    size cut from the frame, which has as many pixels as ``size``, after a random zoom of ``zoom``
+    and a random turn of up to ``rotation`` degrees either way, flipped every other time. Seen at
+    zoom z, things stand z times nearer: depth is divided by it (Nekrasov's and Eigen's
+    convention), and by how much longer the camera's focal length is than ``focal_length`` (x, y),
+    in pixels at ``size``, where both are known: at work it is multiplied by that. ``region``
+    (rows, columns) is the part of a frame whose depth can be trusted.
+    """
+
+    def __init__(self, frames: Sequence[Frame], size: tuple[int, int],
+                 crop: tuple[int, int] | None = None, zoom: tuple[float, float] = (0.8, 1.6),
+                 region: tuple[slice, slice] = (slice(None), slice(None)), cache: bool = True,
+                 rotation: float = 0., focal_length: tuple[float, float] | None = None):
+        self.frames, self.size, self.crop, self.zoom = frames, size, crop, zoom
+        self.region, self.rotation, self.focal_length = region, rotation, focal_length
+        self._cache: dict[int, Frame] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        frame = self.frame(index)
+        height, width = frame.rgb.shape[:2]
+        scale = np.array((self.size[1] / width, self.size[0] / height))
+        if self.crop is None:
+            return self._sample(frame, np.diag((*scale, 1.))[:2], self.size,
+                                self._nearer(frame, scale), flip=False)
+        # Undistorted, also where the other frames have another aspect.
+        scale = np.full(2, math.sqrt(scale[0] * scale[1]))
+        # torch's generator, because Lightning seeds it per worker and epoch.
+        draw = torch.rand(6).tolist()
+        low, high = (math.log(z) for z in self.zoom)
+        zoom = math.exp(low + draw[0] * (high - low))
+        aspect = math.exp((draw[4] - 0.5) * 0.2)
+        nearer = zoom * self._nearer(frame, scale)
+        scale = scale * zoom * np.array((aspect ** 0.5, aspect ** -0.5))
+        # To whole pixels, and so is the offset: upright, a view is what the network gets at work.
+        scale = (scale * (width, height)).round() / (width, height)
+        # Where the zoomed frame is smaller than the window it lies anywhere inside it, else the
+        # window lies anywhere inside the frame.
+        slack = np.array(self.crop[::-1]) - scale * (width, height)
+        offset = (slack * draw[1:3]).round()
+        angle = math.radians((2 * draw[5] - 1) * self.rotation)
+        turned = np.diag(scale) @ np.array(((math.cos(angle), -math.sin(angle)),
+                                            (math.sin(angle), math.cos(angle))))
+        # About the frame's centre, which stays where the window has put it.
+        centre = np.array((width, height)) / 2
+        matrix = np.column_stack((turned, offset + scale * centre - turned @ centre))
+        return self._sample(frame, matrix, self.crop, nearer, flip=draw[3] < 0.5)
+
+    def _nearer(self, frame: Frame, scale: np.ndarray) -> float:
+        """Return by what depth is divided for the camera, its pictures scaled by (x, y)."""
+        if self.focal_length is None or frame.focal_length is None:
+            return 1.
+        return focal_ratio(tuple(scale * frame.focal_length), self.focal_length)
+
+    def frame(self, index: int) -> Frame:
+        """Return a whole frame; where they are kept it is read once."""
+        if self._cache is None:
+            return self.frames[index]
+        if index not in self._cache:
+            self._cache[index] = self.frames[index]
+        return self._cache[index]
+
+    def _sample(self, frame: Frame, matrix: np.ndarray, size: tuple[int, int], nearer: float,
+                flip: bool) -> dict[str, torch.Tensor]:
+        image = _picture(frame.rgb, matrix, size)
+        depth = np.full(size, np.nan, np.float32)
+        if frame.depth is not None:
+            trusted = np.full(frame.depth.shape, np.nan, np.float32)
+            trusted[self.region] = frame.depth[self.region]
+            depth = _warp(trusted, matrix, size, cv2.INTER_NEAREST, math.nan) / nearer
+        labels = np.full(size, UNLABELLED, np.uint8)
+        if frame.labels is not None:
+            labels = _warp(frame.labels, matrix, size, cv2.INTER_NEAREST, UNLABELLED)
+        arrays = [array[:, ::-1] if flip else array for array in (image, depth, labels)]
+        image, depth, labels = (torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
+        return {'image': image.permute(2, 0, 1), 'depth': depth.float(), 'labels': labels.long()}
+
+
+def _picture(rgb: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """
+    Return the window of ``size`` that ``matrix`` takes from ``rgb``: resized, then turned.
+
+    Resized as at work, and turned by what hardly softens: depth is learnt from sharpness, too.
+    """
+    scale = np.linalg.norm(matrix[:, :2], axis=1)
+    height, width = rgb.shape[:2]
+    rgb = resize_picture(rgb, (round(height * scale[1]), round(width * scale[0])))
+    matrix = np.column_stack((matrix[:, :2] / scale, matrix[:, 2]))
+    return _warp(rgb, matrix, size, cv2.INTER_CUBIC, (124, 116, 104))
+
+
+def _warp(array: np.ndarray, matrix: np.ndarray, size: tuple[int, int], interpolation: int,
+          border: float | tuple[int, int, int]) -> np.ndarray:
+    # Scale about pixel corners, as cv2.resize does, not about pixel centres.
+    matrix = matrix.copy()
+    matrix[:, 2] += 0.5 * (matrix[:, :2].sum(1) - 1)
+    return cv2.warpAffine(array, matrix, size[::-1], flags=interpolation,
+                          borderMode=cv2.BORDER_CONSTANT, borderValue=border)

@@ -1,0 +1,54 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a recorded CameraInfo says of a picture."""
+
+from jrn_perception.messages.camera_info import image_size, Intrinsics, match
+from jrn_perception.recordings.reader import CAMERA_INFO
+import numpy as np
+import pytest
+
+typesys = pytest.importorskip('rosbags.typesys')
+
+STORE = typesys.get_typestore(typesys.Stores.LATEST)
+K = (500., 0., 320., 0., 510., 240., 0., 0., 1.)
+
+
+def camera_info(k=K, binning=(0, 0), roi=(0, 0, 0, 0)):
+    types = STORE.types
+    header = types['std_msgs/msg/Header'](types['builtin_interfaces/msg/Time'](1, 2), 'camera')
+    x, y, width, height = roi
+    region = types['sensor_msgs/msg/RegionOfInterest'](x, y, height, width, False)
+    return types[CAMERA_INFO](
+        header, 480, 640, 'plumb_bob', np.zeros(5), np.array(k), np.eye(3).reshape(-1),
+        np.zeros(12), *binning, region)
+
+
+@pytest.mark.parametrize('settings, size, expected', [
+    ({}, (480, 640), (500, 510, 320, 240)),
+    ({'binning': (1, 1)}, (480, 640), (500, 510, 320, 240)),
+    ({'binning': (2, 4)}, (120, 320), (250, 127.5, 160, 60)),
+    ({'roi': (100, 40, 320, 240)}, (240, 320), (500, 510, 220, 200)),
+    ({'roi': (100, 40, 320, 240), 'binning': (2, 2)}, (120, 160), (250, 255, 110, 100)),
+])
+def test_intrinsics_are_those_of_the_pictures_pixels(settings, size, expected):
+    info = camera_info(**settings)
+    assert image_size(info) == size
+    assert match(info, size) == (info, Intrinsics(*expected), '')
+
+
+def test_what_does_not_fit_is_said():
+    none = match(None, (480, 640))
+    assert (none.info, none.intrinsics, none.fault) == (None, None, 'no camera_info has come')
+    other = match(camera_info(), (240, 320))
+    assert other.info is None and other.intrinsics is None
+    assert other.fault == 'camera_info is for 640x480, the image is 320x240'
+
+
+@pytest.mark.parametrize('k', [
+    (0.,) * 9, (0., *K[1:]), (*K[:4], 0., *K[5:]), (float('nan'), *K[1:])])
+def test_a_camera_without_a_focal_length_is_not_calibrated(k):
+    info = camera_info(k=k)
+    found = match(info, (480, 640))
+    assert found.info is info and found.intrinsics is None
+    assert 'K is 0' in found.fault and 'not calibrated' in found.fault

@@ -1,0 +1,501 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Pictures in, depth and labels out: sizes, refusals, laziness, devices, precision."""
+
+from dataclasses import replace
+import math
+from types import SimpleNamespace
+
+import cv2
+from jrn_perception import labels, weights
+from jrn_perception import perception as module
+from jrn_perception.networks.interface import Maps
+from jrn_perception.perception import Perception, Prediction
+from jrn_perception.perception.backends.torch import (
+    knows_bfloat16,
+    select_device,
+    select_precision,
+)
+from jrn_perception.perception.prediction import limit_depth, limit_labels
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+SMALL = {'height': 96, 'width': 128}
+SIZES = [(480, 640), (481, 639), (640, 480), (350, 1200), (33, 47), (1, 1)]
+
+
+def load(architecture, variant='', seed=0, liven=True, **options):
+    """Return a network whose random weights say different things of different pixels."""
+    loaded = weights.load(architecture, variant, 'random', seed)
+    if liven:
+        generator = torch.Generator().manual_seed(seed)
+        for name, parameter in loaded.network.named_parameters():
+            if name.endswith('predict.weight'):
+                parameter.data.normal_(0, 0.2, generator=generator)
+    return Perception(loaded, device='cpu', **options)
+
+
+@pytest.fixture(scope='module')
+def jrn():
+    return load('jrn', 'cat5', **SMALL)
+
+
+@pytest.fixture(scope='module')
+def hydranet():
+    return load('hydranet', **SMALL)
+
+
+def picture(height=120, width=160, seed=0):
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(0, 256, (6, 8, 3), np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def blocks(channels, height=6, width=8, seed=0):
+    return torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+# --- what comes out -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize('height, width', SIZES)
+@pytest.mark.parametrize('name', ['jrn', 'hydranet'])
+def test_outputs_have_the_pictures_size(name, height, width, request):
+    perception = request.getfixturevalue(name)
+    prediction = perception(picture(height, width))
+    classes = len(perception.label_set)
+    for result in (prediction, prediction.inputs) if name == 'jrn' else (prediction,):
+        assert result.depth.shape == result.labels.shape == result.confidence.shape == (
+            height, width)
+        assert result.depth.dtype == result.confidence.dtype == np.float32
+        assert result.labels.dtype == np.uint8
+        assert np.isfinite(result.depth).all()
+        assert result.labels.max() < classes
+        assert 1 / classes * 0.999 <= result.confidence.min() and result.confidence.max() <= 1
+        assert result.label_set is perception.label_set
+
+
+def test_the_picture_is_seen(jrn, hydranet):
+    for perception in (jrn, hydranet):
+        first, second = perception(picture()), perception(picture(seed=1))
+        assert len(np.unique(first.labels)) > 1
+        assert (first.labels != second.labels).any()
+        assert np.abs(first.depth - second.depth).max() > 1e-3
+
+
+def test_depth_of_an_untrained_network_is_that_of_a_room():
+    prediction = load('hydranet', liven=False, **SMALL)(picture())
+    assert 0.1 < prediction.depth.min() and prediction.depth.max() < 10
+    assert 1.5 < prediction.depth.mean() < 4
+
+
+def test_the_same_picture_twice_gives_the_same_output(jrn, hydranet):
+    for perception in (jrn, hydranet):
+        first, second = perception(picture()), perception(picture())
+        for name in ('depth', 'labels', 'confidence'):
+            assert np.array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_views_of_an_array_are_the_picture_they_show(hydranet):
+    rgb = picture()
+    bgr = np.ascontiguousarray(rgb[..., ::-1])
+    padded = np.zeros((120, 170, 3), np.uint8)
+    padded[:, :160] = rgb
+    expected = hydranet(rgb).depth
+    frozen = rgb.copy()
+    frozen.flags.writeable = False
+    for view in (bgr[..., ::-1], padded[:, :160], np.asfortranarray(rgb), frozen):
+        assert np.array_equal(hydranet(view).depth, expected)
+    assert not np.array_equal(hydranet(bgr).depth, expected)
+
+
+def test_a_picture_of_the_inference_size_is_only_normalised(hydranet):
+    rgb = picture(96, 128)
+    image = hydranet.preprocess(rgb)
+    expected = (rgb / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    assert image.shape == (1, 3, 96, 128)
+    assert image.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_allclose(image[0].permute(1, 2, 0), expected, atol=1e-5)
+
+
+def test_a_larger_picture_is_averaged(hydranet):
+    rgb = np.zeros((288, 384, 3), np.uint8)
+    # One pixel of nine, and not the middle one.
+    rgb[::3, ::3] = 180
+    image = hydranet.preprocess(rgb)
+    expected = (20 / 255 - 0.485) / 0.229
+    assert image[0, 0].numpy() == pytest.approx(expected, abs=1e-4)
+
+
+def test_stages_in_a_row_are_the_call(jrn):
+    rgb = picture()
+    by_hand = jrn.postprocess(jrn.infer(jrn.preprocess(rgb)), rgb.shape[:2])
+    assert np.array_equal(by_hand.depth, jrn(rgb).depth)
+
+
+def test_folded_batch_norms_say_the_same():
+    loaded = weights.load('hydranet', weights='random')
+    rgb = picture(96, 128)
+    perception = load('hydranet', liven=False, **SMALL)
+    with torch.inference_mode():
+        expected = loaded.network(perception.preprocess(rgb))
+    maps = perception.infer(perception.preprocess(rgb))
+    torch.testing.assert_close(maps.depth, expected.depth, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(maps.semantics, expected.semantics, atol=1e-3, rtol=1e-3)
+
+
+# --- from maps to pixels ------------------------------------------------------------------------
+
+def test_at_the_networks_resolution_nothing_is_interpolated():
+    logits, depth = 3 * blocks(40), 2 + blocks(1, seed=1)
+    prediction = Prediction(Maps(depth, logits), (6, 8), labels.NYU40)
+    assert np.array_equal(prediction.depth, depth[0, 0])
+    assert np.array_equal(prediction.labels, logits.argmax(1)[0])
+    np.testing.assert_allclose(prediction.confidence, logits.softmax(1).amax(1)[0], atol=1e-6)
+
+
+def full_resolution(maps, size, align=False):
+    return functional.interpolate(maps, size, mode='bilinear', align_corners=align)
+
+
+@pytest.mark.parametrize('size', [(480, 640), (61, 83)])
+def test_few_classes_are_decided_at_full_resolution(size):
+    logits = 3 * blocks(5, 24, 32)
+    prediction = Prediction(Maps(semantics=logits), size, labels.NYU5)
+    expected = full_resolution(logits, size).argmax(1)[0].numpy()
+    # Rounding decides where two classes are equal.
+    assert (prediction.labels == expected).mean() > 0.9999
+
+
+def test_many_classes_are_decided_close_to_full_resolution():
+    logits = functional.interpolate(4 * blocks(40), (72, 96), mode='bicubic')
+    prediction = Prediction(Maps(semantics=logits), (480, 640), labels.NYU40)
+    exact = full_resolution(logits, (480, 640)).argmax(1)[0].numpy()
+    nearest = functional.interpolate(logits.argmax(1)[None].float(), (480, 640),
+                                     mode='nearest-exact')[0, 0].numpy()
+    differing = (prediction.labels != exact).mean()
+    assert 0 < differing < 0.5 * (nearest != exact).mean()
+
+
+def test_copied_decisions_are_those_of_the_nearest_pixel(monkeypatch):
+    monkeypatch.setattr(module, 'LOGIT_BUDGET', 1)
+    logits = 9 * torch.eye(3)[None, :, None]
+    prediction = Prediction(Maps(semantics=logits), (1, 4), labels.NYU5)
+    # Centres of the four lie at -0.125, 0.625, 1.375 and 2.125 of the three.
+    assert prediction.labels.tolist() == [[0, 1, 1, 2]]
+
+
+def test_the_work_on_logits_is_bounded(monkeypatch):
+    sizes = []
+    enlarge = module._enlarge
+
+    def watch(array, size, smooth):
+        sizes.append(math.prod(size) * (array.shape[2] if array.ndim == 3 else 0))
+        return enlarge(array, size, smooth)
+    monkeypatch.setattr(module, '_enlarge', watch)
+    for size in SIZES + [(2160, 3840)]:
+        prediction = Prediction(Maps(semantics=blocks(40, 72, 96)), size, labels.NYU40)
+        assert prediction.labels.shape == size
+    assert max(sizes) <= 1.05 * module.LOGIT_BUDGET
+
+
+def test_depth_is_interpolated_smoothly_and_centred():
+    depth = torch.tensor([[1., 3.]])[None, None]
+    prediction = Prediction(Maps(depth), (1, 4), None)
+    np.testing.assert_allclose(prediction.depth, [[1, 1.5, 2.5, 3]], atol=1e-6)
+
+
+def test_outputs_lie_where_the_network_saw_them():
+    """A step in the maps must be in the middle of all outputs, half pixels included."""
+    logits = torch.zeros(1, 5, 4, 8)
+    logits[:, 1, :, :4] = logits[:, 3, :, 4:] = 5
+    depth = torch.ones(1, 1, 4, 8)
+    depth[..., 4:] = 2
+    prediction = Prediction(Maps(depth, logits), (40, 80), labels.NYU5)
+    assert (prediction.labels[:, :40] == 1).all() and (prediction.labels[:, 40:] == 3).all()
+    np.testing.assert_allclose(prediction.depth + prediction.depth[:, ::-1], 3, atol=1e-6)
+    np.testing.assert_allclose(prediction.confidence, prediction.confidence[:, ::-1], atol=1e-6)
+
+
+def test_nothing_is_computed_before_it_is_read(monkeypatch):
+    computed = []
+    enlarge = module._enlarge
+    monkeypatch.setattr(module, '_enlarge', lambda *a, **k: computed.append(1) or enlarge(*a, **k))
+    prediction = Prediction(Maps(blocks(1), blocks(5), inputs=Maps(blocks(1), blocks(5))),
+                            (60, 80), labels.NYU5)
+    assert prediction.inputs is prediction.inputs
+    assert not computed
+    assert prediction.depth is prediction.depth
+    assert len(computed) == 1
+    assert prediction.labels is prediction.labels
+    assert prediction.confidence is prediction.confidence
+    before = len(computed)
+    assert prediction.inputs.labels is prediction.inputs.labels
+    assert len(computed) > before
+
+
+@pytest.mark.parametrize('architecture, has', [
+    ('depth', (True, False)), ('semantics', (False, True)), ('hydranet', (True, True))])
+def test_what_a_network_does_not_predict_is_none(architecture, has):
+    prediction = load(architecture, **SMALL)(picture())
+    found = [value is not None for value in (
+        prediction.depth, prediction.labels, prediction.confidence)]
+    assert found == [has[0], has[1], has[1]]
+    assert prediction.inputs is None
+    assert (prediction.label_set is not None) == has[1]
+
+
+# --- jrn ----------------------------------------------------------------------------------------
+
+def test_normals_have_length_one_and_the_pictures_size(hydranet):
+    three = load('hydranet', 'nyu40_normals', **SMALL)
+    prediction = three(picture(61, 83))
+    assert prediction.normals.shape == (61, 83, 3) and prediction.normals.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(prediction.normals, axis=2), 1, atol=1e-4)
+    # The direction is the network's own.
+    raw = three.infer(three.preprocess(picture(96, 128))).normals[0, :, 5, 7]
+    seen = three.postprocess(Maps(normals=raw.view(1, 3, 1, 1)), (4, 4)).normals[0, 0]
+    np.testing.assert_allclose(seen, raw / raw.norm(), atol=1e-4)
+    assert hydranet(picture()).normals is None
+
+
+def test_the_inputs_of_a_jrn_are_unrefined(jrn):
+    rgb = picture()
+    prediction = jrn(rgb)
+    with torch.inference_mode():
+        expected = jrn._network.depth(jrn.preprocess(rgb)).depth
+    np.testing.assert_allclose(
+        prediction.inputs.depth,
+        Prediction(Maps(expected), rgb.shape[:2], None).depth, atol=1e-4)
+    assert np.abs(prediction.depth - prediction.inputs.depth).max() > 0.01
+    assert prediction.inputs.inputs is None
+    total = prediction._maps.inputs.semantics.exp().sum(1)
+    torch.testing.assert_close(total, torch.ones_like(total))
+
+
+@pytest.mark.parametrize('value', ['zero', 'mean', 'noise'])
+@pytest.mark.parametrize('mute', ['depth', 'semantics'])
+def test_a_jrn_can_be_muted(jrn, mute, value):
+    rgb = picture()
+    full, muted = jrn(rgb), jrn(rgb, mute, value)
+    assert np.abs(full.depth - muted.depth).max() > 1e-3
+    assert np.array_equal(full.inputs.depth, muted.inputs.depth)
+    assert np.array_equal(full.inputs.labels, muted.inputs.labels)
+
+
+def test_what_cannot_be_muted_is_refused(jrn, hydranet):
+    with pytest.raises(ValueError, match="mute 'depth': hydranet has no such input; only a jrn"):
+        hydranet(picture(), mute='depth')
+    with pytest.raises(ValueError, match="mute 'colour': choose from none, depth, semantics"):
+        jrn(picture(), mute='colour')
+    with pytest.raises(ValueError, match="mute_value 'loud': choose from zero, mean, noise"):
+        jrn(picture(), mute='depth', mute_value='loud')
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('array', [
+    np.zeros((8, 8, 3)), np.zeros((8, 8, 3), np.int8), np.zeros((8, 8), np.uint8),
+    np.zeros((8, 8, 4), np.uint8), np.zeros((3, 8, 8), np.uint8), np.zeros((0, 8, 3), np.uint8),
+    np.zeros((8, 0, 3), np.uint8), np.zeros((1, 8, 8, 3), np.uint8)],
+    ids=lambda array: f'{array.dtype}{array.shape}')
+def test_what_is_no_picture_is_refused(hydranet, array):
+    with pytest.raises(ValueError, match=r'a picture is uint8 \(H, W, 3\), got ') as caught:
+        hydranet(array)
+    assert str(array.shape) in str(caught.value) and str(array.dtype) in str(caught.value)
+
+
+def test_load_passes_on_what_it_is_told(tmp_path):
+    perception = Perception.load('hydranet', 'kitti6', weights_file='random', device='cpu',
+                                 precision='bf16', height=64, width=96)
+    assert perception.card.variant == 'kitti6' and perception.source == 'random'
+    assert perception.label_set.name == 'kitti6'
+    assert (perception.precision, perception.device.type) == ('bf16', 'cpu')
+    assert perception.inference_size(480, 640) == (64, 96)
+    with pytest.raises(weights.WeightsError, match='no such weights file'):
+        Perception.load('jrn', weights_file=str(tmp_path / 'x.safetensors'))
+    with pytest.raises(ValueError, match='unknown architecture'):
+        Perception.load('resnet', weights_file='random')
+
+
+@pytest.mark.parametrize('name', ['gpu', 'meta', 'mps', '', 'cuda:x', 'cpu:cpu'])
+def test_what_is_no_device_is_refused(name):
+    with pytest.raises(ValueError, match='choose from auto, cpu, cuda, cuda:N'):
+        select_device(name)
+
+
+@pytest.mark.parametrize('name', ['cuda:99', *['cuda', 'cuda:0'] * (
+    not torch.cuda.is_available())])
+def test_a_device_that_is_not_there_is_refused(name):
+    with pytest.raises(ValueError, match=f"'{name}' is not there: .* sees .* CUDA devices; use"):
+        select_device(name)
+
+
+def test_auto_takes_what_is_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert select_device('auto') == torch.device('cpu')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    assert select_device('auto') == torch.device('cuda')
+    assert select_device('cpu') == torch.device('cpu')
+
+
+@pytest.mark.parametrize('name, device, expected', [
+    ('auto', 'cpu', 'fp32'), ('auto', 'cuda', 'fp16'), ('fp32', 'cuda', 'fp32'),
+    ('bf16', 'cpu', 'bf16'), ('bf16', 'cuda', 'bf16'), ('fp16', 'cuda', 'fp16')])
+def test_precision(name, device, expected):
+    assert select_precision(name, torch.device(device)) == expected
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_bfloat16_is_known_to_gpus_and_some_cpus(monkeypatch, known):
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: known)
+    assert knows_bfloat16(torch.device('cpu')) is known
+    assert knows_bfloat16(torch.device('cuda', 1))
+
+
+def test_a_precision_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="'int4': choose from auto, fp32, fp16, bf16"):
+        select_precision('int4', torch.device('cpu'))
+    with pytest.raises(ValueError, match='needs a CUDA device; on a CPU choose fp32 or bf16'):
+        select_precision('fp16', torch.device('cpu'))
+
+
+@pytest.mark.parametrize('name', ['jrn', 'hydranet'])
+def test_bfloat16_says_about_the_same(name, request):
+    full = request.getfixturevalue(name)
+    low = load(name, 'cat5' if name == 'jrn' else '', precision='bf16', **SMALL)
+    rgb = picture()
+    expected, found = full(rgb), low(rgb)
+    difference = np.abs(expected.depth - found.depth)
+    assert 0 < difference.max()
+    assert difference.mean() < 0.1 * expected.depth.std() + 0.01 * expected.depth.mean()
+    assert (expected.labels == found.labels).mean() > 0.9
+    assert np.abs(expected.confidence - found.confidence).mean() < 0.05
+    assert found.depth.dtype == np.float32
+
+
+def test_warm_up_runs_a_picture(hydranet, monkeypatch):
+    seen = []
+    infer = hydranet.infer
+    monkeypatch.setattr(hydranet, 'infer', lambda image, *a: seen.append(image.shape) or infer(
+        image, *a))
+    hydranet.warm_up()
+    assert seen == [(1, 3, 96, 128)]
+    assert hydranet.gpu_memory_mb() == 0
+
+
+# --- inference size -----------------------------------------------------------------------------
+
+def sized(height=0, width=0, trained=(288, 384)):
+    perception = Perception.__new__(Perception)
+    perception._requested = height, width
+    perception.card = SimpleNamespace(input_size=trained)
+    return perception.inference_size
+
+
+@pytest.mark.parametrize('picture_size, expected', [
+    ((480, 640), (288, 384)), ((640, 480), (384, 288)), ((1080, 1920), (256, 448)),
+    ((288, 384), (288, 384)), ((33, 47), (288, 384)), ((350, 1200), (192, 608))])
+def test_sizes_keep_the_aspect_and_the_number_of_pixels(picture_size, expected):
+    found = sized()(*picture_size)
+    assert found == expected
+    assert found[0] % 32 == found[1] % 32 == 0
+    assert math.prod(found) == pytest.approx(288 * 384, rel=0.1)
+    assert found[0] / found[1] == pytest.approx(picture_size[0] / picture_size[1], rel=0.12)
+
+
+@pytest.mark.parametrize('requested, picture_size, expected', [
+    ((96, 0), (480, 640), (96, 128)), ((0, 128), (480, 640), (96, 128)),
+    ((96, 0), (640, 480), (96, 64)), ((0, 640), (350, 1200), (192, 640)),
+    ((100, 201), (480, 640), (100, 201))])
+def test_requested_sizes(requested, picture_size, expected):
+    assert sized(*requested)(*picture_size) == expected
+
+
+def test_a_request_of_one_side_never_gives_nothing():
+    assert sized(height=32)(1000, 10) == (32, 32)
+    assert sized(width=32)(10, 1000) == (32, 32)
+
+
+@pytest.mark.parametrize('size', [(-1, 0), (0, -32)])
+def test_a_negative_size_is_refused(size):
+    with pytest.raises(ValueError, match='inference size .*: 0 .the trained size. or positive'):
+        load('depth', height=size[0], width=size[1])
+
+
+def test_the_trained_size_is_the_cards():
+    assert sized(trained=(96, 128))(480, 640) == (96, 128)
+    assert load('depth').inference_size(480, 640) == weights.Card('depth', '').input_size
+
+
+def test_an_odd_requested_size_runs():
+    prediction = load('hydranet', height=67, width=101)(picture())
+    assert prediction.depth.shape == (120, 160)
+    prediction = load('jrn', 'cat1', height=67, width=101)(picture())
+    assert prediction.labels.shape == (120, 160)
+
+
+# --- focal length -------------------------------------------------------------------------------
+
+def with_focal_length(focal_length, trained=(96, 128), **options):
+    loaded = weights.load('depth', weights='random')
+    card = replace(loaded.card, focal_length=focal_length, input_size=trained)
+    return Perception(replace(loaded, card=card), device='cpu', **options)
+
+
+@pytest.mark.parametrize('size, focal_length, expected', [
+    ((96, 128), (100, 110), 1),            # the camera of training
+    ((480, 640), (500, 550), 1),           # in more pixels
+    ((96, 128), (200, 220), 2),            # twice the magnification: twice as far
+    ((480, 640), (250, 275), 0.5),
+    ((96, 128), (400, 110), 2)])           # a pixel that is not square
+def test_depth_follows_the_focal_length(size, focal_length, expected):
+    perception = with_focal_length((100, 110))
+    assert perception.depth_scale(size, focal_length) == pytest.approx(expected)
+    rgb = picture(*size)
+    np.testing.assert_allclose(perception(rgb, focal_length=focal_length).depth,
+                               expected * perception(rgb).depth, rtol=1e-5)
+
+
+def test_a_crop_shows_the_same_depth_as_the_whole():
+    perception = with_focal_length((100, 100))
+    whole = perception.depth_scale((480, 640), (500, 500))
+    # The middle half keeps its focal length, and is enlarged twice as much for the network.
+    assert perception.depth_scale((240, 320), (500, 500)) == pytest.approx(2 * whole)
+
+
+def test_weights_that_do_not_tell_their_focal_length_leave_depth_alone():
+    assert with_focal_length(None).depth_scale((480, 640), (1, 1)) == 1
+
+
+def test_the_inputs_of_a_jrn_are_scaled_with_it():
+    maps = Maps(blocks(1), blocks(5), inputs=Maps(blocks(1, seed=1), blocks(5)))
+    plain, scaled = (Prediction(maps, (6, 8), labels.NYU5, scale) for scale in (1., 3.))
+    np.testing.assert_allclose(scaled.depth, 3 * plain.depth)
+    np.testing.assert_allclose(scaled.inputs.depth, 3 * plain.inputs.depth)
+    assert np.array_equal(scaled.labels, plain.labels)
+
+
+# --- limits -------------------------------------------------------------------------------------
+
+def test_limit_depth():
+    depth = np.array([[0.05, 0.1, 5, 10, 10.01, np.nan, np.inf, -np.inf]], np.float32)
+    limited = limit_depth(depth, 0.1, 10)
+    assert limited.dtype == np.float32
+    assert limited is not depth
+    np.testing.assert_array_equal(
+        limited, np.float32([[np.nan, 0.1, 5, 10, np.nan, np.nan, np.nan, np.nan]]))
+    assert depth[0, 0] == np.float32(0.05)
+
+
+def test_limit_labels():
+    prediction = SimpleNamespace(labels=np.array([[0, 1, 2]], np.uint8),
+                                 confidence=np.array([[0.2, 0.5, 0.9]], np.float32))
+    assert limit_labels(prediction, 0) is prediction.labels
+    limited = limit_labels(prediction, 0.5)
+    assert limited.dtype == np.uint8
+    assert limited.tolist() == [[255, 1, 2]]
+    assert limit_labels(prediction, 1).tolist() == [[255, 255, 255]]
+    assert prediction.labels.tolist() == [[0, 1, 2]]

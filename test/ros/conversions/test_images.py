@@ -1,0 +1,485 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Messages to arrays and back, with real sensor_msgs messages."""
+
+import array
+from importlib import import_module
+import os
+from pathlib import Path
+import struct
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+sensor_msgs = pytest.importorskip(
+    'sensor_msgs.msg', reason='needs the ROS messages (pip install ros-sensor-msgs)')
+images = import_module('jrn_perception.ros.conversions.images')
+cv_bridge_fault = import_module('jrn_perception.ros.conversions.cv_bridge_probe').cv_bridge_fault
+Time = import_module('builtin_interfaces.msg').Time
+Header = import_module('std_msgs.msg').Header
+CompressedImage, Image = sensor_msgs.CompressedImage, sensor_msgs.Image
+
+SIZES = [(1, 1), (1, 4), (5, 1), (6, 8), (479, 641)]
+REPOSITORY = Path(__file__).resolve().parents[2]
+HEADER = Header(stamp=Time(sec=7, nanosec=9), frame_id='camera')
+
+
+def message(rows, width, encoding, padding=0, is_bigendian=0):
+    """Return the message of uint8 rows, each followed by bytes that nobody may read."""
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=171)
+    msg = Image(header=HEADER, height=len(rows), width=width, encoding=encoding,
+                step=rows.shape[1], is_bigendian=is_bigendian)
+    msg.data.frombytes(rows.tobytes())
+    return msg
+
+
+def random_rgb(height, width):
+    return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def smooth_rgb(height=48, width=64):
+    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+    return np.stack([255 * x, 255 * y, 90 + 60 * x], axis=-1).astype(np.uint8)
+
+
+def bt601(y, u, v):
+    """Return RGB of limited-range BT.601 by its definition (ITU-R BT.601-7, 2.5)."""
+    y, u, v = (plane.astype(float) for plane in (y, u, v))
+    y, u, v = (y - 16) * 255 / 219, (u - 128) * 255 / 224, (v - 128) * 255 / 224
+    rgb = np.stack([y + 1.402 * v, y - 0.344136 * u - 0.714136 * v, y + 1.772 * u], axis=-1)
+    return rgb.clip(0, 255)
+
+
+def same(actual, expected):
+    assert actual.dtype == np.uint8
+    assert actual.flags.c_contiguous
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize('padding', [0, 1, 7])
+@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('encoding, order', [
+    ('rgb8', [0, 1, 2]), ('bgr8', [2, 1, 0]), ('rgba8', [0, 1, 2, 1]), ('bgra8', [2, 1, 0, 1]),
+    ('8UC3', [2, 1, 0]), ('8UC4', [2, 1, 0, 1])])
+def test_orders_of_colours_give_one_picture(encoding, order, size, padding):
+    rgb = random_rgb(*size)
+    rows = rgb[..., order].reshape(size[0], -1)
+    same(images.to_rgb(message(rows, size[1], encoding, padding)), rgb)
+
+
+@pytest.mark.parametrize('padding', [0, 5])
+@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('encoding', ['mono8', '8UC1'])
+def test_grey_is_repeated(encoding, size, padding):
+    grey = random_rgb(*size)[..., 0]
+    same(images.to_rgb(message(grey, size[1], encoding, padding)), np.stack([grey] * 3, -1))
+
+
+@pytest.mark.parametrize('is_bigendian', [0, 1])
+@pytest.mark.parametrize('padding', [0, 3])
+def test_all_values_of_mono16(is_bigendian, padding):
+    values = np.arange(65536).reshape(256, 256)
+    rows = values.astype('>u2' if is_bigendian else '<u2').view(np.uint8)
+    rgb = images.to_rgb(message(rows, 256, 'mono16', padding, is_bigendian))
+    # cv_bridge scales by 255 / 65535 and rounds; a shift by 8 bits would differ.
+    same(rgb, np.stack([(values + 128) // 257] * 3, -1))
+
+
+@pytest.mark.parametrize('is_bigendian', [0, 1])
+@pytest.mark.parametrize('encoding, order', [
+    ('rgb16', [0, 1, 2]), ('bgr16', [2, 1, 0]), ('rgba16', [0, 1, 2, 1]),
+    ('bgra16', [2, 1, 0, 1])])
+def test_sixteen_bits_of_colour(encoding, order, is_bigendian):
+    rgb = random_rgb(5, 7)
+    wide = (rgb.astype(int) * 257)[..., order]
+    wide = np.ascontiguousarray(wide, '>u2' if is_bigendian else '<u2')
+    rows = wide.view(np.uint8).reshape(5, -1)
+    same(images.to_rgb(message(rows, 7, encoding, 1, is_bigendian)), rgb)
+
+
+@pytest.mark.parametrize('bits, is_bigendian', [(8, 0), (16, 0), (16, 1)])
+@pytest.mark.parametrize('size', [(6, 8), (7, 9), (479, 641)])
+@pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
+def test_mosaic_of_one_colour(pattern, size, bits, is_bigendian):
+    colour = {'r': 200, 'g': 100, 'b': 50}
+    mosaic = np.empty(size, int)
+    for index, filter_colour in enumerate(pattern):
+        mosaic[index // 2::2, index % 2::2] = colour[filter_colour]
+    if bits == 16:
+        mosaic = (mosaic * 257).astype('>u2' if is_bigendian else '<u2').view(np.uint8)
+    msg = message(mosaic.astype(np.uint8), size[1], f'bayer_{pattern}{bits}', 3, is_bigendian)
+    same(images.to_rgb(msg), np.broadcast_to(np.uint8([200, 100, 50]), (*size, 3)))
+
+
+@pytest.mark.parametrize('padding', [0, 3])
+@pytest.mark.parametrize('encoding, y_first', [
+    ('yuv422', False), ('uyvy', False), ('yuv422_yuy2', True), ('yuyv', True)])
+def test_yuv_of_two_pixels_with_one_chroma(encoding, y_first, padding):
+    rng = np.random.default_rng(3)
+    y = rng.integers(16, 236, (5, 8), np.uint8)
+    u, v = rng.integers(60, 200, (2, 5, 4), np.uint8)
+    packed = np.empty((5, 8, 2), np.uint8)
+    packed[..., 0 if y_first else 1] = y
+    packed[:, 0::2, 1 if y_first else 0] = u
+    packed[:, 1::2, 1 if y_first else 0] = v
+    rgb = images.to_rgb(message(packed.reshape(5, 16), 8, encoding, padding))
+    np.testing.assert_allclose(rgb, bt601(y, u.repeat(2, 1), v.repeat(2, 1)), atol=1.6)
+
+
+@pytest.mark.parametrize('padding', [0, 3])
+@pytest.mark.parametrize('encoding, shrink', [('nv12', 2), ('nv21', 2), ('nv24', 1)])
+def test_yuv_in_planes(encoding, shrink, padding):
+    rng = np.random.default_rng(4)
+    height, width = (6, 8) if shrink == 2 else (5, 7)
+    y = rng.integers(16, 236, (height, width), np.uint8)
+    u, v = rng.integers(60, 200, (2, height // shrink, width // shrink), np.uint8)
+    msg = message(y, width, encoding, padding)
+    chroma = np.stack([v, u] if encoding == 'nv21' else [u, v], -1).reshape(len(u), -1)
+    extra = padding if shrink == 2 else 2 * padding
+    msg.data.frombytes(np.pad(chroma, ((0, 0), (0, extra))).tobytes())
+    rgb = images.to_rgb(msg)
+    assert rgb.flags.c_contiguous
+    u, v = (plane.repeat(shrink, 0).repeat(shrink, 1) for plane in (u, v))
+    np.testing.assert_allclose(rgb, bt601(y, u, v), atol=1.6)
+
+
+def test_rgb8_is_a_view_and_padded_rgb8_is_not():
+    rgb = random_rgb(4, 5)
+    msg = message(rgb.reshape(4, 15), 5, 'rgb8')
+    padded = message(rgb.reshape(4, 15), 5, 'rgb8', 1)
+    assert np.shares_memory(images.to_rgb(msg), np.frombuffer(msg.data, np.uint8))
+    assert not np.shares_memory(images.to_rgb(padded), np.frombuffer(padded.data, np.uint8))
+
+
+def test_data_behind_the_picture_is_left_alone():
+    rgb = random_rgb(4, 5)
+    msg = message(rgb.reshape(4, 15), 5, 'rgb8')
+    msg.data.frombytes(b'more')
+    same(images.to_rgb(msg), rgb)
+
+
+@pytest.mark.parametrize('changes, reason', [
+    ({'height': 0}, 'the size is 6x0, a picture needs at least 1x1'),
+    ({'width': 0}, 'the size is 0x4, a picture needs at least 1x1'),
+    ({'step': 17}, 'step 17 is shorter than a row of 6 rgb8 pixels, 18 bytes'),
+    ({'step': 0}, 'step 0 is shorter than a row of 6 rgb8 pixels, 18 bytes'),
+    ({'height': 5}, 'the data has 72 bytes; rgb8 with step 18 and height 5 has 90'),
+    ({'data': array.array('B')}, 'the data has 0 bytes; rgb8 with step 18 and height 4 has 72'),
+    ({'encoding': 'nv12'}, 'the data has 72 bytes; nv12 with step 18 and height 4 has 108'),
+    ({'encoding': 'nv24'}, 'the data has 72 bytes; nv24 with step 18 and height 4 has 216'),
+    ({'encoding': 'yuv422', 'width': 5}, 'yuv422 needs an even width, this one is 5'),
+    ({'encoding': 'nv21', 'height': 3},
+     'nv21 needs an even width and height, this one is 6x3'),
+    ({'encoding': 'bayer_rggb8', 'height': 2}, 'a Bayer mosaic of 6x2 is too small'),
+])
+def test_rejections(changes, reason):
+    msg = message(random_rgb(4, 6).reshape(4, 18), 6, 'rgb8')
+    for name, value in changes.items():
+        setattr(msg, name, value)
+    with pytest.raises(images.BadImage) as caught:
+        images.to_rgb(msg)
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize('encoding', ['', 'RGB8', '16UC1', '32FC1', 'h264'])
+def test_an_encoding_that_is_none_of_ours(encoding):
+    if not cv_bridge_fault():
+        pytest.skip('this machine has a working cv_bridge, which is asked instead')
+    msg = message(random_rgb(4, 6).reshape(4, 18), 6, encoding)
+    with pytest.raises(images.BadImage) as caught:
+        images.to_rgb(msg)
+    text = str(caught.value)
+    assert text.startswith(f'encoding {encoding!r} is not supported and cv_bridge was not asked:')
+    assert '\n' not in text
+    assert all(name in text for name in images.ENCODINGS)
+
+
+def compressed(data, form):
+    msg = CompressedImage(header=HEADER, format=form)
+    msg.data.frombytes(bytes(data))
+    return msg
+
+
+def encode(extension, picture, *options):
+    done, data = cv2.imencode(extension, picture, options)
+    assert done
+    return data.tobytes()
+
+
+JPEG = encode('.jpg', smooth_rgb()[..., ::-1], cv2.IMWRITE_JPEG_QUALITY, 95)
+PROGRESSIVE = encode('.jpg', smooth_rgb()[..., ::-1], cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+RESTARTS = encode('.jpg', smooth_rgb()[..., ::-1], cv2.IMWRITE_JPEG_RST_INTERVAL, 2)
+# A segment as cameras write it, orientation "turn by 90 degrees", and a thumbnail's last bytes.
+EXIF = b'Exif\0\0' + struct.pack('>2sHIHHHIHHI', b'MM', 42, 8, 1, 0x112, 3, 1, 6, 0, 0) + (
+    b'thumbnail \xff\xd8\xff\xd9')
+TURNED = JPEG[:2] + b'\xff\xe1' + struct.pack('>H', len(EXIF) + 2) + EXIF + JPEG[2:]
+PNG = encode('.png', smooth_rgb()[..., ::-1])
+
+
+@pytest.mark.parametrize('form', ['jpeg', 'jpg', '', 'rgb8; jpeg compressed bgr8',
+                                  'bgr8; jpeg compressed bgr8', 'yuv422; jpeg compressed bgr8'])
+@pytest.mark.parametrize('data', [JPEG, PROGRESSIVE, RESTARTS, TURNED],
+                         ids=['baseline', 'progressive', 'restarts', 'turned'])
+def test_jpeg(data, form):
+    rgb = images.compressed_to_rgb(compressed(data, form))
+    assert rgb.dtype == np.uint8
+    assert rgb.flags.c_contiguous
+    np.testing.assert_allclose(rgb.astype(int), smooth_rgb(), atol=6)
+
+
+@pytest.mark.parametrize('tail', [b'\0' * 4096, b'\0', b'\xff\xd8 of the frame before'])
+def test_bytes_behind_the_end_of_a_jpeg(tail):
+    whole = images.compressed_to_rgb(compressed(JPEG, 'jpeg'))
+    same(images.compressed_to_rgb(compressed(JPEG + tail, 'jpeg')), whole)
+
+
+@pytest.mark.parametrize('tail', [b'', b'\0' * 4096], ids=['bare', 'zeros'])
+@pytest.mark.parametrize('part', [0.02, 0.3, 0.5, 0.7, 0.9, 0.99, -3, -2, -1])
+@pytest.mark.parametrize('data', [JPEG, PROGRESSIVE, RESTARTS, TURNED, PNG],
+                         ids=['baseline', 'progressive', 'restarts', 'turned', 'png'])
+def test_cut_off_data(data, part, tail):
+    cut = data[:part if part < 0 else int(len(data) * part)]
+    with pytest.raises(images.BadImage) as caught:
+        images.compressed_to_rgb(compressed(cut + tail, 'jpeg'))
+    assert str(caught.value) == (
+        f"the data is cut off after {len(cut + tail)} bytes (format 'jpeg')")
+
+
+def test_a_cut_off_frame_with_the_next_one_behind_it():
+    # Large enough that taking its first bytes for the length of a segment stays inside it.
+    following = encode('.jpg', random_rgb(479, 641))
+    with pytest.raises(images.BadImage, match='the data is cut off after'):
+        images.compressed_to_rgb(compressed(JPEG[:-200] + following, 'jpeg'))
+
+
+def test_fill_bytes_before_the_end_of_a_jpeg():
+    whole = images.compressed_to_rgb(compressed(JPEG, 'jpeg'))
+    filled = JPEG[:-2] + b'\xff\xff' + JPEG[-2:]
+    same(images.compressed_to_rgb(compressed(filled, 'jpeg')), whole)
+
+
+@pytest.mark.parametrize('alpha', [False, True])
+@pytest.mark.parametrize('bits', [8, 16])
+def test_png_of_colours(bits, alpha):
+    rgb = random_rgb(479, 641)
+    stored = rgb[..., [2, 1, 0, 1][:4 if alpha else 3]]
+    if bits == 16:
+        stored = stored.astype(np.uint16) * 257
+    data = encode('.png', stored)
+    for form in ('png', f'rgb{bits}; png compressed bgr{bits}'):
+        same(images.compressed_to_rgb(compressed(data, form)), rgb)
+
+
+def test_png_and_jpeg_of_grey():
+    grey = random_rgb(479, 641)[..., 0]
+    expected = np.stack([grey] * 3, -1)
+    eight, sixteen = encode('.png', grey), encode('.png', grey.astype(np.uint16) * 257)
+    same(images.compressed_to_rgb(compressed(eight, 'mono8; png compressed ')), expected)
+    same(images.compressed_to_rgb(compressed(sixteen, 'mono16; png compressed ')), expected)
+    flat = encode('.jpg', np.full((9, 9), 77, np.uint8))
+    rgb = images.compressed_to_rgb(compressed(flat, 'bayer_rggb8; jpeg compressed mono8'))
+    same(rgb, np.full((9, 9, 3), 77))
+
+
+def test_a_mosaic_in_a_png_is_demosaiced():
+    mosaic = np.full((8, 8), 100, np.uint8)
+    mosaic[0::2, 0::2], mosaic[1::2, 1::2] = 200, 50
+    data = encode('.png', mosaic)
+    rgb = images.compressed_to_rgb(compressed(data, 'bayer_rggb8; png compressed '))
+    same(rgb, np.broadcast_to(np.uint8([200, 100, 50]), (8, 8, 3)))
+    with pytest.raises(images.BadImage, match='has an unknown Bayer pattern'):
+        images.compressed_to_rgb(compressed(data, 'bayer_xyz8; png compressed '))
+
+
+def test_the_format_names_the_order():
+    rgb = random_rgb(6, 8)
+    # image_transport's TIFF holds the bytes of the message: of rgb8, red where blue should be.
+    tiff_of_rgb, tiff_of_bgr = encode('.tiff', rgb), encode('.tiff', rgb[..., ::-1])
+    for data, form in ((tiff_of_rgb, 'rgb8; tiff compressed '),
+                       (tiff_of_bgr, 'bgr8; tiff compressed '), (tiff_of_bgr, 'tiff'),
+                       (encode('.png', rgb), 'bgr8; png compressed rgb8')):
+        same(images.compressed_to_rgb(compressed(data, form)), rgb)
+
+
+@pytest.mark.parametrize('data, form, reason', [
+    (b'', 'jpeg', "the data is empty (format 'jpeg')"),
+    (b'no picture', 'jpeg', "OpenCV cannot decode the 10 bytes of format 'jpeg'"),
+    (b'\xff\xd8\xff\xd9', 'jpeg', "OpenCV cannot decode the 4 bytes of format 'jpeg'"),
+    (PNG, '16UC1; compressedDepth png',
+     "format '16UC1; compressedDepth png' is a depth image, not a picture"),
+    (PNG, '32FC1; compressedDepth',
+     "format '32FC1; compressedDepth' is a depth image, not a picture"),
+    (PNG, '16UC1; png compressed ',
+     "format '16UC1; png compressed ' is a depth image, not a picture"),
+    (encode('.tiff', np.ones((3, 3), np.float32)), 'tiff',
+     "format 'tiff' holds 1 channels of float32, a picture has 1, 3 or 4 of 8 or 16 bits"),
+])
+def test_compressed_rejections(data, form, reason):
+    with pytest.raises(images.BadImage) as caught:
+        images.compressed_to_rgb(compressed(data, form))
+    assert str(caught.value) == reason
+
+
+DEPTH = np.array([[0.0006, 0.4999, 1.2345, 65.535], [np.nan, np.inf, -np.inf, -1],
+                  [0, 10, 2.0004, 0.001]])
+VALID = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [0, 1, 1, 1]], bool)
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64, '>f4'])
+def test_invalid_depth_is_nan_in_metres_and_zero_in_millimetres(dtype):
+    depth = DEPTH.astype(dtype)
+    kept = depth.copy()
+    metres = images.depth_message(depth, HEADER, '32FC1')
+    millimetres = images.depth_message(depth, HEADER, '16UC1')
+    np.testing.assert_array_equal(depth, kept)
+    assert (metres.encoding, metres.step, millimetres.encoding, millimetres.step) == (
+        '32FC1', 16, '16UC1', 8)
+    values = np.frombuffer(metres.data, np.float32).reshape(3, 4)
+    whole = np.frombuffer(millimetres.data, np.uint16).reshape(3, 4)
+    np.testing.assert_array_equal(~np.isnan(values), VALID)
+    np.testing.assert_array_equal(whole != 0, VALID)
+    np.testing.assert_array_equal(values[VALID], DEPTH[VALID].astype(np.float32))
+    np.testing.assert_array_equal(
+        whole, [[1, 500, 1234, 65535], [0, 0, 0, 0], [0, 10000, 2000, 1]])
+
+
+def test_depth_that_millimetres_cannot_hold():
+    msg = images.depth_message(np.array([[65.5351, 1e38, 0.0004, 3]]), HEADER, '16UC1')
+    assert np.frombuffer(msg.data, np.uint16).tolist() == [0, 0, 0, 3000]
+    msg = images.depth_message(np.array([[65.6]]), HEADER, '32FC1')
+    assert np.frombuffer(msg.data, np.float32)[0] == np.float32(65.6)
+
+
+@pytest.mark.parametrize('encoding, dtype, channels', [
+    ('mono8', np.uint8, ()), ('rgb8', np.uint8, (3,)), ('32FC1', np.float32, ()),
+    ('16UC1', np.uint16, ())])
+@pytest.mark.parametrize('size', SIZES)
+def test_message_of_an_array(size, encoding, dtype, channels):
+    values = np.random.default_rng(1).integers(0, 255, (*size, *channels)).astype(dtype)
+    twice = np.repeat(np.repeat(values, 2, 0), 2, 1)
+    swapped = values.astype(values.dtype.newbyteorder())
+    for given in (values, twice[::2, ::2], swapped):
+        msg = images.image_message(given, HEADER, encoding)
+        assert msg.header is HEADER
+        assert (msg.height, msg.width, msg.encoding) == (*size, encoding)
+        assert msg.step * msg.height == len(msg.data) == values.nbytes
+        assert msg.is_bigendian == (sys.byteorder == 'big')
+        assert bytes(msg.data) == values.tobytes()
+    assert HEADER == Header(stamp=Time(sec=7, nanosec=9), frame_id='camera')
+
+
+@pytest.mark.parametrize('values, encoding, reason', [
+    (np.zeros((2, 2)), 'mono8', r'mono8 takes uint8 \(H, W\), not float64 \(2, 2\)'),
+    (np.zeros((2, 2), np.int8), 'mono8', 'not int8'),
+    (np.zeros((2, 2), np.float64), '32FC1', 'takes float32'),
+    (np.zeros((2, 2, 4), np.uint8), 'rgb8', r'takes uint8 \(H, W, 3\), not uint8 \(2, 2, 4\)'),
+    (np.zeros((2, 2, 1), np.uint8), 'mono8', r'not uint8 \(2, 2, 1\)'),
+    (np.zeros(4, np.uint8), 'mono8', r'not uint8 \(4,\)'),
+    (np.zeros((2, 2), np.uint8), 'mono16', "'mono16' is none of mono8, rgb8, bgr8, 16UC1, 32FC1"),
+])
+def test_arrays_that_do_not_fit_the_encoding(values, encoding, reason):
+    with pytest.raises(ValueError, match=reason):
+        images.image_message(values, HEADER, encoding)
+
+
+def test_depth_in_another_encoding():
+    with pytest.raises(ValueError, match="32FC1 or 16UC1, not as 'mono8'"):
+        images.depth_message(DEPTH, HEADER, 'mono8')
+
+
+def test_through_the_serialisation():
+    serialization = pytest.importorskip('rclpy.serialization', reason='needs rclpy')
+    rgb = random_rgb(479, 641)
+    msg = images.image_message(rgb, HEADER, 'rgb8')
+    back = serialization.deserialize_message(serialization.serialize_message(msg), Image)
+    assert back == msg
+    same(images.to_rgb(back), rgb)
+
+
+# cv_bridge comes with a ROS distribution only; these stand-ins behave as it does, well or badly.
+GOOD_BRIDGE = """
+import numpy as np
+open(__file__ + '.imports', 'a').write('x')
+class CvBridge:
+    def encoding_to_dtype_with_channels(self, encoding):
+        if encoding not in ('bgr8', 'gbr8'):
+            raise TypeError(f'Unrecognized image encoding\\n[{encoding}]')
+        return 'uint8', 3
+    def imgmsg_to_cv2(self, msg, desired_encoding):
+        assert msg.step == 3 * msg.width and desired_encoding == 'rgb8'
+        order = {'bgr8': [2, 1, 0], 'gbr8': [2, 0, 1]}[msg.encoding]
+        return np.asarray(msg.data).reshape(msg.height, msg.width, 3)[..., order]
+"""
+BAD_BRIDGE = """
+class CvBridge:
+    def imgmsg_to_cv2(self, msg, desired_encoding):
+        {}
+"""
+ASK = """
+import sys
+import numpy as np
+from sensor_msgs.msg import Image
+from jrn_perception.ros.conversions import cv_bridge_probe
+from jrn_perception.ros.conversions import images
+cv_bridge_probe.PROBE_TIMEOUT_S = float(sys.argv[1])
+for encoding, step in (('gbr8', 7), ('gbr8', 6), ('gbr8', 5), ('odd', 6), ('rgb8', 6)):
+    msg = Image(height=2, width=2, encoding=encoding, step=step, data=list(range(2 * step)))
+    try:
+        print(images.to_rgb(msg).tolist())
+    except images.BadImage as error:
+        print(error)
+"""
+
+
+def ask(folder, bridge, timeout=30):
+    """Return what a process with this cv_bridge answers, a line for each message."""
+    (folder / 'cv_bridge.py').write_text(bridge)
+    path = os.pathsep.join([str(folder), str(REPOSITORY), *filter(None, sys.path)])
+    child = subprocess.run([sys.executable, '-c', ASK, str(timeout)], capture_output=True,
+                           check=True, env=dict(os.environ, PYTHONPATH=path), text=True)
+    lines = child.stdout.splitlines()
+    assert len(lines) == 5
+    assert lines[4] == '[[[0, 1, 2], [3, 4, 5]], [[6, 7, 8], [9, 10, 11]]]'
+    return lines
+
+
+def test_a_cv_bridge_that_works_is_asked_and_tried_once(tmp_path):
+    padded, packed, short, odd, _ = ask(tmp_path, GOOD_BRIDGE)
+    assert padded == '[[[2, 0, 1], [5, 3, 4]], [[9, 7, 8], [12, 10, 11]]]'
+    assert packed == '[[[2, 0, 1], [5, 3, 4]], [[8, 6, 7], [11, 9, 10]]]'
+    assert short == 'step 5 is shorter than a row of 2 gbr8 pixels, 6 bytes'
+    assert odd.startswith("cv_bridge cannot convert encoding 'odd' (TypeError: Unrecognized image "
+                          'encoding [odd]); supported without cv_bridge: rgb8, ')
+    # One import in the process of the trial, one in the process that uses it.
+    assert (tmp_path / 'cv_bridge.py.imports').read_text() == 'xx'
+
+
+@pytest.mark.parametrize('body, fault', [
+    ('import os, signal; os.kill(os.getpid(), signal.SIGSEGV)',
+     'a trial conversion was killed by SIGSEGV (was it built for another numpy?)'),
+    ('raise KeyError(16)', 'a trial conversion failed (KeyError: 16)'),
+    ('import os; os._exit(3)', 'a trial conversion failed (exit code 3)'),
+    ('import numpy; return numpy.asarray(msg.data).reshape(1, 2, 3)',
+     'a trial conversion failed (ValueError: it turned two bgr8 pixels into something else)'),
+])
+def test_a_broken_cv_bridge_is_found_out(tmp_path, body, fault):
+    for line in ask(tmp_path, BAD_BRIDGE.format(body))[:3]:
+        assert line.startswith(
+            f"encoding 'gbr8' is not supported and cv_bridge was not asked: {fault}; supported ")
+
+
+def test_a_cv_bridge_that_hangs_is_found_out(tmp_path):
+    line = ask(tmp_path, BAD_BRIDGE.format('import time; time.sleep(999)'), timeout=0.25)[0]
+    assert 'was not asked: a trial conversion did not end within 0.25 s; supported ' in line
+
+
+def test_another_header_leaves_the_original_alone():
+    info = sensor_msgs.CameraInfo(header=Header(frame_id='old'), width=640)
+    matched = images.with_header(info, HEADER)
+    assert (info.header.frame_id, matched.header) == ('old', HEADER)
+    matched.header = info.header
+    assert matched == info
