@@ -6,8 +6,8 @@ What all commands share: exit codes, error lines, Ctrl-C, progress bars and comm
 
 | exit code | meaning |
 | --- | --- |
-| 0 | done; also Ctrl-C where only the user can end the work (jrn_node, jrn_play) |
-| 1 | failed; a line on stderr, ``jrn_X: reason``, says why |
+| 0 | done; also Ctrl-C where only the user can end the work (jrn_node, jrn_play, jrn_predict) |
+| 1 | failed; a line on stderr, ``NAME: reason``, says why |
 | 2 | argparse refused the command line |
 | 3 | partial results (``jrn_evaluate bag`` and ``record``, ``jrn_replay``) |
 | 130 | stopped by Ctrl-C; ``jrn_evaluate`` and ``jrn_predict`` keep the results until then |

@@ -25,7 +25,7 @@ from jrn_perception.training.recipes import Recipe, RefineRecipe, Settings
 from jrn_perception.training.results import write_measured
 from jrn_perception.training.run import precision, Run
 from jrn_perception.training.run import train as train_module
-from jrn_perception.training.views import class_frequencies, typical, Views
+from jrn_perception.training.views import Augmentation, class_frequencies, typical, Views
 from lightning.pytorch.utilities import rank_zero_only
 import numpy as np
 import torch
@@ -111,7 +111,7 @@ def train_single(settings: Settings, frames: TrainingFrames) -> None:
     card = replace(card, licence=weights.joint_licence(
         card.licence, begin.source.get('licence', ''), taught.licence))
     views = partial(Views, size=recipe.input_size, focal_length=card.focal_length)
-    drawn = partial(views, crop=recipe.crop, zoom=recipe.zoom, rotation=recipe.rotation)
+    drawn = partial(views, augmentation=Augmentation(recipe.crop, recipe.zoom, recipe.rotation))
     fit = [drawn(frames.fit, region=frames.region)]
     # There may be too many extra frames to keep them in memory.
     fit += [drawn(extra, cache=False) for extra in frames.extra]

@@ -15,7 +15,7 @@ from jrn_perception.networks.layers import resize
 from jrn_perception.training.losses import jrn_loss
 from jrn_perception.training.module import with_schedule
 from jrn_perception.training.recipes import RefineRecipe
-from jrn_perception.training.views import normalise, Views
+from jrn_perception.training.views import Augmentation, normalise, Views
 import kornia.augmentation as augmentation
 from lightning.pytorch import LightningModule
 import numpy as np
@@ -48,8 +48,8 @@ def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: Ref
     size = recipe.input_size
     jitter = recipe.colour_jitter
     colour = augmentation.ColorJiggle(jitter, jitter, jitter, jitter / 5)
-    views = Views(frames, size, size if augment else None, recipe.zoom, region, cache=False,
-                  focal_length=focal_length)
+    views = Views(frames, size, Augmentation(size, recipe.zoom) if augment else None, region,
+                  cache=False, focal_length=focal_length)
     samples = []
     generator = torch.Generator().manual_seed(recipe.seed)
     torch.manual_seed(recipe.seed)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 import math
 
 import cv2
@@ -42,6 +43,21 @@ def typical(samples: Dataset, count: int = 8) -> torch.Tensor:
     return normalise(images.float() / 255)
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """
+    How random views differ from their frame.
+
+    A frame is zoomed by a random factor from ``zoom`` and turned by up to ``rotation`` degrees
+    either way; the view is a random window of it with (height, width) ``crop``, flipped half of
+    the time.
+    """
+
+    crop: tuple[int, int]
+    zoom: tuple[float, float] = (0.8, 1.6)
+    rotation: float = 0.
+
+
 class Views(Dataset):
     """
     Samples of a data set at the scale of the network's input.
@@ -50,22 +66,21 @@ class Views(Dataset):
     not annotated, ``labels`` (h, w) int64 with 255 = not annotated. If a frame lacks depth or
     labels, no pixel of the sample has them; so frames with depth, labels and both mix.
 
-    ``size`` is the network's input (height, width) at inference. Without ``crop`` the sample is
-    the whole frame, resized to ``size``. With ``crop`` the frame is resized to as many pixels as
-    ``size``, zoomed by a random factor from ``zoom`` and turned by up to ``rotation`` degrees
-    either way; the sample is a random window of size ``crop``, flipped half of the time. At zoom z
-    objects look z times nearer, so depth is divided by z (Nekrasov's and Eigen's convention).
-    Depth is also divided by the ratio of the camera's focal length to ``focal_length`` (x, y), in
-    pixels at ``size``, if both are known; inference multiplies by this ratio. ``region`` (rows,
-    columns) is the part of a frame whose depth can be trusted.
+    ``size`` is the network's input (height, width) at inference. Without ``augmentation`` the
+    sample is the whole frame, resized to ``size``; with one the frame is resized to as many pixels
+    as ``size`` first. At zoom z objects look z times nearer, so depth is divided by z (Nekrasov's
+    and Eigen's convention). Depth is also divided by the ratio of the camera's focal length to
+    ``focal_length`` (x, y), in pixels at ``size``, if both are known; inference multiplies by this
+    ratio. ``region`` (rows, columns) is the part of a frame whose depth can be trusted. With
+    ``cache`` each frame is read only once.
     """
 
     def __init__(self, frames: Sequence[Frame], size: tuple[int, int],
-                 crop: tuple[int, int] | None = None, zoom: tuple[float, float] = (0.8, 1.6),
+                 augmentation: Augmentation | None = None,
                  region: tuple[slice, slice] = (slice(None), slice(None)), cache: bool = True,
-                 rotation: float = 0., focal_length: tuple[float, float] | None = None):
-        self.frames, self.size, self.crop, self.zoom = frames, size, crop, zoom
-        self.region, self.rotation, self.focal_length = region, rotation, focal_length
+                 focal_length: tuple[float, float] | None = None):
+        self.frames, self.size, self.augmentation = frames, size, augmentation
+        self.region, self.focal_length = region, focal_length
         self._cache: dict[int, Frame] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -75,14 +90,15 @@ class Views(Dataset):
         frame = self.frame(index)
         height, width = frame.rgb.shape[:2]
         scale = np.array((self.size[1] / width, self.size[0] / height))
-        if self.crop is None:
+        random = self.augmentation
+        if random is None:
             return self._sample(frame, np.diag((*scale, 1.))[:2], self.size,
                                 self._nearer(frame, scale), flip=False)
         # One factor for both axes, so that frames of another aspect are not distorted.
         scale = np.full(2, math.sqrt(scale[0] * scale[1]))
         # Lightning seeds torch's generator per worker and epoch.
         draw = torch.rand(6).tolist()
-        low, high = (math.log(z) for z in self.zoom)
+        low, high = (math.log(z) for z in random.zoom)
         zoom = math.exp(low + draw[0] * (high - low))
         aspect = math.exp((draw[4] - 0.5) * 0.2)
         nearer = zoom * self._nearer(frame, scale)
@@ -91,15 +107,15 @@ class Views(Dataset):
         scale = (scale * (width, height)).round() / (width, height)
         # A zoomed frame that is smaller than the window lies anywhere inside the window; otherwise
         # the window lies anywhere inside the frame.
-        slack = np.array(self.crop[::-1]) - scale * (width, height)
+        slack = np.array(random.crop[::-1]) - scale * (width, height)
         offset = (slack * draw[1:3]).round()
-        angle = math.radians((2 * draw[5] - 1) * self.rotation)
+        angle = math.radians((2 * draw[5] - 1) * random.rotation)
         turned = np.diag(scale) @ np.array(((math.cos(angle), -math.sin(angle)),
                                             (math.sin(angle), math.cos(angle))))
         # Turn about the frame's centre, which does not move.
         centre = np.array((width, height)) / 2
         matrix = np.column_stack((turned, offset + scale * centre - turned @ centre))
-        return self._sample(frame, matrix, self.crop, nearer, flip=draw[3] < 0.5)
+        return self._sample(frame, matrix, random.crop, nearer, flip=draw[3] < 0.5)
 
     def _nearer(self, frame: Frame, scale: np.ndarray) -> float:
         """Return the divisor of depth for the frame's camera at a picture ``scale`` (x, y)."""

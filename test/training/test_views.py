@@ -9,7 +9,7 @@ import math
 import cv2
 from jrn_perception.frame import Frame
 from jrn_perception.perception.preprocessing import resize_picture
-from jrn_perception.training.views import class_frequencies, typical, Views
+from jrn_perception.training.views import Augmentation, class_frequencies, typical, Views
 import numpy as np
 import pytest
 import torch
@@ -32,9 +32,9 @@ def annotated(depth=True, labels=True):
                  labels=label if labels else None)
 
 
-def views(frame=None, **arguments):
-    options = {'size': SIZE, 'crop': CROP, 'zoom': (0.8, 1.6)} | arguments
-    return Views([frame or annotated()], **options)
+def views(frame=None, size=SIZE, crop=CROP, zoom=(0.8, 1.6), rotation=0., **options):
+    augmentation = Augmentation(crop, zoom, rotation) if crop else None
+    return Views([frame or annotated()], size, augmentation, **options)
 
 
 def samples(dataset, count=40):
@@ -326,7 +326,8 @@ def test_a_picture_that_shrinks_does_not_alias():
     rgb = np.zeros((240, 318, 3), np.uint8)
     rgb[::2, 1::2] = rgb[1::2, ::2] = 200
     # At a third, the middle of each pixel is the middle of one of the picture's: 0 or 200.
-    turned = Views([Frame(rgb)], (80, 106), (80, 106), zoom=(1., 1.), rotation=1e-6)[0]
+    turned = Views([Frame(rgb)], (80, 106), Augmentation(
+        (80, 106), zoom=(1., 1.), rotation=1e-6))[0]
     assert turned['image'][:, 8:-8, 8:-8].float().std() < 10
     assert turned['image'].float().mean().item() == pytest.approx(100, abs=5)
     # Upright it is the mean of 3x3 of them, four or five of which are 200.
@@ -342,7 +343,7 @@ def test_the_whole_picture_is_what_the_network_gets_at_work():
 
 def test_upright_views_are_that_at_another_size_moved_by_whole_pixels():
     rgb = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-    for sample in samples(Views([Frame(rgb)], SIZE, CROP, zoom=(1., 1.)), 5):
+    for sample in samples(Views([Frame(rgb)], SIZE, Augmentation(CROP, (1., 1.))), 5):
         image = np.ascontiguousarray(sample['image'].permute(1, 2, 0).numpy())
         # The aspect is within a tenth of the frame's, the area the same.
         widths = range(round(SIZE[1] * 0.95) - 1, round(SIZE[1] * 1.05) + 2)
@@ -371,7 +372,7 @@ class Counted:
 @pytest.mark.parametrize('cache, reads', [(True, 1), (False, 3)])
 def test_frames_are_kept_unless_told_otherwise(cache, reads):
     frames = Counted()
-    dataset = Views(frames, SIZE, CROP, cache=cache)
+    dataset = Views(frames, SIZE, Augmentation(CROP), cache=cache)
     images = [sample['image'] for sample in samples(dataset, 3)]
     assert frames.reads == reads
     assert not torch.equal(images[0], images[1]), 'the frame is kept, not the view'
@@ -402,7 +403,7 @@ def test_typical_images_are_from_all_over(count, expected):
 
 def test_frames_that_were_counted_are_not_read_again():
     frames = Counted()
-    dataset = Views(frames, SIZE, CROP)
+    dataset = Views(frames, SIZE, Augmentation(CROP))
     class_frequencies(dataset, 40)
     for sample in samples(dataset, 3):
         assert sample['image'].shape == (3, *CROP)

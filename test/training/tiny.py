@@ -6,7 +6,7 @@
 from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import Maps
 from jrn_perception.training.recipes import Recipe
-from jrn_perception.training.views import Views
+from jrn_perception.training.views import Augmentation, Views
 import numpy as np
 import torch
 from torch import nn
@@ -45,7 +45,7 @@ MIXED = (frame(0, labels=False), frame(1, depth=False), frame(2), frame(3, False
 
 
 def samples(frames, augment=True):
-    return Views(frames, SIZE, SIZE if augment else None, zoom=(0.9, 1.2))
+    return Views(frames, SIZE, Augmentation(SIZE, zoom=(0.9, 1.2)) if augment else None)
 
 
 def batch_of(*frames):
