@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jrn_perception import __version__, labels, networks, weights
+import jrn_perception
+from jrn_perception import labels, networks, weights
 from jrn_perception.datasets.registry import open_to_train, READERS
 from jrn_perception.datasets.subsets import Tolerant
 from jrn_perception.evaluation.measures.frames import parse_crop
@@ -227,7 +228,7 @@ def card_of(spec: networks.Spec, recipe: Recipe | RefineRecipe, settings: Settin
                   'frames': len(frames.fit),
                   'extra': [text.partition('=')[0] for text in settings.extra],
                   'hold_out': settings.hold_out, 'recipe': asdict(recipe),
-                  'precision': precision(), 'jrn_perception': __version__,
+                  'precision': precision(), 'jrn_perception': jrn_perception.__version__,
                   'torch': torch.__version__})
 
 

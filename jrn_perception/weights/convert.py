@@ -39,7 +39,7 @@ class _Published:
 _NYU = _Published('NYU-Depth v2', (480, 640), (0.1, 10.0), (518.86, 519.47))
 _KITTI = _Published('KITTI', (350, 1200), (1.0, 80.0))
 PUBLISHED = {'nyu40': _NYU, 'nyu40_normals': _NYU, 'kitti6': _KITTI,
-              'nyu40_kitti6': _Published('NYU-Depth v2 and KITTI', (480, 640), (0.1, 80.0))}
+             'nyu40_kitti6': _Published('NYU-Depth v2 and KITTI', (480, 640), (0.1, 80.0))}
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
