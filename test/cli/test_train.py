@@ -238,7 +238,7 @@ def test_an_input_has_the_aspect_of_the_frames(tmp_path):
                  'none') == 0
     path = tmp_path / 'depth_mobilenetv2.safetensors'
     card = weights.check(path)
-    # As many pixels as 96x128 has, for 640x160: what the network gets at work.
+    # As many pixels as 96x128 has, for 640x160: the input of the network at inference.
     assert tuple(card.input_size) == tuple(card.training['recipe']['input_size']) == (64, 224)
     assert Perception.load('depth', weights_file=str(path)).inference_size(160, 640) == (64, 224)
 
