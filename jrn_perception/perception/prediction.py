@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 import math
 
@@ -37,6 +38,25 @@ class Prediction:
         self._maps, self._size, self._index = maps, size, index
         self.label_set = label_set
         self.depth_scale, self.depth_range = depth_scale, depth_range
+
+    @classmethod
+    def of_arrays(cls, depth: np.ndarray, labels: np.ndarray, confidence: np.ndarray,
+                  label_set: LabelSet | None, depth_scale: float = 1.0,
+                  depth_range: tuple[float, float] = (0.0, math.inf)) -> Prediction:
+        """Return a prediction that has the picture's size already, as a node publishes it."""
+        prediction = cls(ArrayMaps(), depth.shape, label_set, depth_scale, depth_range)
+        # In place of the cached properties.
+        vars(prediction).update(depth=depth, labels=labels, confidence=confidence)
+        return prediction
+
+    def folded(self, matrix: np.ndarray, label_set: LabelSet) -> Prediction:
+        """
+        Return the same prediction in the n coarser classes of ``label_set``.
+
+        ``matrix`` (n, K) is 0/1 (``labels.fold_matrix``): probabilities are summed.
+        """
+        return Prediction(_folded(self._maps.at(self._index), matrix), self._size, label_set,
+                          self.depth_scale, self.depth_range)
 
     @cached_property
     def depth(self) -> np.ndarray | None:
@@ -142,6 +162,23 @@ class Prediction:
             return None
         return _enlarge(np.float32(self.depth_scale) * metres[self._index], self._size,
                         smooth=True)
+
+
+def fold_logits(logits: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """
+    Return log probabilities (..., n) of coarser classes for logits (..., K).
+
+    ``matrix`` (n, K) is 0/1: probabilities are summed, and bounded from below by 1e-8.
+    """
+    probabilities = np.exp(logits - logits.max(-1, keepdims=True))
+    probabilities /= probabilities.sum(-1, keepdims=True)
+    folded = probabilities @ matrix.T.astype(np.float32)
+    return np.log(np.maximum(folded, np.float32(1e-8)))
+
+
+def _folded(maps: ArrayMaps, matrix: np.ndarray) -> ArrayMaps:
+    inputs = None if maps.inputs is None else _folded(maps.inputs, matrix)
+    return replace(maps, semantics=fold_logits(maps.semantics, matrix), inputs=inputs)
 
 
 def _enlarge(array: np.ndarray, size: tuple[int, int], smooth: bool) -> np.ndarray:

@@ -25,6 +25,13 @@ from jrn_perception.perception.threads import ahead, until
 import numpy as np
 
 Item = TypeVar('Item')
+# Wraps items and their number, for a progress bar.
+Track = Callable[[Iterable, int], Iterable]
+
+
+def untracked(items: Iterable, _total: int) -> Iterable:
+    """Return the items: nobody watches."""
+    return items
 
 
 @dataclass
