@@ -20,11 +20,12 @@ Without --weights the shipped ones are taken, or random ones, with a note, where
 import argparse
 import time
 
-from jrn_perception import perception, weights
+from jrn_perception import weights
 from jrn_perception.datasets.registry import open_dataset
 from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
 from jrn_perception.evaluation.measures.metrics import label_metrics, Table
 from jrn_perception.perception import Perception, Prediction
+from jrn_perception.perception import prediction as module
 from jrn_perception.rooms.scenes import scenes
 import numpy as np
 import torch
@@ -35,26 +36,26 @@ FULL = 'full resolution'
 
 def decide(maps, size, label_set, budget):
     """Return the labels as ``Perception`` makes them, under another budget."""
-    before, perception.LOGIT_BUDGET = perception.LOGIT_BUDGET, budget
+    before, module.LOGIT_BUDGET = module.LOGIT_BUDGET, budget
     try:
         return Prediction(maps, size, label_set).labels
     finally:
-        perception.LOGIT_BUDGET = before
+        module.LOGIT_BUDGET = before
 
 
 def torch_alone(maps, size):
     """Return the labels of full resolution as most code makes them."""
-    logits = functional.interpolate(maps.semantics.float(), size, mode='bilinear',
-                                    align_corners=False)
+    logits = torch.from_numpy(maps.semantics).permute(0, 3, 1, 2)
+    logits = functional.interpolate(logits, size, mode='bilinear', align_corners=False)
     return logits.argmax(1)[0].to(torch.uint8).cpu().numpy()
 
 
 def ways(maps, size, label_set):
     """Return the ways to decide, each a function that returns labels (H, W)."""
-    values = maps.semantics[0].numel()
+    values = maps.semantics[0].size
     # Nothing is enlarged beyond the picture, which is no 64 times as wide as the network's output.
     budgets = {"the network's resolution": values, 'twice that': 4 * values,
-               f'LOGIT_BUDGET = {perception.LOGIT_BUDGET}': perception.LOGIT_BUDGET,
+               f'LOGIT_BUDGET = {module.LOGIT_BUDGET}': module.LOGIT_BUDGET,
                FULL: 64 ** 2 * values}
     found = {name: lambda budget=budget: decide(maps, size, label_set, budget)
              for name, budget in budgets.items()}
@@ -76,7 +77,7 @@ def measure(network, frames, label_set):
     for frame in frames:
         size = frame.rgb.shape[:2]
         image = network.preprocess(frame.rgb)
-        maps, took = timed(lambda image=image: network.infer(image))
+        maps, took = timed(lambda image=image: network.infer(image[None]))
         seconds['network'] = min(seconds.get('network', np.inf), took)
         labels = {}
         for name, way in ways(maps, size, network.label_set).items():
