@@ -16,14 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from jrn_perception.networks.interface import Influence, Maps
+from jrn_perception.networks.interface import Influence, Maps, MUTE, MUTE_VALUES
 from jrn_perception.networks.layers import convolve_exactly, resize
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-MUTE = ('none', 'depth', 'semantics')
-MUTE_VALUES = ('zero', 'mean', 'noise')
 MODALITY_CHANNELS = 20
 SCALES = (8, 4, 2)
 
