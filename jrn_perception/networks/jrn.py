@@ -128,6 +128,10 @@ class JointRefinementNetwork(nn.Module):
         self.register_buffer('depth_std', torch.tensor(1.3))
         self.register_buffer('class_mean', torch.full((num_classes,), 1 / num_classes))
 
+    @property
+    def output_stride(self) -> int:
+        return self.options.output_stride
+
     def forward(self, depth: Tensor, probabilities: Tensor, size: tuple[int, int],
                 mute: str = 'none', mute_value: str = 'zero') -> Maps:
         """
@@ -234,7 +238,7 @@ class ModularNetwork(nn.Module):
 
     @property
     def output_stride(self) -> int:
-        return self.refine.options.output_stride
+        return self.refine.output_stride
 
     def predict_inputs(self, image: Tensor) -> Maps:
         """

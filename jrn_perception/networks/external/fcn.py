@@ -98,6 +98,7 @@ class FCN16s(nn.Module):
     from; the authors' NYUD models use (116.190, 97.203, 92.318).
     """
 
+    output_stride = 1
     minimum_size = (32, 32)
     """Smallest (height, width): one cell of the coarsest score map."""
 

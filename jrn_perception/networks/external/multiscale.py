@@ -73,6 +73,9 @@ class MultiScaleDepth(nn.Module):
     pass between the scales; the authors train scale 3 with 1 and 2 held fixed [paper].
     """
 
+    output_stride = 2
+    """At the native size; the maps have ``OUTPUT_SIZE`` whatever the size of the image."""
+
     minimum_size = OUTPUT_SIZE
     """Smallest (height, width): an image with as many pixels as the depth map."""
 
