@@ -36,7 +36,8 @@ class Perception:
         self.card, self.source = loaded.card, loaded.source
         self.label_set = loaded.card.label_set
         self.device = select_device(device)
-        self.precision = select_precision(precision, self.device)
+        wanted = loaded.card.precision if precision == 'auto' else precision
+        self.precision = select_precision(wanted, self.device)
         if height < 0 or width < 0:
             raise ValueError(f'inference size {height}x{width}: 0 (the trained size) or positive')
         self._requested = height, width
