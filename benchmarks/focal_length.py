@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 from jrn_perception.datasets.nyuv2 import CROP, NYUv2
 from jrn_perception.frame import Frame
-from jrn_perception.networks import JOINT
+from jrn_perception.networks import architectures_with
 from jrn_perception.perception import Perception
 import numpy as np
 
@@ -63,7 +63,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
     parser.add_argument('data', type=Path, nargs='?', default='../shared/data',
                         help='folder that holds nyuv2/ (default: %(default)s)')
-    parser.add_argument('--architecture', default='hydranet', choices=JOINT)
+    parser.add_argument('--architecture', default='hydranet',
+                        choices=architectures_with('depth', 'semantics'))
     parser.add_argument('--frames', type=int, default=40)
     arguments = parser.parse_args()
     if not (Path(arguments.data) / 'nyuv2').is_dir():

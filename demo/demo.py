@@ -88,7 +88,8 @@ def isolate() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
     parser.add_argument('--images', help='folder of pictures instead of our own drawn rooms')
-    parser.add_argument('--architecture', default='jrn', choices=networks.JOINT)
+    parser.add_argument('--architecture', default='jrn',
+                        choices=networks.architectures_with('depth', 'semantics'))
     parser.add_argument('--variant', default='', help='of the architecture (default: its first)')
     parser.add_argument('--weights', default='', help='of the node (default: the shipped ones)')
     parser.add_argument('--frames', type=int, default=20, help='results to wait for')

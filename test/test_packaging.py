@@ -27,7 +27,7 @@ ROOMS = {
     'frame': set(),
     'networks': {'labels'},
     'weights': {'labels', 'networks'},
-    'perception': {'labels', 'networks', 'weights'},
+    'perception': {'labels', 'frame', 'networks', 'weights'},
     'messages': {'labels'},
     'recordings': {'labels', 'frame', 'messages'},
     'rooms': {'labels', 'frame'},
@@ -189,12 +189,13 @@ def test_make_help_lists_every_target():
 
 
 def test_launch_choices_are_the_tables_of_the_code():
-    from jrn_perception.networks import ARCHITECTURES, JOINT
+    from jrn_perception.networks import ARCHITECTURES, architectures_with
     from jrn_perception.networks.jrn import MUTE
     choices = assigned(REPOSITORY / 'launch' / 'jrn.launch.py', 'CHOICES')
-    assert choices['architecture'] == JOINT
+    joint = architectures_with('depth', 'semantics')
+    assert choices['architecture'] == joint == ('jrn', 'hydranet')
     assert choices['variant'] == tuple(
-        dict.fromkeys(variant for name in JOINT for variant in ARCHITECTURES[name]))
+        dict.fromkeys(variant for name in joint for variant in ARCHITECTURES[name]))
     assert choices['mute'] == tuple(MUTE)
 
 

@@ -65,7 +65,7 @@ def average(paths: Sequence[Path]) -> tuple[nn.Module, weights.Card]:
     for path, state, (_, other) in zip(paths, states, loaded, strict=True):
         if card.label_set and other.label_set not in (None, card.label_set):
             raise ValueError(f'{path}: is labelled in {other.labels}, {paths[0]} in {card.labels}')
-        for what in ('input_size', 'focal_length', 'inputs'):
+        for what in ('input_size', 'focal_length', 'inputs', 'preprocessing', 'precision'):
             if getattr(other, what) != getattr(card, what):
                 raise ValueError(f'{path}: has the {what} {getattr(other, what)}, {paths[0]} '
                                  f'{getattr(card, what)}')

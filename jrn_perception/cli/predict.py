@@ -16,7 +16,7 @@ import cv2
 from jrn_perception import drawing
 from jrn_perception.frame import Frame
 from jrn_perception.messages.images import to_millimetres
-from jrn_perception.networks import JOINT
+from jrn_perception.networks import architectures_with
 from jrn_perception.networks.jrn import MUTE
 from jrn_perception.perception import Perception, Prediction
 from jrn_perception.perception.backends.torch import PRECISIONS
@@ -40,7 +40,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--output', type=Path, default=Path('predictions'), metavar='DIR|FILE',
                         help='a folder (default: predictions), or a file: .png for one picture, '
                              '.mp4 or .avi for a video')
-    result.add_argument('--architecture', default='jrn', choices=JOINT, help='default: jrn')
+    result.add_argument('--architecture', default='jrn', help='default: jrn',
+                        choices=architectures_with('depth', 'semantics'))
     result.add_argument('--variant', default='', help="default: the architecture's first one")
     result.add_argument('--weights', default='', metavar='FILE',
                         help="default: the shipped ones; 'random' for a test")

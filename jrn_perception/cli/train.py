@@ -20,6 +20,7 @@ from jrn_perception.datasets.subsets import held_out, Undamaged
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.measures.frames import parse_crop
 from jrn_perception.evaluation.reports.documents import METRICS, pooled
+from jrn_perception.networks.interface import check_trainable
 from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.perception import Perception
 from jrn_perception.perception.preprocessing import focal_ratio, input_size_for
@@ -174,6 +175,7 @@ def train_single(arguments: argparse.Namespace, recipe, data: Data) -> None:
     filled = card(networks.find(*recipe.network), recipe, arguments, data)
     torch.manual_seed(recipe.seed)
     network = filled.spec.build(**filled.options)
+    check_trainable(network, filled.spec.name)
     views = partial(Views, size=recipe.input_size, focal_length=filled.focal_length)
     drawn = partial(views, crop=recipe.crop, zoom=recipe.zoom, rotation=recipe.rotation)
     fit = [drawn(data.fit, region=data.region)]

@@ -5,7 +5,6 @@
 
 from dataclasses import replace
 import math
-from types import SimpleNamespace
 
 import cv2
 from jrn_perception import labels, weights
@@ -148,6 +147,23 @@ def test_folded_batch_norms_say_the_same():
     np.testing.assert_allclose(maps.depth, expected.depth[:, 0], atol=1e-3, rtol=1e-3)
     np.testing.assert_allclose(maps.semantics, expected.semantics.permute(0, 2, 3, 1), atol=1e-3,
                                rtol=1e-3)
+
+
+def test_a_card_states_the_preprocessing_of_its_network():
+    loaded = weights.load('hydranet', weights='random')
+    foreign = weights.Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7),
+                                    value_range=(-1.0, 1.0), channels='bgr', shrink='nearest',
+                                    multiple_of=48)
+    card = replace(loaded.card, preprocessing=foreign, input_size=(96, 144))
+    perception = Perception(replace(loaded, card=card), 'cpu')
+    rgb = picture(192, 288)
+    small = perception.preprocess(rgb)
+    assert perception.inference_size(200, 288) == (96, 144)
+    assert np.array_equal(small, cv2.resize(rgb, (144, 96), interpolation=cv2.INTER_NEAREST)[
+        ..., ::-1])
+    expected = (small / 127.5 - 1 - (0.1, 0.2, 0.3)) / (0.5, 0.6, 0.7)
+    image = perception.backend.normalise(small[None])
+    np.testing.assert_allclose(image[0].permute(1, 2, 0), expected, atol=1e-5)
 
 
 # --- from maps to pixels ------------------------------------------------------------------------
@@ -402,7 +418,7 @@ def test_warm_up_runs_a_picture(hydranet, monkeypatch):
 def sized(height=0, width=0, trained=(288, 384)):
     perception = Perception.__new__(Perception)
     perception._requested = height, width
-    perception.card = SimpleNamespace(input_size=trained)
+    perception.card = weights.Card('depth', '', input_size=trained)
     return perception.inference_size
 
 

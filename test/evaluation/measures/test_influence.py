@@ -197,9 +197,9 @@ def counted(perceptions):
 
 
 def test_the_single_task_networks_run_once_per_image(folder, rooms):
-    perceptions = {variant: Perception.load('jrn', variant, device='cpu', height=64,
-                                            weights_file=str(folder / f'jrn_{variant}.safetensors'))
-                   for variant in ('cat1', 'cat5')}
+    files = {variant: str(folder / f'jrn_{variant}.safetensors') for variant in ('cat1', 'cat5')}
+    perceptions = {variant: Perception.load('jrn', variant, weights_file=file, device='cpu',
+                                            height=64) for variant, file in files.items()}
     runs = counted(perceptions)
     measure(perceptions, rooms)
     assert Counter(runs) == {('cat1', task): len(rooms) for task in ('depth', 'semantics')}
