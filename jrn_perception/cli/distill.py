@@ -11,7 +11,7 @@ import sys
 
 from jrn_perception import networks
 from jrn_perception.datasets.registry import layouts, open_to_train, READERS
-from jrn_perception.datasets.subsets import Tolerant
+from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.perception import Perception
 from jrn_perception.training.distill import distil
 
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--skip-damaged', action='store_true', help='leave damaged frames out')
     arguments = parser.parse_args(argv)
     try:
-        frames = Tolerant(open_to_train(arguments.reader, arguments.data, arguments.split),
+        frames = Undamaged(open_to_train(arguments.reader, arguments.data, arguments.split),
                           'skip' if arguments.skip_damaged else 'raise')
         teacher = Perception.load(arguments.architecture, arguments.variant,
                                   weights_file=arguments.weights, device=arguments.device)

@@ -34,6 +34,7 @@ from jrn_perception.evaluation.reports import documents
 from jrn_perception.frame import Frame
 from jrn_perception.networks.jrn import MUTE_VALUES
 from jrn_perception.perception import Perception
+from jrn_perception.perception.stream import Track
 
 
 class Parser(argparse.ArgumentParser):
@@ -128,7 +129,7 @@ def run_influence(options: argparse.Namespace) -> None:
               for variant in variants]
     perceptions = {
         variant: Perception(item, options.device, options.precision, options.height, options.width)
-        for variant, item in zip(variants, influence.share_inputs(loaded))}
+        for variant, item in zip(variants, loaded)}
     measurement = influence.measure(perceptions, frames, protocol, options.skip_damaged,
                                     _progress('muting'))
     found = influence.influences(measurement)
@@ -186,13 +187,13 @@ def _weights_of(folder: str, variant: str) -> str:
     return str(Path(folder) / f'{networks.find("jrn", variant).name}.safetensors')
 
 
-def _progress(title: str) -> comparison.Track:
+def _progress(title: str) -> Track:
     from rich.console import Console
     from rich.progress import track
 
     out = Console(stderr=True)
-    return lambda frames: track(frames, title, console=out, transient=True,
-                                disable=not out.is_terminal)
+    return lambda steps, total: track(steps, title, total, console=out, transient=True,
+                                      disable=not out.is_terminal)
 
 
 def _require(*modules: str) -> None:

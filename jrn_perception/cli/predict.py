@@ -20,7 +20,6 @@ from jrn_perception.networks import JOINT
 from jrn_perception.networks.jrn import MUTE
 from jrn_perception.perception import Perception, Prediction
 from jrn_perception.perception.backends.torch import PRECISIONS
-from jrn_perception.perception.prediction import limit_depth
 from jrn_perception.sources.opening import EXPECTED, open_source, Pictures, Source
 import numpy as np
 
@@ -96,8 +95,7 @@ def _predict(arguments: argparse.Namespace) -> int:
                                         focal_length=frame.focal_length)
                 name = writer.write(frame, prediction)
                 if arguments.raw:
-                    limits = perception.card.depth_range_at(prediction.depth_scale)
-                    write_raw(writer.folder / name, prediction, limits)
+                    write_raw(writer.folder / name, prediction)
                 done += 1
                 advance()
     except KeyboardInterrupt:
@@ -192,14 +190,13 @@ class Film:
             self._film.release()
 
 
-def write_raw(path: Path, prediction: Prediction, limits: tuple[float, float]) -> None:
+def write_raw(path: Path, prediction: Prediction) -> None:
     """
     Write ``path``_depth.png (16 bit, mm) and ``path``_labels.png (class ids).
 
-    Depth outside ``limits`` (metres) is 0, "invalid".
+    Depth outside the network's limits is 0, "invalid".
     """
-    depth = limit_depth(prediction.depth, *limits)
-    save(path.with_name(f'{path.name}_depth.png'), to_millimetres(depth))
+    save(path.with_name(f'{path.name}_depth.png'), to_millimetres(prediction.valid_depth()))
     save(path.with_name(f'{path.name}_labels.png'), prediction.labels)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from jrn_perception import __version__, labels, networks, weights
 from jrn_perception.cli.allocator import keep_freed_memory
 from jrn_perception.datasets.registry import layouts, open_to_train, READERS
-from jrn_perception.datasets.subsets import held_out, Tolerant
+from jrn_perception.datasets.subsets import held_out, Undamaged
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.measures.frames import parse_crop
 from jrn_perception.evaluation.reports.documents import METRICS, pooled
@@ -142,7 +142,7 @@ class Data:
 
     def _open(self, reader: str, folder: Path | str, split: str | None):
         frames = open_to_train(reader, folder, split)
-        return Tolerant(frames, 'skip').selection() if self.skip_damaged else frames
+        return Undamaged(frames, 'skip').selection() if self.skip_damaged else frames
 
     def _extra(self, text: str):
         reader, found, rest = text.partition('=')

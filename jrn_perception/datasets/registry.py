@@ -7,7 +7,7 @@ Data sets by name.
 A reader is a ``Sequence[Frame]`` with an attribute ``labels``, the ``LabelSet`` of its frames or
 None, and maybe ``depth_range``, the metres that its depth camera measures. It raises
 ``DamagedSampleError`` on access to a sample that is missing or damaged, and never yields a frame
-that differs from its owner's; ``subsets.Tolerant`` decides whether that ends the work.
+that differs from its owner's; ``subsets.Undamaged`` decides whether that ends the work.
 """
 
 from __future__ import annotations

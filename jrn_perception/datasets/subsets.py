@@ -53,13 +53,14 @@ def held_out(frames: Sequence[Frame], part: int, parts: int) -> tuple[Selection,
                  for wanted in (False, True))
 
 
-class Tolerant:
+class Undamaged:
     """
     The frames of a data set, one after the other, past damaged samples or up to the first.
 
-    ``on_damage`` is ``'raise'`` or ``'skip'``. What was skipped is in ``damaged``, message by
-    index, and is logged as a warning when an iteration ends. If nothing is left, iterating raises
+    ``on_damage`` is ``'raise'`` or ``'skip'``. Skipped samples are in ``damaged``, message by
+    index, and are logged as a warning when an iteration ends. If nothing is left, iterating raises
     DamagedSampleError all the same: no measure follows from no frames. ``len`` counts all samples.
+    Threads may ``read`` samples in any order instead of iterating, and ``report_damage`` at last.
     """
 
     def __init__(self, frames: Sequence[Frame], on_damage: str = 'raise'):
@@ -77,17 +78,31 @@ class Tolerant:
         self.damaged.clear()
         try:
             for index in range(len(self.frames)):
-                try:
-                    frame = self.frames[index]
-                except DamagedSampleError as error:
-                    if self.on_damage == 'raise':
-                        raise
-                    self.damaged[index] = str(error)
-                else:
+                frame = self.read(index)
+                if frame is not None:
                     yield frame
         finally:
-            if self.damaged:
-                _log.warning(self.report())
+            self.report_damage()
+        self.require_some()
+
+    def read(self, index: int) -> Frame | None:
+        """Return a sample, None for one that is damaged and skipped; DamagedSampleError."""
+        try:
+            return self.frames[index]
+        except DamagedSampleError as error:
+            if self.on_damage == 'raise':
+                raise
+            self.damaged[index] = str(error)
+            return None
+
+    def report_damage(self) -> None:
+        """Log which samples were skipped, if any were."""
+        self.damaged = dict(sorted(self.damaged.items()))
+        if self.damaged:
+            _log.warning(self.report())
+
+    def require_some(self) -> None:
+        """Raise DamagedSampleError if every sample was damaged."""
         if self.damaged and len(self.damaged) == len(self.frames):
             raise DamagedSampleError(self.report())
 

@@ -224,8 +224,8 @@ class ModularNetwork(nn.Module):
 
     ``fold`` (K, n) sums the n classes of the semantic network into the JRN's K, a 0/1 matrix.
     ``forward`` takes RGB (B, 3, H, W) normalised with the ImageNet mean and standard deviation
-    and returns the refined ``Maps``; their ``inputs`` are the unrefined ones, folded, as logits.
-    With ``influence`` they hold what each modality does to the other's output as well.
+    and returns the refined ``Maps``. Their ``inputs`` are the unrefined maps, folded, as logits.
+    With ``influence`` they also hold how far each modality moves the other's output.
     """
 
     def __init__(self, depth: nn.Module, semantics: nn.Module, refine: JointRefinementNetwork,
@@ -239,15 +239,29 @@ class ModularNetwork(nn.Module):
         return self.refine.options.output_stride
 
     def predict_inputs(self, image: Tensor) -> Maps:
-        """Return the single-task networks' depth and folded log probabilities."""
-        probabilities = self.semantics(image).semantics.float().softmax(1)
+        """
+        Return the unrefined maps: metres, and folded log probabilities in place of logits.
+
+        A network that serves both tasks runs once.
+        """
+        semantics = self.semantics(image)
+        depth = semantics if self.depth is self.semantics else self.depth(image)
+        probabilities = semantics.semantics.float().softmax(1)
         # float16, which autocast may bring, would make the bound 0 and its logarithm infinite.
         folded = functional.conv2d(probabilities, self.fold[:, :, None, None]).float()
-        return Maps(self.depth(image).depth, folded.clamp(min=1e-8).log())
+        return Maps(depth.depth, folded.clamp(min=1e-8).log())
 
     def forward(self, image: Tensor, mute: str = 'none', mute_value: str = 'zero',
-                influence: bool = False) -> Maps:
-        inputs = self.predict_inputs(image)
+                influence: bool = False, inputs: Maps | None = None) -> Maps:
+        """
+        Return the refined maps of (B, 3, H, W) images; ``mute`` is as in the JRN's ``forward``.
+
+        Given ``inputs``, which ``predict_inputs`` returned for these images, the single-task
+        networks do not run and only the size of ``image`` counts. So several JRNs, or one under
+        several set-ups, share one run of the single-task networks.
+        """
+        if inputs is None:
+            inputs = self.predict_inputs(image)
         size = tuple(image.shape[-2:])
         if influence:
             return self._all_setups(inputs, size, mute, mute_value)._replace(inputs=inputs)

@@ -18,9 +18,9 @@ SAME_CAMERA = 1e-5
 
 def resize_picture(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
-    Return (H, W, 3) at (height, width) ``size``, as networks get it, in training and at work.
+    Return (H, W, 3) at (height, width) ``size``, the same way in training and at inference.
 
-    How sharp that is moves what they say of depth by a few per cent.
+    The sharpness of the result moves predicted depth by a few per cent.
     """
     shrinks = size[0] * size[1] < rgb.shape[0] * rgb.shape[1]
     return cv2.resize(rgb, size[::-1],
@@ -41,8 +41,8 @@ def focal_ratio(of: tuple[float, float], to: tuple[float, float]) -> float:
     """
     Return how much longer one focal length (x, y) is than another, in pixels of the same input.
 
-    Under the longer one the same picture is of things farther away in proportion. 1 for the camera
-    of training, whose focal length a card has rounded.
+    Under the longer focal length the same picture shows things that are farther away in
+    proportion. 1 if both are equal but for the rounding of a card.
     """
     ratio = math.sqrt(of[0] * of[1] / (to[0] * to[1]))
     return 1.0 if abs(ratio - 1) < SAME_CAMERA else ratio

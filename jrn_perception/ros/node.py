@@ -17,7 +17,7 @@ from time import monotonic, perf_counter
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
-from jrn_perception.perception import Perception
+from jrn_perception.perception import Perception, SetUp
 from jrn_perception.perception.backends.torch import knows_bfloat16
 from jrn_perception.ros import parameters, qos
 from jrn_perception.ros.calibration import CalibrationWatch, Need
@@ -127,7 +127,7 @@ class PerceptionNode(Node):
         wanted = not settings.lazy or any(
             publisher.get_subscription_count()
             for output, publisher in self._outputs.items()
-            if perception.mutable or not output.influence)
+            if perception.can_mute or not output.influence)
         if not wanted:
             self._wanted_since = None
         elif self._wanted_since is None:
@@ -258,10 +258,11 @@ class PerceptionNode(Node):
         size = rgb.shape[:2]
         wanted = {output: publisher for output, publisher in self._outputs.items()
                   if publisher.get_subscription_count() or not (settings.lazy or output.optional)}
-        influence = perception.mutable and any(output.influence for output in wanted)
-        image = perception.preprocess(rgb)
+        influence = perception.can_mute and any(output.influence for output in wanted)
+        picture = perception.preprocess(rgb)
         preprocessed = perf_counter()
-        maps = perception.infer(image, settings.mute, settings.mute_value, influence)
+        set_up = SetUp(settings.mute, settings.mute_value, influence)
+        maps = perception.infer(picture[None], set_up)
         inferred = perf_counter()
         correction = settings.focal_correction and perception.card.focal_length is not None
         camera = self._calibration.match(self._camera_info, Need(
@@ -271,8 +272,7 @@ class PerceptionNode(Node):
                         else None)
         prediction = perception.postprocess(maps, size, focal_length)
         self._statistics.influence = prediction.mean_influence
-        result = Result(rgb, prediction, settings, perception.card.depth_range, message.header,
-                        camera.intrinsics)
+        result = Result(rgb, prediction, settings, message.header, camera.intrinsics)
         self._check_limits(result, wanted)
         messages = [(publisher, output.make(result)) for output, publisher in wanted.items()
                     if (influence or not output.influence)

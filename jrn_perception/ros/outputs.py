@@ -12,10 +12,9 @@ from functools import cached_property
 from jrn_perception import drawing
 from jrn_perception.messages.camera_info import Intrinsics
 from jrn_perception.perception import Prediction
-from jrn_perception.perception.prediction import limit_depth, limit_labels
 from jrn_perception.ros.conversions.images import depth_message, image_message
 from jrn_perception.ros.conversions.points import cloud_message, decimate
-from jrn_perception.ros.parameters import depth_limits, Settings
+from jrn_perception.ros.parameters import Settings
 from jrn_perception.ros.qos import DATA_QOS, PICTURE_QOS
 import numpy as np
 from rclpy.qos import QoSProfile
@@ -31,19 +30,18 @@ class Result:
     """
 
     def __init__(self, rgb: np.ndarray, prediction: Prediction, settings: Settings,
-                 depth_range: tuple[float, float], header: Header,
-                 intrinsics: Intrinsics | None = None):
+                 header: Header, intrinsics: Intrinsics | None = None):
         self.rgb, self.prediction, self.settings = rgb, prediction, settings
         self.header, self.intrinsics = header, intrinsics
-        self.depth_range = depth_limits(settings, depth_range, prediction.depth_scale)
+        self.depth_range = prediction.depth_limits(settings.min_depth, settings.max_depth)
 
     @cached_property
     def depth(self) -> np.ndarray:
-        return limit_depth(self.prediction.depth, *self.depth_range)
+        return self.prediction.valid_depth(self.settings.min_depth, self.settings.max_depth)
 
     @cached_property
     def labels(self) -> np.ndarray:
-        return limit_labels(self.prediction, self.settings.confidence_threshold)
+        return self.prediction.confident_labels(self.settings.confidence_threshold)
 
 
 @dataclass(frozen=True)

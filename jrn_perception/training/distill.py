@@ -21,7 +21,6 @@ from jrn_perception.datasets.folder import DESCRIPTION
 from jrn_perception.frame import Frame
 from jrn_perception.labels import CUSTOM, LabelSet, NYU40, UNLABELLED
 from jrn_perception.perception import Perception
-from jrn_perception.perception.prediction import limit_depth, limit_labels
 import numpy as np
 
 PROVENANCE = 'provenance.json'
@@ -78,12 +77,10 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
         if missing:
             prediction = teacher(frame.rgb, focal_length=frame.focal_length)
             if 'depth' in missing:
-                depth = _require(prediction.depth, 'depth', frame)
-                limits = teacher.card.depth_range_at(prediction.depth_scale)
-                depth = limit_depth(depth, *limits)
+                depth = _require(prediction.valid_depth(), 'depth', frame)
             if 'labels' in missing:
                 _require(prediction.labels, 'labels', frame)
-                ids = limit_labels(prediction, threshold)
+                ids = prediction.confident_labels(threshold)
                 shares.append(np.mean(ids != UNLABELLED))
         _write(folder, name, frame.rgb, depth, ids)
         names.append(name)

@@ -12,7 +12,7 @@ from jrn_perception.datasets import registry
 from jrn_perception.datasets.decoding import DamagedSampleError, read_colour, read_map, translate
 from jrn_perception.datasets.nyuv2 import NYUv2
 from jrn_perception.datasets.registry import open_dataset, READERS
-from jrn_perception.datasets.subsets import held_out, Tolerant
+from jrn_perception.datasets.subsets import held_out, Undamaged
 from jrn_perception.labels import LABEL_SETS, NYU40
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def test_skipping_yields_the_sound_names_the_damaged_and_warns_once(folder, caplog):
-    frames = Tolerant(NYUv2(folder), 'skip')
+    frames = Undamaged(NYUv2(folder), 'skip')
     with caplog.at_level(logging.WARNING):
         assert [frame.name for frame in frames] == ['0001', '0004']
     assert list(frames.damaged) == [1, 2]
@@ -53,14 +53,14 @@ def test_skipping_yields_the_sound_names_the_damaged_and_warns_once(folder, capl
 def test_raising_ends_at_the_first(folder):
     names = []
     with pytest.raises(DamagedSampleError, match='0002.png: missing'):
-        names.extend(frame.name for frame in Tolerant(NYUv2(folder)))
-    iterator = iter(Tolerant(NYUv2(folder), 'raise'))
+        names.extend(frame.name for frame in Undamaged(NYUv2(folder)))
+    iterator = iter(Undamaged(NYUv2(folder), 'raise'))
     assert next(iterator).name == '0001'
 
 
 def test_sound_data_is_not_talked_about(folder, caplog):
     (folder / 'val.txt').write_text('0001\n0004\n')
-    frames = Tolerant(NYUv2(folder), 'skip')
+    frames = Undamaged(NYUv2(folder), 'skip')
     assert [frame.name for frame in frames] == ['0001', '0004']
     assert not caplog.records
     assert frames.report() == '0 of 2 samples damaged and left out'
@@ -69,11 +69,11 @@ def test_sound_data_is_not_talked_about(folder, caplog):
 def test_nothing_left_is_an_error_also_when_skipping(folder):
     (folder / 'val.txt').write_text('0002\n0003\n')
     with pytest.raises(DamagedSampleError, match='2 of 2 samples'):
-        list(Tolerant(NYUv2(folder), 'skip'))
+        list(Undamaged(NYUv2(folder), 'skip'))
 
 
 def test_a_selection_gives_access_in_any_order(folder):
-    selection = Tolerant(NYUv2(folder), 'skip').selection()
+    selection = Undamaged(NYUv2(folder), 'skip').selection()
     assert len(selection) == 2
     assert selection[1].name == '0004'
     assert selection[-2].name == '0001'
@@ -81,12 +81,12 @@ def test_a_selection_gives_access_in_any_order(folder):
     with pytest.raises(IndexError):
         selection[2]
     with pytest.raises(DamagedSampleError, match='0002'):
-        Tolerant(NYUv2(folder), 'raise').selection()
+        Undamaged(NYUv2(folder), 'raise').selection()
 
 
 def test_a_long_report_names_the_first_ten(folder):
     (folder / 'val.txt').write_text('\n'.join(['0001'] + [f'{n}' for n in range(100, 130)]))
-    frames = Tolerant(NYUv2(folder), 'skip')
+    frames = Undamaged(NYUv2(folder), 'skip')
     list(frames)
     report = frames.report()
     assert report.startswith('30 of 31')
@@ -101,12 +101,12 @@ def test_other_errors_are_not_damage(folder):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(Tolerant(Broken(folder), 'skip'))
+        list(Undamaged(Broken(folder), 'skip'))
 
 
 def test_an_unknown_policy_is_refused(folder):
     with pytest.raises(ValueError, match="'ignore'"):
-        Tolerant(NYUv2(folder), 'ignore')
+        Undamaged(NYUv2(folder), 'ignore')
 
 
 def test_every_entry_names_a_reader_with_labels():
