@@ -21,7 +21,7 @@ import numpy as np
 
 DEPTH = {'16UC1': np.dtype(np.uint16), 'mono16': np.dtype(np.uint16),
          '32FC1': np.dtype(np.float32)}
-LABELS = ('mono8', '8UC1')
+LABELS = {'mono8': np.dtype(np.uint8), '8UC1': np.dtype(np.uint8)}
 _HEADER = struct.Struct('<i2f')
 _INVERSE_DEPTH = 0
 # image_transport's defaults: step and reach of what is kept of 32FC1.
@@ -49,7 +49,7 @@ def to_labels(msg: Any) -> np.ndarray:
     Raw are mono8 and 8UC1; compressed is PNG alone, since JPEG changes ids. Raises ``BadImage``.
     """
     if hasattr(msg, 'encoding'):
-        return _raw(msg, dict.fromkeys(LABELS, np.dtype(np.uint8)), 'labels').copy()
+        return _raw(msg, LABELS, 'labels').copy()
     data = bytes(msg.data)
     if data.startswith(b'\xff\xd8'):
         raise BadImage('labels in a JPEG are not the ids that they were: record them as PNG')
