@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-from jrn_perception.messages.images import is_cut_off
+from jrn_perception.messages.decoding import decode, DecodingError
 import numpy as np
 
 
@@ -23,13 +23,13 @@ def read_colour(path: Path) -> np.ndarray:
     An EXIF orientation is ignored: depth and labels lie on the pixels as they are stored. Damage
     inside a JPEG that its decoder conceals is not seen.
     """
-    return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION),
+    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION),
                         cv2.COLOR_BGR2RGB)
 
 
 def read_map(path: Path, *dtypes: type) -> np.ndarray:
     """Return the picture at ``path``, (H, W) of one of ``dtypes``; DamagedSampleError."""
-    picture = _decode(path, cv2.IMREAD_UNCHANGED)
+    picture = _read(path, cv2.IMREAD_UNCHANGED)
     if picture.ndim != 2 or picture.dtype not in dtypes:
         wanted = ' or '.join(np.dtype(d).name for d in dtypes)
         raise DamagedSampleError(f'{path}: is {picture.dtype} {picture.shape}, '
@@ -37,24 +37,17 @@ def read_map(path: Path, *dtypes: type) -> np.ndarray:
     return picture
 
 
-def _decode(path: Path, flags: int) -> np.ndarray:
+def _read(path: Path, flags: int) -> np.ndarray:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise DamagedSampleError(f'{path}: missing') from None
     except OSError as error:
         raise DamagedSampleError(f'{path}: {error.strerror}') from error
-    # OpenCV 4 returns what there is of a picture that was cut off, and paints the rest in grey.
-    if is_cut_off(data):
-        raise DamagedSampleError(f'{path}: cut off after {len(data)} bytes')
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise DamagedSampleError(f'{path}: not a picture that OpenCV can decode '
-                                 f'({len(data)} bytes)')
-    return picture
+        return decode(data, flags)
+    except DecodingError as error:
+        raise DamagedSampleError(f'{path}: {error}') from error
 
 
 def listed(path: Path, hint: str) -> list[str]:

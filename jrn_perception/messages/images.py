@@ -17,6 +17,7 @@ import re
 from typing import Any, NamedTuple
 
 import cv2
+from jrn_perception.messages.decoding import decode, DecodingError
 import numpy as np
 
 
@@ -108,14 +109,10 @@ def compressed_to_rgb(msg: Any) -> np.ndarray:
     data = bytes(msg.data)
     if not data:
         raise BadImage(f'the data is empty (format {msg.format!r})')
-    if is_cut_off(data):
-        raise BadImage(f'the data is cut off after {len(data)} bytes (format {msg.format!r})')
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise BadImage(f'OpenCV cannot decode the {len(data)} bytes of format {msg.format!r}')
+        picture = decode(data)
+    except DecodingError as error:
+        raise BadImage(f'the data is {error} (format {msg.format!r})') from error
     channels = 1 if picture.ndim == 2 else picture.shape[2]
     if picture.dtype not in (np.uint8, np.uint16) or channels not in (1, 3, 4):
         raise BadImage(f'format {msg.format!r} holds {channels} channels of {picture.dtype}, '
@@ -185,23 +182,3 @@ def _planar_to_rgb(msg: Any) -> np.ndarray:
     doubled = np.stack([chroma[..., 0], luma, chroma[..., 1], luma], axis=-1)
     rgb = cv2.cvtColor(doubled.reshape(height, 2 * width, 2), cv2.COLOR_YUV2RGB_UYVY)
     return np.ascontiguousarray(rgb[:, ::2])
-
-
-# A marker of JPEG is ff and a code; in entropy-coded data ff is followed by 00 or a restart.
-_JPEG_MARKER = re.compile(rb'\xff([^\x00\xff\xd0-\xd7])', re.DOTALL)
-_PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
-
-
-def is_cut_off(data: bytes) -> bool:
-    """Return whether a JPEG or PNG lacks its end, which OpenCV may paint over in grey."""
-    if data.startswith(b'\x89PNG\r\n\x1a\n'):
-        return _PNG_END not in data
-    if not data.startswith(b'\xff\xd8'):
-        return False
-    position = 2
-    # From segment to segment: a thumbnail inside one has an end marker of its own.
-    while marker := _JPEG_MARKER.search(data, position):
-        if marker[1] in (b'\xd9', b'\xd8'):
-            return marker[1] == b'\xd8'
-        position = marker.end() + int.from_bytes(data[marker.end():marker.end() + 2], 'big')
-    return True

@@ -14,9 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jrn_perception.labels import FOLDS, LABEL_SETS, LabelSet, UNLABELLED
 import numpy as np
+
+if TYPE_CHECKING:
+    from rosbags.typesys.store import Typestore
 
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 VISION_CLASS = 'vision_msgs/msg/VisionClass'
@@ -29,7 +33,7 @@ DEFINITIONS = {
 NO_CLASS = ('background', 'ignore', 'unknown', 'unlabeled', 'unlabelled', 'void')
 
 
-def typestore():
+def typestore() -> Typestore:
     """Return a new type store of ``rosbags`` with the common types of ROS 2 and these two."""
     from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 

@@ -15,12 +15,13 @@ import struct
 from typing import Any
 
 import cv2
-from jrn_perception.messages.images import BadImage, is_cut_off, rows_of, to_millimetres
+from jrn_perception.messages.decoding import decode, DecodingError
+from jrn_perception.messages.images import BadImage, rows_of, to_millimetres
 import numpy as np
 
 DEPTH = {'16UC1': np.dtype(np.uint16), 'mono16': np.dtype(np.uint16),
          '32FC1': np.dtype(np.float32)}
-LABELS = ('mono8', '8UC1')
+LABELS = {'mono8': np.dtype(np.uint8), '8UC1': np.dtype(np.uint8)}
 _HEADER = struct.Struct('<i2f')
 _INVERSE_DEPTH = 0
 # image_transport's defaults: step and reach of what is kept of 32FC1.
@@ -48,7 +49,7 @@ def to_labels(msg: Any) -> np.ndarray:
     Raw are mono8 and 8UC1; compressed is PNG alone, since JPEG changes ids. Raises ``BadImage``.
     """
     if hasattr(msg, 'encoding'):
-        return _raw(msg, dict.fromkeys(LABELS, np.dtype(np.uint8)), 'labels').copy()
+        return _raw(msg, LABELS, 'labels').copy()
     data = bytes(msg.data)
     if data.startswith(b'\xff\xd8'):
         raise BadImage('labels in a JPEG are not the ids that they were: record them as PNG')
@@ -122,12 +123,7 @@ def _compressed_depth(msg: Any) -> np.ndarray:
 
 
 def _png(data: bytes, layout: str) -> np.ndarray:
-    if is_cut_off(data):
-        raise BadImage(f'the data is cut off after {len(data)} bytes (format {layout!r})')
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise BadImage(f'OpenCV cannot decode the {len(data)} bytes of format {layout!r}')
-    return picture
+        return decode(data)
+    except DecodingError as error:
+        raise BadImage(f'the data is {error} (format {layout!r})') from error

@@ -81,13 +81,13 @@ def test_compressed_depth_of_metres_comes_back_to_its_step():
      'the data has 1 bytes'),
     (packed(b'12345', '16UC1; compressedDepth'), '5 bytes are no compressedDepth'),
     (packed(b'0' * 30, '16UC1; compressedDepth rvl'), 'not rvl'),
-    (packed(b'0' * 30, '16UC1; compressedDepth png'), 'cannot decode'),
+    (packed(b'0' * 30, '16UC1; compressedDepth png'), 'no picture that OpenCV can decode'),
     (packed(compress_depth(METRES)[:-9], '16UC1; compressedDepth png'), 'cut off'),
     (packed(struct.pack('<iff', 7, 1, 1) + png(MILLIMETRES), '32FC1; compressedDepth'), 'kind 7'),
     (packed(struct.pack('<iff', 0, 1, 1) + png(np.zeros((4, 4), np.uint8)),
             '16UC1; compressedDepth'), 'holds uint8'),
     (packed(png(np.zeros((4, 4, 3), np.uint8)), 'png'), 'one channel of 16 bits'),
-    (packed(b'', 'png'), 'cannot decode the 0 bytes'),
+    (packed(b'', 'png'), 'no picture that OpenCV can decode, 0 bytes'),
 ])
 def test_what_is_no_depth(msg, text):
     with pytest.raises(BadImage, match=text):

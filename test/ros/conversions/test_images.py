@@ -307,8 +307,10 @@ def test_the_format_names_the_order():
 
 @pytest.mark.parametrize('data, form, reason', [
     (b'', 'jpeg', "the data is empty (format 'jpeg')"),
-    (b'no picture', 'jpeg', "OpenCV cannot decode the 10 bytes of format 'jpeg'"),
-    (b'\xff\xd8\xff\xd9', 'jpeg', "OpenCV cannot decode the 4 bytes of format 'jpeg'"),
+    (b'no picture', 'jpeg',
+     "the data is no picture that OpenCV can decode, 10 bytes (format 'jpeg')"),
+    (b'\xff\xd8\xff\xd9', 'jpeg',
+     "the data is no picture that OpenCV can decode, 4 bytes (format 'jpeg')"),
     (PNG, '16UC1; compressedDepth png',
      "format '16UC1; compressedDepth png' is a depth image, not a picture"),
     (PNG, '32FC1; compressedDepth',
