@@ -191,7 +191,7 @@ def test_a_map_has_one_channel_of_the_right_type(tmp_path):
     cv2.imwrite(str(path), np.full((4, 5), 300, np.uint16))
     assert (read_map(path, np.uint16) == 300).all()
     assert read_map(path, np.uint8, np.uint16).dtype == np.uint16
-    with pytest.raises(DamagedSampleError, match='map.png: is uint16.*uint8 belongs'):
+    with pytest.raises(DamagedSampleError, match='map.png: is uint16.*one channel of uint8'):
         read_map(path, np.uint8)
     cv2.imwrite(str(path), np.zeros((4, 5, 3), np.uint16))
     with pytest.raises(DamagedSampleError, match='one channel'):
