@@ -103,7 +103,8 @@ def main():
     parser.add_argument('--rounds', type=int, default=7,
                         help='rounds of each measurement (default: %(default)s)')
     parser.add_argument('--size', type=int, nargs=2, default=weights.Card('', '').input_size,
-                        metavar=('HEIGHT', 'WIDTH'), help='size of the input (default: %(default)s)')
+                        metavar=('HEIGHT', 'WIDTH'),
+                        help='size of the input (default: %(default)s)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='threads of a network (default: %(default)s)')
     parser.add_argument('--vgg', action='store_true', help='measure the two VGG-16 networks too')

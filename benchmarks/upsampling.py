@@ -79,7 +79,7 @@ def measure(network, frames, label_set):
     for frame in frames:
         size = frame.rgb.shape[:2]
         image = network.preprocess(frame.rgb)
-        maps, took = timed(lambda image=image: network.infer(image))
+        maps, took = timed(lambda image=image: network.infer(image[None]))
         seconds['network'] = min(seconds.get('network', np.inf), took)
         labels = {}
         for name, way in ways(maps, size, network.label_set).items():

@@ -30,5 +30,5 @@ class Frame:
 
     @property
     def focal_length(self) -> tuple[float, float] | None:
-        """The focal length (x, y) in pixels, None if the camera is not known."""
+        """Return (x, y) in pixels, None if the camera is not known."""
         return None if self.camera_matrix is None else tuple(np.diag(self.camera_matrix)[:2])

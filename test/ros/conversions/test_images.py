@@ -171,9 +171,9 @@ def test_data_behind_the_picture_is_left_alone():
     ({'data': array.array('B')}, 'the data has 0 bytes; rgb8 with step 18 and height 4 has 72'),
     ({'encoding': 'nv12'}, 'the data has 72 bytes; nv12 with step 18 and height 4 has 108'),
     ({'encoding': 'nv24'}, 'the data has 72 bytes; nv24 with step 18 and height 4 has 216'),
-    ({'encoding': 'yuv422', 'width': 5}, 'yuv422 needs an even width, this one is 5'),
+    ({'encoding': 'yuv422', 'width': 5}, 'yuv422 needs an even width, this width is 5'),
     ({'encoding': 'nv21', 'height': 3},
-     'nv21 needs an even width and height, this one is 6x3'),
+     'nv21 needs an even width and height, this size is 6x3'),
     ({'encoding': 'bayer_rggb8', 'height': 2}, 'a Bayer mosaic of 6x2 is too small'),
 ])
 def test_rejections(changes, reason):
