@@ -91,7 +91,8 @@ ALL_CALLS = [(page, *call) for page, text in PAGES.items() for call in calls(tex
 
 @pytest.fixture(scope='module')
 def helps():
-    """Return the options that ``--help`` shows, by command and, where it has any, subcommand."""
+    """Return the options that ``--help`` shows, by (command, subcommand or '')."""
+    pytest.importorskip('rclpy', reason='jrn_node needs rclpy to show its help')
     program = """
 import contextlib, importlib, io, json, sys
 found = []
@@ -338,7 +339,7 @@ def test_every_named_module_exists(page):
             found = getattr(found, part)
 
 
-def test_configuration_files_of_nav2_name_our_topics():
+def test_nav2_page_configures_our_topics_and_classes():
     from jrn_perception.labels import NYU5
     example, = (content for language, content in blocks(PAGES['docs/nav2.md'])
                 if language == 'yaml')
