@@ -44,7 +44,7 @@ def network_alone(perception: Perception, path: Path) -> float:
         for frame in recording.frames():
             image = perception.preprocess(frame.rgb)
             start = time.perf_counter()
-            perception.infer(image)
+            perception.infer(image[None])
             seconds += time.perf_counter() - start
     return seconds
 
@@ -58,11 +58,11 @@ def comparing(perception: Perception, path: Path) -> None:
         truth = {role: decode(recording.decode(next(recording.records([TRUTH[role]]))))
                  for role, decode in (('depth', to_depth), ('labels', to_labels))}
     truth['labels'] = map_labels(truth['labels'], session.ids.table)
-    maps = perception.infer(perception.preprocess(frame.rgb))
+    maps = perception.infer(perception.preprocess(frame.rgb)[None])
     comparison, seconds = session.comparison, []
     for _ in range(20):
         measured = Measured(replace(frame, **truth), Remarks([], {}))
-        prediction = comparison.prediction(maps, frame.rgb.shape[:2])
+        prediction = comparison.prediction(perception.postprocess(maps, frame.rgb.shape[:2]))
         sides = [side for side in (prediction, prediction.inputs) if side]
         for side in sides:  # The pictures themselves are the network's postprocessing.
             comparison.depth(side), comparison.class_ids(side)

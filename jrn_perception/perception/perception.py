@@ -93,7 +93,11 @@ class Perception:
         the same pictures, spare its single-task networks a second run. ValueError for muting a
         network that has no such input.
         """
-        return self.backend.run(pictures, set_up or SetUp(), inputs)
+        set_up = set_up or SetUp()
+        if not self.can_mute and (set_up.mute != 'none' or set_up.influence):
+            raise ValueError(f'mute {set_up.mute!r}: {self.card.architecture} has no such input; '
+                             'only a jrn has')
+        return self.backend.run(pictures, set_up, inputs)
 
     def postprocess(self, maps: ArrayMaps, size: tuple[int, int],
                     focal_length: tuple[float, float] | None = None, index: int = 0

@@ -222,8 +222,10 @@ def test_the_correction_for_the_camera_can_be_turned_off(bag, tmp_path, capsys):
                      *options]) == 0
         return read(path)['protocol']['focal_correction']
 
-    # Untrained weights have no focal length of training.
-    one = {'topic': sample.CAMERA_INFO_TOPIC, 'frames': 1, 'scale': 1.0, 'range': [1.0, 1.0]}
+    # Untrained weights have no focal length of training; their input is smaller than in training.
+    scale = pytest.approx((64 * 96 / (288 * 384)) ** 0.5)
+    one = {'topic': sample.CAMERA_INFO_TOPIC, 'frames': 1, 'scale': scale,
+           'range': [scale, scale]}
     assert correction() == correction('--camera-info', sample.CAMERA_INFO_TOPIC) == one
     assert correction('--no-focal-correction') is None
     capsys.readouterr()

@@ -3,7 +3,7 @@
 
 """The influence test, live: maps for whoever subscribes, numbers in the diagnostics."""
 
-from jrn_perception.perception import Perception
+from jrn_perception.perception import Perception, SetUp
 import numpy as np
 import pytest
 
@@ -17,7 +17,7 @@ def test_the_maps_are_those_of_the_library(robot, tools):
     rgb = tools.picture(seed=3)
     answers = [tools.array_of(message) for message in robot.ask(rgb, *inboxes)]
     library = Perception.load('jrn', 'cat10', weights_file='random', height=64, width=96)
-    maps = library.infer(library.preprocess(rgb), mute_value='mean', influence=True)
+    maps = library.infer(library.preprocess(rgb)[None], SetUp(mute_value='mean', influence=True))
     expected = library.postprocess(maps, rgb.shape[:2])
     np.testing.assert_array_equal(answers[0], expected.influence_depth)
     np.testing.assert_array_equal(answers[1], expected.influence_semantics)

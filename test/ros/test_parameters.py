@@ -11,7 +11,6 @@ import cv2
 from jrn_perception import drawing, labels, networks, weights
 from jrn_perception.perception import Perception
 from jrn_perception.perception.backends.torch import knows_bfloat16
-from jrn_perception.perception.prediction import limit_depth
 import numpy as np
 import pytest
 import torch
@@ -22,6 +21,11 @@ CameraInfo = import_module('sensor_msgs.msg').CameraInfo
 CompressedImage = import_module('sensor_msgs.msg').CompressedImage
 BY_NAME, PARAMETERS = parameters.BY_NAME, parameters.PARAMETERS
 VALUES = {bool: True, int: 3, float: 0.25, str: 'x', list: ['a']}
+
+
+def limit_depth(depth, low, high):
+    """Return the depth with NaN outside low..high."""
+    return np.where((depth >= low) & (depth <= high), depth, np.float32('nan'))
 
 
 @pytest.fixture

@@ -56,14 +56,11 @@ class TorchBackend:
                          'influence': set_up.influence}
             if inputs is not None:
                 arguments['inputs'] = self._to_tensors(inputs)
-        elif set_up != SetUp() or inputs is not None:
-            raise ValueError(f'mute {set_up.mute!r}: this network has no modality at its input; '
-                             'only a jrn has')
         autocast = nullcontext() if self.precision == 'fp32' else torch.autocast(
             self.device.type, DTYPES[self.precision])
         with autocast:
             maps = self.network(self.normalise(pictures), **arguments)
-        return _to_arrays(maps)
+        return to_arrays(maps)
 
     def memory_mb(self) -> float:
         """Return the megabytes that tensors hold on the GPU; 0 on a CPU."""
@@ -77,7 +74,7 @@ class TorchBackend:
         return Maps(depth[:, None], semantics.permute(0, 3, 1, 2))
 
 
-def _to_arrays(maps: Maps) -> ArrayMaps:
+def to_arrays(maps: Maps) -> ArrayMaps:
     """Return maps on the CPU, channels last; of a channels_last network they are views."""
     def channel(tensor: Tensor | None) -> np.ndarray | None:
         return None if tensor is None else _array(tensor[:, 0])
@@ -88,7 +85,7 @@ def _to_arrays(maps: Maps) -> ArrayMaps:
     influence = maps.influence
     return ArrayMaps(
         channel(maps.depth), channels(maps.semantics), channels(maps.normals),
-        None if maps.inputs is None else _to_arrays(maps.inputs),
+        None if maps.inputs is None else to_arrays(maps.inputs),
         None if influence is None else InfluenceMaps(
             _array(influence.depth[:, 0]), _array(influence.semantics[:, 0])))
 

@@ -252,7 +252,7 @@ def test_what_is_reported_without_ground_truth(perception, frames, tmp_path):
     labels = np.stack([prediction.labels for prediction in predictions])
     confidence = np.stack([prediction.confidence for prediction in predictions])
     depth = np.stack([prediction.depth for prediction in predictions])
-    low, high = perception.card.depth_range
+    low, high = predictions[0].depth_scale * np.array(perception.card.depth_range)
     depth = np.where((depth >= low) & (depth <= high), depth, np.nan)
     changed = [(one != other).mean() for one, other in zip(labels[1:], labels)]
     assert found['drift']['labels'] == {'mean': pytest.approx(np.mean(changed)), 'pairs': 3,

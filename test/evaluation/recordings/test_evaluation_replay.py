@@ -11,7 +11,6 @@ from jrn_perception.labels import LABEL_SETS
 from jrn_perception.messages import label_info
 from jrn_perception.messages.images import compressed_to_rgb
 from jrn_perception.perception import Perception
-from jrn_perception.perception.prediction import limit_depth
 from jrn_perception.recordings.reader import IMAGE, Recording, RecordingError
 from jrn_perception.sources import sample
 import numpy as np
@@ -27,6 +26,11 @@ TRUTH = {'depth': sample.DEPTH_TOPIC, 'labels': sample.LABEL_TOPIC}
 REQUEST = Request(**TRUTH)
 COUNT = 5
 STORE = label_info.typestore()
+
+
+def limit_depth(depth, low, high):
+    """Return the depth with NaN outside low..high."""
+    return np.where((depth >= low) & (depth <= high), depth, np.float32('nan'))
 
 
 @pytest.fixture(scope='module')

@@ -18,7 +18,6 @@ from jrn_perception.evaluation.reports.documents import dataset_document
 from jrn_perception.messages.images import compressed_to_rgb
 from jrn_perception.messages.maps import to_depth
 from jrn_perception.perception import Perception
-from jrn_perception.perception.prediction import limit_depth
 from jrn_perception.recordings.reader import (
     CAMERA_INFO,
     COMPRESSED,
@@ -43,10 +42,15 @@ IMAGE_TOPIC, INFO_TOPIC = '/camera/image_raw/compressed', '/camera/camera_info'
 TRAINED = (100 / 1.5,) * 2
 
 
+def limit_depth(depth, low, high):
+    """Return the depth with NaN outside low..high."""
+    return np.where((depth >= low) & (depth <= high), depth, np.float32('nan'))
+
+
 @pytest.fixture(scope='module')
 def perception():
     loaded = weights.load('jrn', 'cat1', weights='random')
-    card = replace(loaded.card, focal_length=TRAINED, depth_range=(0.5, 10.0))
+    card = replace(loaded.card, input_size=SIZE, focal_length=TRAINED, depth_range=(0.5, 10.0))
     return Perception(replace(loaded, card=card), 'cpu', height=96)
 
 
