@@ -173,6 +173,7 @@ def test_package_is_whole(tmp_path):
     run_setup('egg_info', '--egg-base', tmp_path, 'build_py', '-d', tmp_path / 'lib')
     built = tmp_path / 'lib' / 'jrn_perception'
     assert files(built, '*.py') == files(PACKAGE, '*.py')
+    assert (built / 'py.typed').is_file()
     for pattern in ('*.safetensors', '*.json'):
         assert files(built, pattern) == files(PACKAGE, pattern)
 

@@ -20,7 +20,9 @@ from jrn_perception.networks import architectures_with
 from jrn_perception.networks.jrn import MUTE
 from jrn_perception.perception import Perception, Prediction
 from jrn_perception.perception.backends.torch import PRECISIONS
-from jrn_perception.sources.opening import EXPECTED, open_source, Pictures, Source
+from jrn_perception.sources.opening import open_source
+from jrn_perception.sources.pictures import Pictures
+from jrn_perception.sources.source import EXPECTED, Source
 import numpy as np
 
 DESCRIPTION = f"""\

@@ -19,7 +19,6 @@ from jrn_perception.labels import NYU40
 from jrn_perception.rooms.textures import MATERIALS
 import numpy as np
 
-CHUNK = 16384  # rays of which the working set stays in a processor's cache
 CLOSE = 0.05  # metres: a box that comes nearer has no bounded outline in the picture
 SAMPLES = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))  # of a pixel
 CORNERS = np.array(list(product((-1, 1), repeat=3)))
@@ -190,18 +189,6 @@ class Geometry:
                         np.where(at == planes[1].ravel()[hit], 1, 2))
         back = np.choose(axis, [ray.ravel()[hit] < 0 for ray in rays])
         return Hits(hit, at, 6 * index + 2 * axis + (back ^ (index == 0)))
-
-    def nearest(self, indices: list[int], origins: np.ndarray, rays: np.ndarray) -> View:
-        """Return ray parameters and faces, (n,) each, of the first hits among some boxes."""
-        depth = np.full(len(rays), np.inf, np.float32)
-        faces = np.zeros(len(rays), np.int64)
-        for start in range(0, len(rays), CHUNK):
-            part = slice(start, start + CHUNK)
-            origin, ray = list(origins[part].T.copy()), list(rays[part].T.copy())
-            for index in indices:
-                hit, at, face = self.cast(index, origin, ray, depth[part])
-                depth[part][hit], faces[part][hit] = at, face
-        return View(depth, faces)
 
     def seen(self, pose: Pose, matrix: np.ndarray, height: int, width: int) -> View:
         """Return depth in metres and visible faces, (H, W) each, through the pixel centres."""

@@ -209,14 +209,17 @@ class Scene:
                              np.minimum(v, extent[faces, 1] - v))
         rim = 1 - self._edges[faces] * (1 - inwards / RIM).clip(0) ** 2
         scale_u, scale_v = self._scale[faces, 0], self._scale[faces, 1]
-        texels = np.maximum(scale_u, scale_v) * depth / np.float32(matrix[0, 0])
+        focal = np.float32(matrix[0, 0]) / depth
+        texels = np.maximum(scale_u, scale_v) / focal
         level = sum((texels > blur).astype(np.float32) for blur in BLURS[1:])
         x, y = u * scale_u + self._offset[faces, 0], v * scale_v + self._offset[faces, 1]
         x -= SIDE * np.floor(x / SIDE)
         y -= SIDE * np.floor(y / SIDE)
         y += self._rows[faces] + level * BAND
         texture = cv2.remap(textures().image, x, y, cv2.INTER_LINEAR)
-        light = self._light.at(faces, u, v) + self._emission[faces][..., None]
+        light = self._light.at(faces, points)
+        light *= self._light.openness(faces, points, focal)[..., None]
+        light += self._emission[faces][..., None]
         light *= rim[..., None] / 255
         light *= self._colours[faces]
         light *= texture

@@ -204,7 +204,7 @@ def test_what_a_killed_recorder_left_is_evaluated(tmp_path, capsys, storage, suf
     assert f'partial: {reason}' in capsys.readouterr().err
     with Recording(tmp_path / 'out') as recording:
         assert recording.topics['/depth'].count == document['source']['frames']
-        assert not recording.cut
+        assert not recording.breaks_off
 
 
 def test_nothing_but_the_name_of_a_recording(tmp_path, capsys):

@@ -105,9 +105,9 @@ def test_pictures_that_do_not_fit_are_damaged(root):
     ({'classes': ['floor', 7]}, 'a list of names'),
     ({'classes': ['floor', 'floor']}, "two classes are called 'floor'"),
     ({'classes': []}, 'between 1 and 254 classes'),
-    ({'focal_length': 600}, 'focal_length cannot be 600: two positive numbers'),
+    ({'focal_length': 600}, 'focal_length cannot be 600: expected two positive numbers'),
     ({'focal_length': [600, -1]}, 'two positive numbers'),
-    ({'depth_range': [5, 1]}, 'the nearer one first'),
+    ({'depth_range': [5, 1]}, 'the smaller one first'),
 ])
 def test_a_description_that_is_wrong_says_where(root, changes, message):
     describe(root, **changes)
