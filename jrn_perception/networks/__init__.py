@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 from jrn_perception import labels as label_sets
 from jrn_perception.labels import LabelSet
@@ -58,7 +58,7 @@ class Spec:
 def _jrn(*, fusion: str, channels: int, parameters: int) -> Spec:
     classes = len(label_sets.NYU5)
 
-    def build(**options: str | int | bool) -> nn.Module:
+    def build(**options: Any) -> nn.Module:
         from jrn_perception.networks.jrn import JointRefinementNetwork, JRNOptions
         return JointRefinementNetwork(fusion, channels, classes, JRNOptions(**options))
 
@@ -102,7 +102,7 @@ def _multiscale(*, normals: bool = False) -> nn.Module:
     return MultiScaleDepth(normals=normals)
 
 
-def _fcn16s(**options: tuple[float, float, float]) -> nn.Module:
+def _fcn16s(**options: Any) -> nn.Module:
     from jrn_perception.networks.external.fcn import FCN16s
     return FCN16s(len(label_sets.NYU40), **options)
 

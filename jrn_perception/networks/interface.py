@@ -66,7 +66,7 @@ class Network(Protocol):
 
     @property
     def output_stride(self) -> int:
-        """Pixels of the image per pixel of the maps, along either axis."""
+        """Return the pixels of the image per pixel of the maps, along either axis."""
 
     def __call__(self, image: Tensor) -> Maps:
         """Return the maps of normalised images (B, 3, H, W)."""
@@ -81,7 +81,7 @@ class Trainable(Network, Protocol):
 
     @property
     def encoder(self) -> nn.Module:
-        """The part that starts from ImageNet weights."""
+        """Return the part that starts from ImageNet weights."""
 
     def calibrate(self, image: Tensor) -> None:
         """Fit the randomly initialised part to the encoder, on typical images (B, 3, H, W)."""

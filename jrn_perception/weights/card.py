@@ -75,8 +75,10 @@ class Preprocessing:
         unknown = sorted(set(entries) - {entry.name for entry in fields(cls)})
         if unknown:
             raise ValueError(f'unknown entries {[f"preprocessing.{name}" for name in unknown]}')
-        return cls(**{name: tuple(value) if isinstance(value, list) else value
-                      for name, value in entries.items()})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in entries.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True)

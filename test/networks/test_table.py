@@ -99,7 +99,7 @@ def test_every_network_has_golden_numbers():
 @every
 @pytest.mark.parametrize('height, width', [(128, 160), (129, 163), (157, 191)])
 def test_every_entry_of_the_table(name, height, width):
-    """Build, size, state, heads, encoder, labels, stride and shapes, without computing a value."""
+    """Check size, state, heads, encoder, labels, stride and shapes without computing a value."""
     spec, golden = SPECS[name], GOLDEN[name]
     with torch.device('meta'):
         network = spec.build().eval()

@@ -24,11 +24,11 @@ class Encoder(Protocol):
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels of each feature."""
+        """Return the channels of each feature."""
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Pixels of the image per pixel of each feature, along either axis."""
+        """Return the pixels of the image per pixel of each feature, along either axis."""
 
     def __call__(self, image: Tensor) -> list[Tensor]:
         """Return the features of normalised images (B, 3, H, W)."""
