@@ -33,7 +33,9 @@ EXTRAS = {
     'predict': ['rich'],
     'play': ['rosbags>=0.11'],
     'evaluate': ['h5py', 'matplotlib', 'rich', 'rosbags>=0.11', 'torchmetrics'],
-    'train': ['h5py', 'kornia', 'lightning', 'rich', 'torchmetrics', 'tqdm'],
+    # WeightAveraging came with lightning 2.6.
+    'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'torchmetrics',
+              'tqdm'],
     # Not `tests_require`, which setuptools 72 and later ignore. launch_testing's pytest plug-in
     # needs pytest before 8.4. The flake8 plug-ins are those that ROS's package ament_flake8 has.
     'test': [

@@ -58,7 +58,7 @@ class Step(Generic[Item]):
 def stream(perception: Perception, items: Iterable[Item],
            decode: Callable[[Item], Frame | None], *,
            finish: Callable[[Step[Item]], Any] = lambda step: step,
-           has_picture: Callable[[Item], bool] = lambda item: True,
+           has_picture: Callable[[Item], Any] = lambda item: True,
            set_up: SetUp | None = None, batch: int = 1,
            interrupted: Callable[[], bool] = lambda: False) -> Iterator[Any]:
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 # Other topics have some messages for each picture; all of them until the next would be too many.
 WAITING = 8
@@ -47,7 +47,7 @@ def _until_failure(items: Iterable[Item], failures: list[Exception]) -> Iterator
 
 
 def ahead(function: Callable[[Item], Result], items: Iterable[Item], pool: Executor, limit: int,
-          wanted: Callable[[Item], bool] = lambda item: True) -> Iterator[Result]:
+          wanted: Callable[[Item], Any] = lambda item: True) -> Iterator[Result]:
     """
     Yield ``function(item)`` in the order of ``items``, at most ``limit`` of them begun ahead.
 

@@ -131,11 +131,6 @@ class Card:
             return labels.custom(self.classes)
         return labels.LABEL_SETS[self.labels] if self.labels else None
 
-    def depth_range_at(self, depth_scale: float) -> tuple[float, float]:
-        """Return ``depth_range`` for a camera whose depth is multiplied by ``depth_scale``."""
-        low, high = self.depth_range
-        return depth_scale * low, depth_scale * high
-
 
 def _two(value: Any, kind: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(

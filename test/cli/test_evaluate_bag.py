@@ -164,13 +164,14 @@ def test_partial_results_are_kept_and_said(tmp_path, capsys):
     (('record', 'BAG', 'BAG', *NETWORK), 'exists already'),
     (('record', 'BAG'), 'arguments are required: OUTPUT'),
 ])
-def test_mistakes_get_one_line_and_exit_code_2(arguments, text, bag, capsys):
+def test_mistakes_get_one_line_and_an_exit_code(arguments, text, bag, capsys):
+    expected = 1
     try:
         code = main([str(bag) if item == 'BAG' else item for item in arguments])
-    except SystemExit as end:
-        code = end.code
+    except SystemExit as end:  # The command line cannot be parsed.
+        expected, code = 2, end.code
     captured = capsys.readouterr()
-    assert code == 2 and text in captured.err
+    assert code == expected and text in captured.err
     assert captured.err.count('\n') == 1 and 'Traceback' not in captured.err
     assert captured.out == ''
 
@@ -178,7 +179,7 @@ def test_mistakes_get_one_line_and_exit_code_2(arguments, text, bag, capsys):
 @pytest.mark.parametrize('option', ['--json', '--html'])
 def test_a_file_that_cannot_be_written_does_not_cost_the_numbers(bag, tmp_path, capsys, option):
     (tmp_path / 'file').touch()
-    assert main(['bag', str(bag), *NETWORK, *TRUTH, option, str(tmp_path / 'file' / 'r')]) == 2
+    assert main(['bag', str(bag), *NETWORK, *TRUTH, option, str(tmp_path / 'file' / 'r')]) == 1
     captured = capsys.readouterr()
     assert 'mean IoU (%)' in captured.out
     assert f'{tmp_path}/file' in captured.err and captured.err.count('\n') == 1
@@ -210,7 +211,7 @@ def test_what_a_killed_recorder_left_is_evaluated(tmp_path, capsys, storage, suf
 def test_nothing_but_the_name_of_a_recording(tmp_path, capsys):
     file = tmp_path / 'cut.mcap'
     file.write_bytes(b'')
-    assert main(['bag', str(file), *NETWORK]) == 2
+    assert main(['bag', str(file), *NETWORK]) == 1
     error = capsys.readouterr().err
     assert f'{file}: damaged or no rosbag2 recording' in error and error.count('\n') == 1
 
@@ -229,14 +230,14 @@ def test_the_correction_for_the_camera_can_be_turned_off(bag, tmp_path, capsys):
     assert correction() == correction('--camera-info', sample.CAMERA_INFO_TOPIC) == one
     assert correction('--no-focal-correction') is None
     capsys.readouterr()
-    assert main(['bag', str(bag), *NETWORK, '--no-focal-correction', '--camera-info', '/x']) == 2
+    assert main(['bag', str(bag), *NETWORK, '--no-focal-correction', '--camera-info', '/x']) == 1
     assert capsys.readouterr().err == (
         'jrn_evaluate: --camera-info has no use with --no-focal-correction\n')
 
 
 def test_a_missing_extra_is_named(monkeypatch, capsys, bag):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    assert main(['bag', str(bag)]) == 2
+    assert main(['bag', str(bag)]) == 1
     assert capsys.readouterr().err == (
         'jrn_evaluate: matplotlib, rich, rosbags is missing: '
         "pip install '.[evaluate]'\n")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 
-from jrn_perception.cli.interruption import interruption
+from jrn_perception.cli.program import interruption
 from jrn_perception.recordings.reader import Recording
 from jrn_perception.sources import sample
 import pytest
