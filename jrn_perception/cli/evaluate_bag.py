@@ -158,8 +158,8 @@ def run_record(options: argparse.Namespace) -> int:
     if not written.frames and not interrupted.is_set():
         raise RecordingError(f'{options.bag}: no picture has results: '
                              f'{"; ".join(written.reasons) or "there are none"}')
-    scales = written.scales
-    scaled = f', depth x {scales.mean:.3f} for the focal length' if scales.count else ''
+    scales = documents.describe_scales(written.scales)
+    scaled = f', depth x {scales["scale"]:.3f} for the focal length' if scales else ''
     print(f'{options.output}: results for {written.frames} pictures{scaled}; topics '
           f'{", ".join(written.topics)}')
     for note in written.notes:

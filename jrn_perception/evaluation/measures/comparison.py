@@ -11,7 +11,6 @@ import math
 
 from jrn_perception.datasets.subsets import Tolerant
 from jrn_perception.evaluation.measures.metrics import Crop, Table, Truth
-from jrn_perception.evaluation.measures.streams import Mean
 from jrn_perception.frame import Frame
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
 from jrn_perception.networks.interface import Maps
@@ -133,7 +132,7 @@ class Evaluation:
     labels: LabelSet | None
     clamp: tuple[float, float]
     damaged: dict[int, str] = field(default_factory=dict)
-    scales: Mean = field(default_factory=Mean)
+    scales: list[float] = field(default_factory=list)
     reason: str = ''
 
 
@@ -152,13 +151,13 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     source = Tolerant(frames, 'skip' if skip_damaged else 'raise')
     output = Table(comparison.num_classes)
     inputs = Table(comparison.num_classes) if perception.card.spec.inputs else None
-    scales = Mean()
+    scales: list[float] = []
     for frame in until(interrupted, track(source)):
         truth = frame_truth(comparison, frame)
         maps = perception.infer(perception.preprocess(frame.rgb))
         scale = comparison.scale(perception, frame)
         if scale is not None:
-            scales.add(scale)
+            scales.append(scale)
         prediction = comparison.prediction(maps, frame.rgb.shape[:2], scale or 1.0)
         comparison.add(output, frame, truth, prediction)
         if inputs is not None:

@@ -38,7 +38,6 @@ from jrn_perception.evaluation.measures.comparison import (
     Track,
 )
 from jrn_perception.evaluation.measures.metrics import depth_metrics, label_metrics, Table, Truth
-from jrn_perception.evaluation.measures.streams import Mean
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet
 from jrn_perception.networks.interface import Maps
@@ -111,7 +110,7 @@ class Runs:
     depth_muted: dict[str, Table]
     semantics_muted: dict[str, Table]
     shifts: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
-    scales: Mean = field(default_factory=Mean)
+    scales: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -238,7 +237,7 @@ def _run(perception: Perception, image: Tensor, comparison: Comparison, frame: F
 
     scale = comparison.scale(perception, frame)
     if scale is not None:
-        runs.scales.add(scale)
+        runs.scales.append(scale)
     comparison.add(runs.both, frame, truth, predict())
     for value in MUTE_VALUES:
         # One batch has the muted labels and what muting moves.

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-import math
 import os
 from pathlib import Path
 from typing import Any
 
-from jrn_perception.evaluation.measures.streams import Mean
 from jrn_perception.evaluation.recordings.camera import Camera, camera_topic, scale_of
 from jrn_perception.messages.images import (
     BadImage,
@@ -49,7 +47,7 @@ class Recorded:
     frames: int
     reasons: list[str]
     left_out: list[str]
-    scales: Mean
+    scales: list[float]
     notes: list[str]
 
 
@@ -175,7 +173,7 @@ def _write(recorder: _Recorder, recording: Recording, writer: Writer, perception
         writer.add(recorder.label_info, LABEL_INFO, latched=True)
         header = writer.header(recording.start_ns, '')
         writer.write(recorder.label_info, recording.start_ns, writer.label_info(header, labels))
-    done, frames, faults, first, scales, notes = 0, 0, 0, '', Mean(), set()
+    done, frames, faults, first, scales, notes = 0, 0, 0, '', [], set()
     needed = list(dict.fromkeys([*(name for name in copied if name not in left_out), *read]))
     workers = max(2, os.cpu_count() or 2)
     with ThreadPoolExecutor(workers) as pool:
@@ -195,7 +193,8 @@ def _write(recorder: _Recorder, recording: Recording, writer: Writer, perception
             frames += bool(step.messages)
             faults += bool(step.fault)
             first = first or step.fault
-            scales.add(math.nan if step.scale is None else step.scale)
+            if step.scale is not None:
+                scales.append(step.scale)
             notes.update(step.notes)
             done += 1
     reasons = [recorder.stopped] if recorder.stopped else []

@@ -19,7 +19,7 @@ from jrn_perception.evaluation.measures.metrics import (
     LABEL_SUMS,
     Table,
 )
-from jrn_perception.evaluation.measures.streams import Mean, Quantiles, Trace, WorstFrames
+from jrn_perception.evaluation.recordings.worst import WorstFrames
 from jrn_perception.evaluation.reports.documents import LABEL_METRICS, METRICS
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet
@@ -54,7 +54,7 @@ class Side:
     def __init__(self, num_classes: int):
         self.depth = np.zeros((DEPTH_BINS, num_classes + 1, len(DEPTH_SUMS)))
         self.labels = np.zeros((DEPTH_BINS + 1, num_classes, len(LABEL_SUMS)))
-        self.images = {name: Mean() for name in METRICS}
+        self.images: dict[str, list[float]] = {name: [] for name in METRICS}
 
     def add(self, table: Table) -> dict[str, float]:
         """Add a table of one image; return that image's metrics."""
@@ -63,7 +63,7 @@ class Side:
         self.labels += labels
         values = metrics_of(depth, labels)
         for name, value in values.items():
-            self.images[name].add(value)
+            self.images[name].append(value)
         return values
 
 
@@ -134,11 +134,11 @@ class Totals:
         self.pixels = {'depth': 0, 'labels': 0}
         self.confidence = 0.0
         self.histogram = np.zeros(256, np.int64)
-        self.drift = {'depth': Mean(), 'labels': Mean()}
-        self.stages = {stage: (Mean(), Quantiles()) for stage in STAGES}
-        self.traces = {name: Trace() for name in (*MEASURES, 'inference_ms')}
+        self.drift: dict[str, list[float]] = {'depth': [], 'labels': []}
+        self.stages: dict[str, list[float]] = {stage: [] for stage in STAGES}
+        self.traces: dict[str, list[float]] = {name: [] for name in (*MEASURES, 'inference_ms')}
         self.worst = {name: WorstFrames(worst) for name in MEASURES}
-        self.scales = Mean()
+        self.scales: list[float] = []
         self.with_truth = {'depth': 0, 'labels': 0}
         self.damaged: list[str] = []
         self.damaged_truth: dict[str, tuple[int, str]] = {}
@@ -170,16 +170,16 @@ class Totals:
         self.uncertain += measured.uncertain
         self.confidence += measured.confidence
         self.histogram += measured.histogram
-        self.scales.add(measured.scale)
+        self.scales.append(measured.scale)
         for role in self.with_truth:
             self.with_truth[role] += getattr(frame, role) is not None
         found = self._compared(measured)
         found |= {'depth_drift': measured.drift.depth, 'label_drift': measured.drift.labels}
-        self.drift['depth'].add(measured.drift.depth)
-        self.drift['labels'].add(measured.drift.labels)
+        self.drift['depth'].append(measured.drift.depth)
+        self.drift['labels'].append(measured.drift.labels)
         for name, more_is_worse in MEASURES.items():
             value = found[name]
-            self.traces[name].add(value)
+            self.traces[name].append(value)
             self.worst[name].add(value if more_is_worse else -value, self.frames, frame.name,
                                  value, measured)
         if measured.timing is not None:
@@ -187,10 +187,8 @@ class Totals:
 
     def _time(self, timing: Timing) -> None:
         for stage, seconds in zip(STAGES, timing):
-            mean, quantiles = self.stages[stage]
-            mean.add(1e3 * seconds)
-            quantiles.add(1e3 * seconds)
-        self.traces['inference_ms'].add(1e3 * timing.inference_s)
+            self.stages[stage].append(1e3 * seconds)
+        self.traces['inference_ms'].append(1e3 * timing.inference_s)
 
     def _compared(self, measured: Measured) -> dict[str, Any]:
         values = dict.fromkeys(METRICS, float('nan'))

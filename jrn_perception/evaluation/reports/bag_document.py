@@ -11,11 +11,12 @@ report. No intervals: the frames of a film are no independent drawings, as a boo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
 from typing import Any
 
 from jrn_perception.evaluation.measures.metrics import depth_metrics, describe_crop, label_metrics
-from jrn_perception.evaluation.measures.streams import Mean, Quantiles
+from jrn_perception.evaluation.measures.series import quantile_names, rate, spread, summarise
 from jrn_perception.evaluation.recordings.session import BagEvaluation
 from jrn_perception.evaluation.recordings.totals import metrics_of, Side
 from jrn_perception.evaluation.reports.documents import (
@@ -34,8 +35,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-QUANTILES = (0.5, 0.95, 0.99)
-
 
 def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str, Any]:
     """Return what ``jrn_evaluate bag`` writes."""
@@ -50,9 +49,8 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
                      'tolerance_s': request.tolerance_s, 'confidence': request.confidence,
                      'limit': request.limit or None,
                      'focal_correction': _correction(evaluation)},
-        'rates': {name: rate.document() for name, rate in evaluation.rates.items()},
-        'drift': {task: {'mean': found.mean, 'largest': found.high, 'pairs': found.count}
-                  for task, found in totals.drift.items()}}
+        'rates': {name: rate(stamps) for name, stamps in evaluation.rates.items()},
+        'drift': {task: _drift(values) for task, values in totals.drift.items()}}
     if totals.pixels['depth']:
         document['depth'] = {'invalid_share': totals.invalid / totals.pixels['depth']}
     if totals.labels:
@@ -83,16 +81,10 @@ def measures(evaluation: BagEvaluation) -> list[str]:
 def timings(evaluation: BagEvaluation) -> dict[str, Any]:
     """Return what was measured by the clock on the wall."""
     totals = evaluation.totals
-    stages = {stage: spread(*found) for stage, found in totals.stages.items()}
+    stages = {stage: spread(milliseconds) for stage, milliseconds in totals.stages.items()}
     return {'wall_s': evaluation.wall_s, 'network_s': evaluation.network_s,
             'frames_per_s': totals.frames / evaluation.wall_s,
             'wall_over_network': evaluation.wall_s / evaluation.network_s, 'stages_ms': stages}
-
-
-def spread(mean: Mean, quantiles: Quantiles) -> dict[str, float]:
-    """Return mean, quantiles and largest of what both have counted."""
-    return {'mean': mean.mean, **{f'p{100 * share:g}': quantiles.quantile(share)
-                                  for share in QUANTILES}, 'largest': mean.high}
 
 
 def print_bag(document: dict[str, Any], clock: dict[str, Any], out: Console) -> None:
@@ -175,7 +167,7 @@ def rows_of(document: dict[str, Any], clock: dict[str, Any]
         [name, str(rate['messages']), _number(rate['hz'], True),
          *(_number(rate['period_s'][key]) for key in ('mean', 'deviation', 'largest'))]
         for name, rate in document['rates'].items()]))
-    heads = ['mean', *(f'p{100 * share:g}' for share in QUANTILES), 'largest']
+    heads = ['mean', *quantile_names(), 'largest']
     found.append(('latency (ms)', heads, [
         [stage, *(_number(times[head], True) for head in heads)]
         for stage, times in clock['stages_ms'].items()]))
@@ -211,6 +203,11 @@ def _source(evaluation: BagEvaluation) -> dict[str, Any]:
             'damaged': {'count': totals.num_damaged, 'first': totals.damaged}}
 
 
+def _drift(values: Sequence[float]) -> dict[str, Any]:
+    found = summarise(values)
+    return {'mean': found.mean, 'largest': found.high, 'pairs': found.count}
+
+
 def _side(side: Side, evaluation: BagEvaluation) -> dict[str, Any]:
     labels = evaluation.labels
     by_class, class_depth = side.labels.sum(0), depth_metrics(side.depth.sum(0))
@@ -218,7 +215,7 @@ def _side(side: Side, evaluation: BagEvaluation) -> dict[str, Any]:
     bin_depth, bin_labels = depth_metrics(side.depth.sum(1)), label_metrics(side.labels)
     return {
         'pooled': metrics_of(side.depth, side.labels),
-        'per_image': {name: mean.mean for name, mean in side.images.items()},
+        'per_image': {name: summarise(values).mean for name, values in side.images.items()},
         'pixels': {'depth': side.depth[..., 0].sum(), 'labels': by_class[:, 1].sum()},
         'classes': {name: {'pixels': by_class[k, 1], 'iou': class_iou[k],
                            **{metric: value[k] for metric, value

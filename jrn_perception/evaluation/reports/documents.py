@@ -39,7 +39,7 @@ from jrn_perception.evaluation.measures.metrics import (
     label_metrics,
     Table,
 )
-from jrn_perception.evaluation.measures.streams import Mean
+from jrn_perception.evaluation.measures.series import summarise
 from jrn_perception.labels import LabelSet
 from jrn_perception.perception import Perception
 import numpy as np
@@ -215,11 +215,12 @@ def describe_network(perception: Perception) -> dict[str, Any]:
             'picture_480x640_as': perception.inference_size(480, 640)}
 
 
-def describe_scales(scales: Mean) -> dict[str, Any] | None:
+def describe_scales(scales: list[float]) -> dict[str, Any] | None:
     """Return what depth was multiplied by for the camera's focal length; None for not at all."""
-    if not scales.count:
+    found = summarise(scales)
+    if not found.count:
         return None
-    return {'frames': scales.count, 'scale': scales.mean, 'range': [scales.low, scales.high]}
+    return {'frames': found.count, 'scale': found.mean, 'range': [found.low, found.high]}
 
 
 def _source(source: dict[str, Any], names: list[str], damaged: dict[int, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 from jrn_perception.drawing import colourise_depth, depth_limits, overlay
+from jrn_perception.evaluation.measures.series import curve
 from jrn_perception.evaluation.recordings.session import BagEvaluation
 from jrn_perception.evaluation.recordings.totals import Measured
 from jrn_perception.evaluation.reports import bag_document
@@ -90,14 +91,14 @@ def _tables(document: dict[str, Any], clock: dict[str, Any]) -> Iterator[str]:
 
 def _plots(evaluation: BagEvaluation, document: dict[str, Any]) -> Iterator[bytes]:
     frames = evaluation.totals.frames
-    for name, trace in evaluation.totals.traces.items():
-        points = trace.points
+    for name, values in evaluation.totals.traces.items():
+        points, stride = curve(values)
         if not np.isfinite(points).any():
             continue
         figure, axes = _figure()
-        places = np.minimum((np.arange(len(points)) + 0.5) * trace.stride, frames)
+        places = np.minimum((np.arange(len(points)) + 0.5) * stride, frames)
         axes.plot(places, points, '.-' if len(points) < 60 else '-', linewidth=1, color='#2a6fb0')
-        axes.set(xlabel='frame' + (f' (means of {trace.stride})' if trace.stride > 1 else ''),
+        axes.set(xlabel='frame' + (f' (means of {stride})' if stride > 1 else ''),
                  title=TRACES[name])
         axes.set_ylim(0, 1.08 * np.nanmax(points) or 1)
         if name.endswith('drift'):

@@ -134,7 +134,7 @@ def test_all_zero_k_is_ignored_with_one_note(perception, frames, tmp_path):
     assert found['output'] == document(perception, path, False)['output']
     assert document(perception, path, False)['notes'] == []
     written = record(perception, path, tmp_path / 'out')
-    assert written.notes == [note] and not written.scales.count
+    assert written.notes == [note] and not written.scales
 
 
 def test_camera_info_for_pictures_of_another_size(perception, frames, tmp_path):
