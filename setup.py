@@ -32,7 +32,7 @@ EXTRAS = {
     ],
     'predict': ['rich'],
     'play': ['rosbags>=0.11'],
-    'evaluate': ['h5py', 'matplotlib', 'rich', 'rosbags>=0.11', 'torchmetrics'],
+    'evaluate': ['h5py', 'jinja2', 'matplotlib', 'rich', 'rosbags>=0.11', 'torchmetrics'],
     'train': ['h5py', 'kornia', 'lightning', 'rich', 'torchmetrics', 'tqdm'],
     # Not `tests_require`, which setuptools 72 and later ignore. launch_testing's pytest plug-in
     # needs pytest before 8.4. The flake8 plug-ins are those that ROS's package ament_flake8 has.
@@ -63,7 +63,7 @@ setup(
     version='0.1.0',
     packages=find_packages(include=[package_name, f'{package_name}.*']),
     package_data={package_name: ['weights/shipped/*.safetensors', 'weights/shipped/*.json',
-                                 'datasets/*.json']},
+                                 'datasets/*.json', 'evaluation/reports/*.html']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
         (f'share/{package_name}', ['package.xml']),

@@ -47,7 +47,7 @@ def add_bag(commands) -> None:
     parser.add_argument('--html', type=new_file, metavar='FILE',
                         help='write a report with plots, latencies and the worst frames')
     add_network(parser)
-    parser.set_defaults(run=run_bag, needs=('matplotlib', 'rich', 'rosbags'))
+    parser.set_defaults(run=run_bag, needs=('jinja2', 'matplotlib', 'rich', 'rosbags'))
 
 
 def add_truth(parser: argparse.ArgumentParser) -> None:
@@ -110,7 +110,7 @@ def run_bag(options: argparse.Namespace) -> int:
                                       interrupted.is_set)
     document = bag_document.bag_document(evaluation, perception)
     clock = bag_document.timings(evaluation)
-    bag_document.print_bag(document, clock, tables.console())
+    tables.print_bag(document, clock, tables.console())
     if options.json:
         documents.write(document, options.json)
     if options.html:

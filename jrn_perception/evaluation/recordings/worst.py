@@ -38,6 +38,11 @@ class WorstFrames:
         # No two frames have the same order, so content is never compared.
         self._consider(Worst(badness, -order, name, score, content))
 
+    def merge(self, other: WorstFrames, offset: int) -> None:
+        """Consider the worst frames of ``other``, whose place 0 is place ``offset`` here."""
+        for frame in list(other._heap):
+            self._consider(frame._replace(order=frame.order - offset))
+
     def ranked(self) -> list[Worst]:
         """Return the frames, the worst first."""
         return sorted(self._heap, reverse=True)

@@ -5,16 +5,23 @@
 
 import math
 
-from jrn_perception.evaluation.measures.bootstrap import average, estimate, pool, resamplings
+from jrn_perception.evaluation.measures.bootstrap import (
+    average,
+    estimate,
+    image_values,
+    pool,
+    pooled,
+    resamplings,
+)
 from jrn_perception.evaluation.measures.metrics import (
     DEPTH_BINS,
     depth_metrics,
     DepthMetrics,
     label_metrics,
+    METRICS,
     Table,
     Truth,
 )
-from jrn_perception.evaluation.reports.documents import image_values, METRICS, pooled
 import numpy as np
 import pytest
 

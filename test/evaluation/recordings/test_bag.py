@@ -27,7 +27,6 @@ import numpy as np
 import pytest
 
 rosbag2 = pytest.importorskip('rosbags.rosbag2')
-# It needs rich.
 bag_document = pytest.importorskip('jrn_perception.evaluation.reports.bag_document').bag_document
 
 NYU5 = LABEL_SETS['nyu5']

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rosbags.rosbag2')
-# It needs rich.
 bag_document = pytest.importorskip('jrn_perception.evaluation.reports.bag_document').bag_document
 replay = pytest.importorskip('jrn_perception.evaluation.recordings.replay')
 
