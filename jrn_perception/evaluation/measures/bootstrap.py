@@ -26,11 +26,11 @@ import numpy as np
 
 RESAMPLES = 1000
 SEED = 0
-LEVEL = 0.95
+CONFIDENCE_LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
-    """A value and the ends of its percentile interval (``LEVEL``): numbers, or arrays (...)."""
+    """A value and the ends of its percentile interval (``CONFIDENCE_LEVEL``): numbers, or arrays (...)."""
 
     value: np.ndarray
     low: np.ndarray
@@ -63,7 +63,8 @@ def estimate(statistic: Callable[[np.ndarray], np.ndarray], weights: np.ndarray)
     with warnings.catch_warnings():
         # A statistic that is undefined in all drawings has an undefined interval.
         warnings.filterwarnings('ignore', 'All-NaN slice', RuntimeWarning)
-        low, high = np.nanquantile(samples, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+        low, high = np.nanquantile(
+            samples, ((1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2), axis=0)
     return Estimate(value, low, high)
 
 

@@ -218,7 +218,7 @@ def _protocol(protocol: Protocol, labels: LabelSet | None) -> dict[str, Any]:
     return {'labels': labels.name if labels else None, 'crop': describe_crop(protocol.crop),
             'cap': protocol.max_depth,
             'bootstrap': {'resamples': bootstrap.RESAMPLES, 'seed': bootstrap.SEED,
-                          'level': bootstrap.LEVEL}}
+                          'level': bootstrap.CONFIDENCE_LEVEL}}
 
 
 def _estimate(found: Estimate) -> dict[str, Any]:
