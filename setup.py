@@ -32,7 +32,7 @@ EXTRAS = {
     ],
     'predict': ['rich'],
     'play': ['rosbags>=0.11'],
-    'evaluate': ['h5py', 'matplotlib', 'rich', 'rosbags>=0.11', 'torchmetrics'],
+    'evaluate': ['h5py', 'jinja2', 'matplotlib', 'rich', 'rosbags>=0.11', 'torchmetrics'],
     # WeightAveraging came with lightning 2.6.
     'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'torchmetrics',
               'tqdm'],
@@ -67,7 +67,8 @@ setup(
     version='0.1.0',
     packages=find_packages(include=[package_name, f'{package_name}.*']),
     package_data={package_name: ['py.typed', 'weights/shipped/*.safetensors',
-                                 'weights/shipped/*.json', 'datasets/*.json']},
+                                 'weights/shipped/*.json', 'datasets/*.json',
+                                 'evaluation/reports/*.html']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
         (f'share/{package_name}', ['package.xml']),

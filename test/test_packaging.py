@@ -48,7 +48,7 @@ ROS = {
     'std_srvs', 'vision_msgs'}
 TRAINING = {'h5py', 'kornia', 'lightning', 'torchmetrics'}
 # Those that a module of evaluation/ may need as a whole.
-EXTRAS = {'matplotlib', 'rich', 'rosbags'}
+EXTRAS = {'jinja2', 'matplotlib', 'rich', 'rosbags'}
 # Where the name of what is imported is not the name of what is installed.
 DISTRIBUTIONS = {
     'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'pytorch_lightning': 'lightning'}
@@ -174,7 +174,7 @@ def test_package_is_whole(tmp_path):
     built = tmp_path / 'lib' / 'jrn_perception'
     assert files(built, '*.py') == files(PACKAGE, '*.py')
     assert (built / 'py.typed').is_file()
-    for pattern in ('*.safetensors', '*.json'):
+    for pattern in ('*.safetensors', '*.json', '*.html'):
         assert files(built, pattern) == files(PACKAGE, pattern)
 
 

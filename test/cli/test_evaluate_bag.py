@@ -21,8 +21,9 @@ NETWORK = ('--variant', 'cat1', '--weights', 'random', '--height', '64', '--devi
 TRUTH = ('--depth', sample.DEPTH_TOPIC, '--labels', sample.LABEL_TOPIC)
 
 pytestmark = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ('matplotlib', 'rich', 'rosbags')),
-    reason="needs matplotlib, rich and rosbags: pip install '.[evaluate]'")
+    any(importlib.util.find_spec(name) is None
+        for name in ('jinja2', 'matplotlib', 'rich', 'rosbags')),
+    reason="needs jinja2, matplotlib, rich and rosbags: pip install '.[evaluate]'")
 
 
 @pytest.fixture(scope='module')
@@ -239,5 +240,5 @@ def test_a_missing_extra_is_named(monkeypatch, capsys, bag):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     assert main(['bag', str(bag)]) == 1
     assert capsys.readouterr().err == (
-        'jrn_evaluate: matplotlib, rich, rosbags is missing: '
+        'jrn_evaluate: jinja2, matplotlib, rich, rosbags is missing: '
         "pip install '.[evaluate]'\n")

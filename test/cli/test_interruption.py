@@ -21,8 +21,9 @@ NETWORK = ('--variant', 'cat1', '--weights', 'random', '--height', '192', '--dev
 FRAMES = 300
 
 pytestmark = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ('matplotlib', 'rich', 'rosbags')),
-    reason="needs matplotlib, rich and rosbags: pip install '.[evaluate]'")
+    any(importlib.util.find_spec(name) is None
+        for name in ('jinja2', 'matplotlib', 'rich', 'rosbags')),
+    reason="needs jinja2, matplotlib, rich and rosbags: pip install '.[evaluate]'")
 
 
 @pytest.fixture(scope='module')

@@ -11,7 +11,6 @@ import math
 
 from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.evaluation.measures.metrics import Crop, Table, Truth
-from jrn_perception.evaluation.measures.streams import Mean
 from jrn_perception.frame import Frame
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
 from jrn_perception.perception import Perception, Prediction
@@ -122,7 +121,7 @@ class Evaluation:
     labels: LabelSet | None
     clamp: tuple[float, float]
     damaged: dict[int, str] = field(default_factory=dict)
-    scales: Mean = field(default_factory=Mean)
+    scales: list[float] = field(default_factory=list)
     reason: str = ''
 
 
@@ -140,7 +139,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     comparison = Comparison(perception, frames.labels, protocol or Protocol())
     output = Table(comparison.num_classes)
     inputs = Table(comparison.num_classes) if perception.can_mute else None
-    scales = Mean()
+    scales: list[float] = []
     source = Undamaged(frames, 'skip' if skip_damaged else 'raise')
     done, reason = 0, ''
     for step in track(stream(perception, range(len(frames)), comparison.reader(source),
@@ -150,7 +149,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
             continue
         truth = frame_truth(comparison, step.frame)
         if step.frame.focal_length:
-            scales.add(step.prediction.depth_scale)
+            scales.append(step.prediction.depth_scale)
         prediction = comparison.prediction(step.prediction)
         comparison.add(output, step.frame, truth, prediction)
         if inputs is not None:

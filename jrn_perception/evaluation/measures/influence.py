@@ -37,7 +37,6 @@ from jrn_perception.evaluation.measures.comparison import (
     Protocol,
 )
 from jrn_perception.evaluation.measures.metrics import depth_metrics, label_metrics, Table, Truth
-from jrn_perception.evaluation.measures.streams import Mean
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet
 from jrn_perception.networks.jrn import MUTE_VALUES
@@ -61,7 +60,7 @@ class Runs:
     depth_muted: dict[str, Table]
     semantics_muted: dict[str, Table]
     shifts: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
-    scales: Mean = field(default_factory=Mean)
+    scales: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ def _run(perception: Perception, inputs: ArrayMaps | None, comparison: Compariso
     maps = perception.infer(picture, inputs=inputs)
     both = predict(maps)
     if frame.focal_length:
-        runs.scales.add(both.depth_scale)
+        runs.scales.append(both.depth_scale)
     comparison.add(runs.both, frame, truth, both)
     for value in MUTE_VALUES:
         # One batch has the muted labels and how far muting moves both outputs.

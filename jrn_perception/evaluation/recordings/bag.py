@@ -105,7 +105,7 @@ class _Run(Session):
             except ValueError as error:
                 raise RecordingError(f'{self.recording.path}: {record.topic.name} at '
                                      f'{record.stamp_ns} ns: {error}') from error
-            self.rates[record.topic.name].add(stamp)
+            self.rates[record.topic.name].append(stamp)
             message = record
             if record.topic == self.topics['image']:
                 message = Picture(record, self.camera.info)

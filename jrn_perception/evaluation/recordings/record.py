@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-import math
 from pathlib import Path
 from typing import Any
 
-from jrn_perception.evaluation.measures.streams import Mean
 from jrn_perception.evaluation.recordings.camera import Camera, camera_topic, with_camera
 from jrn_perception.frame import Frame
 from jrn_perception.messages.images import (
@@ -44,7 +42,7 @@ class Recorded:
     frames: int
     reasons: list[str]
     left_out: list[str]
-    scales: Mean
+    scales: list[float]
     notes: list[str]
 
 
@@ -58,7 +56,7 @@ class _Visit:
     msg: Any = None
     fault: str = ''
     messages: dict[str, Any] = field(default_factory=dict)
-    scale: float = math.nan
+    scale: float | None = None
 
 
 class _Recorder:
@@ -162,7 +160,7 @@ def _write(recorder: _Recorder, recording: Recording, writer: Writer, perception
         writer.add(recorder.label_info, LABEL_INFO, latched=True)
         header = writer.header(recording.start_ns, '')
         writer.write(recorder.label_info, recording.start_ns, writer.label_info(header, labels))
-    done, frames, faults, first, scales, notes = 0, 0, 0, '', Mean(), set()
+    done, frames, faults, first, scales, notes = 0, 0, 0, '', [], set()
     needed = list(dict.fromkeys([*(name for name in copied if name not in left_out), *read]))
     total = sum(recording.topics[name].count for name in needed)
     steps = stream(perception, recorder.records(needed), recorder.decode, finish=recorder.encode,
@@ -178,7 +176,8 @@ def _write(recorder: _Recorder, recording: Recording, writer: Writer, perception
         frames += bool(visit.messages)
         faults += bool(visit.fault)
         first = first or visit.fault
-        scales.add(visit.scale)
+        if visit.scale is not None:
+            scales.append(visit.scale)
         notes.update(visit.notes)
         done += 1
     reasons = [recorder.stopped] if recorder.stopped else []

@@ -16,7 +16,7 @@ import math
 from typing import Any
 
 from jrn_perception.evaluation.measures.drift import drift
-from jrn_perception.evaluation.measures.streams import Mean, Quantiles
+from jrn_perception.evaluation.measures.series import spread
 from jrn_perception.evaluation.recordings.camera import with_camera
 from jrn_perception.evaluation.recordings.pairing import (
     BackwardsError,
@@ -27,7 +27,7 @@ from jrn_perception.evaluation.recordings.pairing import (
 )
 from jrn_perception.evaluation.recordings.session import BagEvaluation, Picture, Request, Session
 from jrn_perception.evaluation.recordings.totals import Measured, Remarks
-from jrn_perception.evaluation.reports.bag_document import bag_document, spread
+from jrn_perception.evaluation.reports.bag_document import bag_document
 from jrn_perception.frame import Frame
 from jrn_perception.messages import label_info
 from jrn_perception.messages.images import BadImage
@@ -75,7 +75,7 @@ class Replay(Session):
                              f'them as {self.comparison.labels.name} its probabilities would have '
                              'to be summed, which `jrn_evaluate bag` does')
         self.sent = 0
-        self.latency = Mean(), Quantiles()
+        self.latency: list[float] = []
         self.last_picture = self.last_answer = -1
         self._roles = {topic: role for role, topic in outputs.items()}
         self._store = label_info.typestore()
@@ -124,7 +124,7 @@ class Replay(Session):
         processed = self.totals.frames + self.totals.num_damaged
         return {'frames': {'sent': self.sent, 'processed': processed,
                            'dropped': self.sent - processed},
-                'stages_ms': {'end to end': spread(*self.latency)}}
+                'stages_ms': {'end to end': spread(self.latency)}}
 
     def _hear_recorded(self, topic: str, stamp: int, data: bytes, seconds: float) -> None:
         record = Record(self.recording.topic(topic), stamp, data)
@@ -133,7 +133,7 @@ class Replay(Session):
             self.last_picture = stamp
             self._arrivals[stamp] = seconds
             record = Picture(record, self._camera_info(stamp))
-        self.rates[topic].add(stamp)
+        self.rates[topic].append(stamp)
         try:
             self._decide(self.pairing.add(Stamped(topic, stamp, record)))
         except BackwardsError as error:
@@ -171,9 +171,7 @@ class Replay(Session):
     def _measure(self, match: Match, answer: _Answer) -> None:
         stamped, remarks = match.message, Remarks([], {})
         name = f'{stamped.topic}@{written(stamped.stamp_ns)}'
-        milliseconds = 1e3 * (answer.seconds - self._arrivals[stamped.stamp_ns])
-        for statistics in self.latency:
-            statistics.add(milliseconds)
+        self.latency.append(1e3 * (answer.seconds - self._arrivals[stamped.stamp_ns]))
         empty = Frame(np.zeros((1, 1, 3), np.uint8), name, stamped.stamp_ns)
         try:
             frame, published = self._decode(empty, answer, stamped.message, remarks)
