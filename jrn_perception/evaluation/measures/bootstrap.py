@@ -30,7 +30,7 @@ CONFIDENCE_LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
-    """A value and the ends of its percentile interval (``CONFIDENCE_LEVEL``): numbers, or arrays (...)."""
+    """A value and the ends of its interval (``CONFIDENCE_LEVEL``): numbers, or arrays (...)."""
 
     value: np.ndarray
     low: np.ndarray
