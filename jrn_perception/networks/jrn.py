@@ -57,7 +57,7 @@ class JRNOptions:
     semantics_input: str = _choice('probabilities', 'one_hot')
     depth_input: str = _choice('metres', 'log')
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for option in fields(self):
             value, choices = getattr(self, option.name), option.metadata['choices']
             if value not in choices:
@@ -223,6 +223,12 @@ def _noise(like: Tensor) -> Tensor:
     return torch.randn(like.shape, generator=generator, device=like.device)
 
 
+def _given(inputs: Maps) -> tuple[Tensor, Tensor]:
+    """Return metres and class probabilities of unrefined maps."""
+    assert inputs.depth is not None and inputs.semantics is not None
+    return inputs.depth, inputs.semantics.exp()
+
+
 class ModularNetwork(nn.Module):
     """
     Two single-task networks and the JRN that refines their predictions.
@@ -270,12 +276,12 @@ class ModularNetwork(nn.Module):
         size = tuple(image.shape[-2:])
         if influence:
             return self._all_setups(inputs, size, mute, mute_value)._replace(inputs=inputs)
-        refined = self.refine(inputs.depth, inputs.semantics.exp(), size, mute, mute_value)
+        refined = self.refine(*_given(inputs), size, mute, mute_value)
         return refined._replace(inputs=inputs)
 
     def _all_setups(self, inputs: Maps, size: tuple[int, int], mute: str, mute_value: str) -> Maps:
         """Refine in all set-ups of Fig. 4 as one batch; return ``mute``'s maps and influence."""
-        given = inputs.depth, inputs.semantics.exp()
+        given = _given(inputs)
         pairs = [self.refine.muted(*given, setup, mute_value) for setup in MUTE]
         maps = self.refine(*(torch.cat(maps) for maps in zip(*pairs)), size)
         depths = maps.depth.chunk(len(MUTE))

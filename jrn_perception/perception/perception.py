@@ -108,7 +108,7 @@ class Perception:
                     focal_length: tuple[float, float] | None = None, index: int = 0
                     ) -> Prediction:
         """Return the prediction for picture ``index`` of a batch, of ``size`` (height, width)."""
-        return Prediction(maps, tuple(size), self.label_set, self.depth_scale(size, focal_length),
+        return Prediction(maps, size, self.label_set, self.depth_scale(size, focal_length),
                           self.card.depth_range, index)
 
     def depth_scale(self, size: tuple[int, int],

@@ -60,12 +60,12 @@ class Prediction:
 
     @cached_property
     def depth(self) -> np.ndarray | None:
-        """Metres along the optical axis, float32 (H, W)."""
+        """Return metres along the optical axis, float32 (H, W)."""
         return self._scaled(self._maps.depth)
 
     @cached_property
     def labels(self) -> np.ndarray | None:
-        """Ids of ``label_set``, uint8 (H, W)."""
+        """Return ids of ``label_set``, uint8 (H, W)."""
         logits = self._logits
         if logits is None:
             return None
@@ -79,7 +79,7 @@ class Prediction:
     @cached_property
     def confidence(self) -> np.ndarray | None:
         """
-        The largest class probability, float32 (H, W), 0..1.
+        Return the largest class probability, float32 (H, W), 0..1.
 
         It is decided at the network's resolution, then interpolated.
         """
@@ -92,7 +92,7 @@ class Prediction:
 
     @cached_property
     def normals(self) -> np.ndarray | None:
-        """Surface normals, float32 (H, W, 3) of length 1."""
+        """Return surface normals, float32 (H, W, 3) of length 1."""
         if self._maps.normals is None:
             return None
         normals = _enlarge(self._maps.normals[self._index], self._size, smooth=True)
@@ -100,7 +100,7 @@ class Prediction:
 
     @cached_property
     def inputs(self) -> Prediction | None:
-        """The unrefined prediction that a JRN started from."""
+        """Return the unrefined prediction that a JRN started from."""
         if self._maps.inputs is None:
             return None
         return Prediction(self._maps.inputs, self._size, self.label_set, self.depth_scale,
@@ -108,26 +108,26 @@ class Prediction:
 
     @cached_property
     def influence_depth(self) -> np.ndarray | None:
-        """Metres by which semantics moved the depth, float32 (H, W); see ``Influence``."""
+        """Return metres by which semantics moved the depth, float32 (H, W); see ``Influence``."""
         return None if self._maps.influence is None else self._scaled(self._maps.influence.depth)
 
     @cached_property
     def influence_semantics(self) -> np.ndarray | None:
-        """The probability that depth added to the class, float32 (H, W), -1..1."""
+        """Return the probability that depth added to the class, float32 (H, W), -1..1."""
         if self._maps.influence is None:
             return None
         return _enlarge(self._maps.influence.semantics[self._index], self._size, smooth=True)
 
     @cached_property
     def mean_influence(self) -> tuple[float, float] | None:
-        """Mean absolute metres and mean absolute probability of both influences."""
-        if self._maps.influence is None:
+        """Return mean absolute metres and mean absolute probability of both influences."""
+        depth, semantics = self.influence_depth, self.influence_semantics
+        if depth is None or semantics is None:
             return None
         # Means of the enlarged maps, in which interpolation between unlike signs has made values
         # smaller: the numbers describe the maps that are published.
-        depth, semantics = (float(np.abs(moved).mean(dtype=np.float64))
-                            for moved in (self.influence_depth, self.influence_semantics))
-        return depth, semantics
+        return (float(np.abs(depth).mean(dtype=np.float64)),
+                float(np.abs(semantics).mean(dtype=np.float64)))
 
     def depth_limits(self, min_depth: float = 0.0, max_depth: float = 0.0
                      ) -> tuple[float, float]:
@@ -149,7 +149,7 @@ class Prediction:
 
     def confident_labels(self, threshold: float) -> np.ndarray | None:
         """Return ``labels`` with 255, unlabelled, where ``confidence`` is below ``threshold``."""
-        if threshold <= 0 or self.labels is None:
+        if threshold <= 0 or self.labels is None or self.confidence is None:
             return self.labels
         return np.where(self.confidence >= threshold, self.labels, np.uint8(UNLABELLED))
 
@@ -177,8 +177,9 @@ def fold_logits(logits: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _folded(maps: ArrayMaps, matrix: np.ndarray) -> ArrayMaps:
+    semantics = None if maps.semantics is None else fold_logits(maps.semantics, matrix)
     inputs = None if maps.inputs is None else _folded(maps.inputs, matrix)
-    return replace(maps, semantics=fold_logits(maps.semantics, matrix), inputs=inputs)
+    return replace(maps, semantics=semantics, inputs=inputs)
 
 
 def _enlarge(array: np.ndarray, size: tuple[int, int], smooth: bool) -> np.ndarray:

@@ -62,7 +62,7 @@ class MobileNetV2(nn.Module):
     channels = tuple(stage[1] for stage in STAGES[1:])
     strides = (4, 8, 16, 16, 32, 32)
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.stem = conv_bn(3, STEM_CHANNELS, 3, stride=2)
         stages, inputs = [], STEM_CHANNELS

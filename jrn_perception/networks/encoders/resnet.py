@@ -57,7 +57,7 @@ class ResNet50(nn.Module):
     channels = tuple(width * EXPANSION for width, _, _ in STAGES)
     strides = (4, 8, 16, 32)
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.stem = conv_bn(3, STEM_CHANNELS, 7, stride=2)
         stages, inputs = [], STEM_CHANNELS

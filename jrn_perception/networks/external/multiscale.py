@@ -130,6 +130,7 @@ class MultiScaleDepth(nn.Module):
         """
         check_rgb(rgb, self.minimum_size, type(self).__name__)
         maps = self.forward_native(self.to_native(rgb))
+        assert maps.depth is not None
         return maps._replace(depth=VIEW_SCALE * maps.depth)
 
     def to_native(self, rgb: Tensor) -> Tensor:
