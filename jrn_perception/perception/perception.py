@@ -130,7 +130,7 @@ class Perception:
                            trained)
 
     def warm_up(self) -> None:
-        """Run one picture: later ones do not wait for allocations, and a misfit shows here."""
+        """Run one picture, so that later ones need no allocations and a misfit shows now."""
         self(np.zeros((*self.card.input_size, 3), np.uint8))
 
     def gpu_memory_mb(self) -> float:

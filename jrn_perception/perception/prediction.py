@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a network says about one picture, at the picture's size."""
+"""A network's prediction for one picture, at the picture's size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOGIT_BUDGET = 2 ** 21
 
 class Prediction:
     """
-    What a network says about one picture, at the picture's size (H, W).
+    A network's prediction for one picture, at the picture's size (H, W).
 
     Each property is computed when it is first read, so that an output that nobody reads costs
     nothing. An output that the network does not have is None. ``index`` is the picture's place in

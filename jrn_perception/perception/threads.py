@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, Generic, TypeVar
 
-# Other topics have some messages for each picture; all of them until the next would be too many.
+# Other topics have some messages per picture. Not all of them can wait for a slow picture.
 WAITING = 8
 
 Item = TypeVar('Item')
@@ -18,7 +18,7 @@ Result = TypeVar('Result')
 
 
 class _Done(Generic[Item]):
-    """What needs no work, in the place of a future."""
+    """An item that needs no work, in the place of a future."""
 
     def __init__(self, item: Item):
         self._item = item

@@ -21,15 +21,15 @@ import numpy as np
 @dataclass(frozen=True)
 class Protocol:
     """
-    What is compared.
+    How predictions and ground truth are compared.
 
     Ground truth counts inside ``crop`` and up to ``max_depth`` metres. Predicted depth is clamped
     to ``clamp`` (low, high) metres, by default the ``depth_range`` of the network's card, scaled
-    as the depth is: the paper defines D' on [0, 10] m (Sec. III-C), and log10 d and d* / d want a
-    positive d. It is the evaluation alone that clamps, the network does not. ``labels`` is the
-    label set of the comparison, by default the network's; finer ground truth has its ids mapped, a
-    finer network its probabilities summed. ``focal_correction``: depth is scaled for the focal
-    length of the camera, where that is known, as the node does it.
+    as the depth is: the paper defines D' on [0, 10] m (Sec. III-C), and log10 d and d* / d need a
+    positive d. Only the evaluation clamps; the network does not. ``labels`` is the label set of
+    the comparison, by default the network's. The ids of finer ground truth are mapped to it; the
+    probabilities of a finer network are summed. With ``focal_correction`` depth is scaled for the
+    focal length of the camera, if it is known, as the node scales it.
     """
 
     crop: Crop | None = None
@@ -44,7 +44,7 @@ class Protocol:
 
 
 class Comparison:
-    """How the predictions of one network meet the ground truth of one source."""
+    """Compares the predictions of one network with the ground truth of one source."""
 
     def __init__(self, perception: Perception, truth_labels: LabelSet | None, protocol: Protocol):
         self.protocol = protocol
@@ -97,7 +97,7 @@ class Comparison:
 
     def add(self, table: Table, frame: Frame, truth: Truth, prediction: Prediction,
             depth: bool = True, labels: bool = True) -> None:
-        """Append what is wanted of the frame to a table; ValueError names the frame."""
+        """Append a frame to a table, its depth, its labels or both; ValueError names the frame."""
         try:
             table.add(frame.name, truth, self.depth(prediction) if depth else None,
                       self.class_ids(prediction) if labels else None)
@@ -108,12 +108,12 @@ class Comparison:
 @dataclass(frozen=True)
 class Evaluation:
     """
-    The sums of all images: ``output`` of the network, ``inputs`` that a JRN started from.
+    The sums of all images: of the network's ``output`` and, for a JRN, of its ``inputs``.
 
-    ``labels`` is the label set of the comparison, None where there is nothing to compare;
-    ``damaged`` are the samples that were left out, the reason by index; ``scales`` what depth was
-    multiplied by for the cameras of the others, where they are known. ``reason`` says why it is
-    partial, '' if it is not.
+    ``labels`` is the label set of the comparison, None if no labels were compared. ``damaged`` has
+    the reasons why samples were left out, by index. ``scales`` are the factors on depth for the
+    cameras of the frames whose focal length is known. ``reason`` says why the evaluation is
+    partial, '' if it is whole.
     """
 
     output: Table
@@ -129,7 +129,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
              skip_damaged: bool = False, track: Track = untracked,
              interrupted: Callable[[], bool] = lambda: False) -> Evaluation:
     """
-    Return what ``perception`` is worth on ``frames``, a sequence with ``labels`` (its label set).
+    Measure ``perception`` on ``frames``, a sequence with ``labels`` (its label set).
 
     A damaged sample raises DamagedSampleError, or is named in the result and skipped.
     ``track`` wraps the frames, for a progress bar. ``interrupted`` is asked before each frame and
@@ -189,7 +189,7 @@ def find_label_set(name: str) -> LabelSet | None:
 
 def _common(predicted: LabelSet | None, truth: LabelSet | None,
             wanted: LabelSet | None) -> LabelSet | None:
-    """Return the label set that both can be brought to: the wanted, the network's, the truth's."""
+    """Return a label set that both have a map to: the wanted, the network's or the truth's."""
     if predicted is None or truth is None:
         if wanted:
             missing = 'network predicts' if predicted is None else 'data set has'

@@ -4,14 +4,14 @@
 """
 The cross-modality influence test of the JRN paper (Sec. III-D, Fig. 4, Eq. 2 and 3).
 
-The influence of Y on X' is what the refined X' loses when the network does not get Y:
-omega_{Y->X'} = A_X(f(X, Y)) - A_X(f(X)). A_S is mean IoU in percent, A_D is -rel(sqr) * 100, so
-that larger is better in both and a negative omega says that the other modality harms. The paper
-does not define "muted": zero is taken for its rows, the training set's mean and noise stand
-beside it. The output of the muted modality itself is ignored.
+The influence of Y on X' is the accuracy that the refined X' loses without Y:
+omega_{Y->X'} = A_X(f(X, Y)) - A_X(f(X)). A_S is mean IoU in percent, A_D is -rel(sqr) * 100. In
+both, larger is better, and a negative omega says that the other modality harms. The paper does not
+define "muted": we take zero for the paper's rows and also measure the training set's mean and
+noise. The output of the muted modality itself is ignored.
 
-Beside it stands what a robot can measure as well, without ground truth: how far muting moves the
-outputs (``Shift``), the means of what the node publishes on influence/depth and
+A robot can measure a second number without ground truth: how far muting moves the outputs
+(``Shift``), the means of the maps that the node publishes on influence/depth and
 influence/semantics.
 """
 
@@ -48,11 +48,10 @@ import numpy as np
 @dataclass(frozen=True)
 class Runs:
     """
-    The sums of one variant: all of ``both`` inputs, and of each mute value the other output.
+    The sums of one variant: with ``both`` inputs, and the other output under each mute value.
 
-    ``depth_muted`` holds label sums only, ``semantics_muted`` depth sums only; ``shifts`` has the
-    means of each image in the order of ``Shift``, ``scales`` what depth was multiplied by for the
-    camera.
+    ``depth_muted`` has label sums only, ``semantics_muted`` depth sums only. ``shifts`` has the
+    means of each image in the order of ``Shift``, ``scales`` the factors on depth for the camera.
     """
 
     card: weights.Card
@@ -65,7 +64,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What the runs of all variants over one source gave; variants under their names."""
+    """The sums of all variants over one source, by the names of the variants."""
 
     runs: dict[str, Runs]
     labels: LabelSet
@@ -78,8 +77,8 @@ class Omega:
     """
     The influence of one modality on the refined other, in points of A.
 
-    ``total`` over all pixels, ``muted`` the accuracy A that is left; ``classes`` (K) by true
-    class, for semantics the difference of the class's IoU; ``bins`` by true depth. NaN where a
+    ``total`` is over all pixels, ``muted`` the remaining accuracy A. ``classes`` (K) are by true
+    class, for semantics the difference of the class's IoU; ``bins`` are by true depth. NaN if a
     class or bin does not occur.
     """
 
@@ -93,9 +92,9 @@ class Shift(NamedTuple):
     """
     How far muting moves the outputs, by ``networks.maps.Influence`` at the size of the picture.
 
-    Means over the pixels of a picture, crop or not, and over pictures: ``depth`` in metres that
-    semantics adds to D', ``semantics`` the probability that depth adds to the class that is
-    decided for, and both without their signs.
+    Means over all pixels of a picture, also outside the crop, and over pictures: ``depth`` is in
+    metres that semantics adds to D', ``semantics`` the probability that depth adds to the decided
+    class. The absolute versions are means without signs.
     """
 
     depth: Estimate
@@ -166,7 +165,7 @@ def measure(perceptions: dict[str, Perception], frames: Sequence[Frame],
 
 
 def _inputs_of(name: str, perception: Perception, frame: Frame) -> tuple:
-    """Return what JRNs have in common whose single-task networks say the same of a frame."""
+    """Return a key that is equal for JRNs with the same single-task networks and input size."""
     files = tuple(digest for _, digest in sorted(perception.card.inputs.values()))
     # Random single-task networks have no file; each JRN has its own.
     return files or name, perception.inference_size(*frame.rgb.shape[:2])
@@ -198,7 +197,7 @@ def _tables(num_classes: int) -> tuple[Table, dict[str, Table], dict[str, Table]
 
 def _run(perception: Perception, inputs: ArrayMaps | None, comparison: Comparison, frame: Frame,
          truth: Truth, runs: Runs) -> ArrayMaps:
-    """Add a frame to ``runs``; return what the single-task networks say of it."""
+    """Add a frame to ``runs``; return the predictions of the single-task networks."""
     picture = perception.preprocess(frame.rgb)[None]
     size = frame.rgb.shape[:2]
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-A network over a recording, with ground truth where there is some.
+A network over a recording, with ground truth if the recording has it.
 
 Pictures are decoded ahead and predictions are measured behind in threads (see
 ``perception.stream``).
@@ -54,12 +54,12 @@ def evaluate_bag(perception: Perception, path: Path | str, request: Request | No
     """
     Return what ``perception`` is worth on a recording.
 
-    Where the recording breaks off, its stamps go backwards, or pictures are damaged, what could be
-    evaluated is kept and ``reasons`` say what is missing. Raises ValueError (RecordingError among
-    them) of one line if nothing could be evaluated or the request does not fit the recording.
-    ``track`` wraps the frames, of which the second argument is the number, for a progress bar.
-    ``interrupted`` is asked before each frame and ends it, as where the recording breaks off;
-    KeyboardInterrupt if there is nothing to keep.
+    If the recording breaks off, its stamps go backwards, or pictures are damaged, the result has
+    the other frames, and its ``reasons`` say what is missing. Raises ValueError (RecordingError
+    among them) of one line if no frame could be evaluated or the request does not fit the
+    recording. ``track`` wraps the frames and their number, for a progress bar. ``interrupted`` is
+    asked before each frame and ends the evaluation early; KeyboardInterrupt if there is no frame
+    to keep.
     """
     request = request or Request()
     if request.limit < 0:
@@ -112,7 +112,7 @@ class _Run(Session):
             yield Stamped(record.topic.name, stamp, message)
 
     def _unbroken(self, matches: Iterator[Match]) -> Iterator[Match]:
-        """Yield what comes before the recording breaks off."""
+        """Yield the matches before the recording breaks off."""
         try:
             yield from matches
         except BackwardsError as error:

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The calibration that a recorded camera had, as a node knows it that reads the recording."""
+"""The calibration of a recorded camera, as a node would know it at the time of a picture."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Camera:
     """
     The CameraInfo of the pictures of a recording.
 
-    ``topic`` is None where there is none. ``info`` is the message that was heard last; before any
-    was heard, the first of the recording.
+    ``topic`` is None if there is no such topic. ``info`` is the last message before now; before
+    the first message it is the first message.
     """
 
     def __init__(self, recording: Recording, topic: Topic | None):
@@ -40,8 +40,8 @@ def camera_topic(recording: Recording, image: Topic, named: str = '') -> Topic |
     """
     Return the topic of CameraInfo called ``named``, by default that beside the pictures.
 
-    That is ``<namespace of the pictures>/camera_info``. RecordingError for a named one that is not
-    there or of another type.
+    That is ``<namespace of the pictures>/camera_info``. Raises RecordingError if the named topic
+    does not exist or has another type.
     """
     if not named:
         return recording.camera_info_topic(image.name)
@@ -55,8 +55,8 @@ def with_camera(frame: Frame, topic: Topic | None, info: Any, notes: list[str]) 
     """
     Return the frame with the camera matrix in ``info``, the CameraInfo of its picture.
 
-    Without it where there is no calibration to correct the depth by; ``notes`` gets the reason,
-    if there is a ``topic``.
+    A frame without a usable calibration is returned as it is, and ``notes`` gets the reason if
+    there is a ``topic``.
     """
     if topic is None:
         return frame

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A recording with a network's results beside what was recorded, for any viewer."""
+"""Write a recording that has a network's results beside the recorded topics, for any viewer."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ RESULTS = ('depth', 'semantics', 'label_info')
 @dataclass(frozen=True)
 class Recorded:
     """
-    What was written.
+    The new recording.
 
-    ``topics`` are all of the new recording, ``frames`` the pictures with results; ``reasons`` why
-    it is partial; ``left_out`` are topics whose definition nobody knows; ``scales`` what depth was
-    multiplied by for the camera's focal length, where that is known, ``notes`` why it is not.
+    ``topics`` are all its topics, ``frames`` the number of pictures with results. ``reasons`` say
+    why it is partial. ``left_out`` are topics whose message definition is unknown. ``scales`` are
+    the factors on depth for the camera's focal length, of the pictures for which it is known;
+    ``notes`` say why it is not known.
     """
 
     topics: list[str]
@@ -60,7 +61,7 @@ class _Visit:
 
 
 class _Recorder:
-    """The stages of a record, in the order in which it passes them."""
+    """The stages of a record, in their order."""
 
     def __init__(self, perception: Perception, recording: Recording, writer: Writer,
                  image: str, namespace: str, depth_encoding: str, threshold: float,
@@ -76,7 +77,7 @@ class _Recorder:
         return visit.record.topic.name == self._image
 
     def records(self, topics: Collection[str]) -> Iterator[_Visit]:
-        """Yield what comes before the recording breaks off."""
+        """Yield the records before the recording breaks off."""
         try:
             for record in self._recording.records(topics):
                 if record.topic == self._camera.topic:
@@ -122,14 +123,14 @@ def record(perception: Perception, path: Path | str, output: Path | str,
     """
     Write a recording with ``depth`` and ``semantics`` beside the recorded topics.
 
-    ``topics`` are copied undecoded, all if empty; the results, with the header of their picture
-    and its time of reception, go below ``namespace``, with a latched ``label_info``. Depth is
-    32FC1 (m, NaN = invalid) or 16UC1 (mm, 0); labels below ``confidence_threshold`` are 255.
-    Pictures that cannot be decoded are copied and have no results. With ``focal_correction``
-    depth is scaled as the node does it, for the focal length in ``camera_info``, by default the
-    topic beside the pictures. ``interrupted`` is asked before each message and ends the new
-    recording, which is whole and partial. Raises ValueError (RecordingError among them) of one
-    line.
+    ``topics`` are copied undecoded; an empty list means all. The results have the header and the
+    time of reception of their picture and lie below ``namespace``, with a latched ``label_info``.
+    Depth is 32FC1 (metres, NaN = invalid) or 16UC1 (millimetres, 0 = invalid); labels below
+    ``confidence_threshold`` are 255. Pictures that cannot be decoded are copied without results.
+    With ``focal_correction`` depth is scaled as the node scales it, for the focal length in
+    ``camera_info``, by default the topic beside the pictures. ``interrupted`` is asked before each
+    message and ends the writing early; the file is then readable, and the result says that it is
+    partial. Raises ValueError (RecordingError among them) of one line.
     """
     if depth_encoding not in DEPTH_ENCODINGS:
         raise ValueError(f'depth encoding {depth_encoding!r}: choose from '

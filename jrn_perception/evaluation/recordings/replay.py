@@ -4,7 +4,7 @@
 """
 A running node on a recording that is played to it, measured as ``jrn_evaluate bag`` measures.
 
-What was heard comes in as bytes with the time of its arrival; nothing here knows ROS.
+Messages come in as bytes with the time of their arrival; nothing here knows ROS.
 """
 
 from __future__ import annotations
@@ -36,21 +36,20 @@ from jrn_perception.perception import Perception, Prediction
 from jrn_perception.recordings.reader import IMAGE, Record, Recording
 import numpy as np
 
-# The node's outputs that are measured.
+# The measured outputs of the node.
 OUTPUTS = ('depth', 'semantics', 'confidence')
-# What the node has to be told, so that what it publishes is what its network says: the limits of
-# depth and confidence and the correction for the focal length are applied here, as they are where
-# a recording is read in code.
+# These parameters make the node publish the plain output of its network: the limits of depth and
+# confidence and the correction for the focal length are applied here, as in ``bag``.
 PARAMETERS = {'min_depth': 1e-6, 'max_depth': 1000.0, 'confidence_threshold': 0.0,
               'focal_correction': False}
 
-# Pictures that an answer may still come to; no node is that far behind.
+# Pictures that may still get an answer; no node is farther behind.
 WAITING = 200
 
 
 @dataclass
 class _Answer:
-    """The messages of one stamp, and when the last one came."""
+    """The messages of one stamp, and the time of the last one."""
 
     messages: dict[str, bytes]
     seconds: float = math.nan
@@ -60,11 +59,12 @@ class Replay(Session):
     """
     Measures a node by its answers to the pictures of a recording.
 
-    ``outputs`` are the node's topics by their names in ``OUTPUTS``. ``hear`` takes each message,
-    of the recording's topics and of these; ``result`` ends it. A picture is processed if all
-    outputs carried its stamp; which of the recording's ground truth belongs to it is decided as in
-    ``jrn_evaluate bag``. ``latency`` holds ms from a picture's arrival to that of its last result.
-    ValueError if labels would have to be folded: ids cannot be, only probabilities.
+    ``outputs`` are the node's topics by their names in ``OUTPUTS``. ``hear`` takes each message of
+    these topics and of the recording's topics; ``result`` ends the replay. A picture counts as
+    processed if all outputs carried its stamp. Its ground truth is paired as in ``jrn_evaluate
+    bag``. ``latency`` has the milliseconds from the arrival of each picture to the arrival of its
+    last result. Raises ValueError if labels would have to be folded into coarser classes, for
+    which probabilities are needed.
     """
 
     def __init__(self, perception: Perception, recording: Recording, request: Request,
@@ -104,7 +104,7 @@ class Replay(Session):
 
     def result(self, reasons: Sequence[str] = (), notes: Sequence[str] = (),
                **seconds: float) -> BagEvaluation:
-        """Measure what still waits and return what was found, as ``Session.result``."""
+        """Measure the pictures that still wait; return the result, as ``Session.result``."""
         self._decide(self.pairing.end())
         self._measure_decided()
         notes = list(notes)
@@ -116,7 +116,7 @@ class Replay(Session):
         return super().result(reasons, notes, **seconds)
 
     def document(self, evaluation: BagEvaluation) -> dict[str, Any]:
-        """Return what ``jrn_evaluate bag`` writes of it, and what only a replay has."""
+        """Return the document of ``jrn_evaluate bag`` with the entries that only a replay has."""
         return bag_document(evaluation, self.perception) | {'replay': self.timings()}
 
     def timings(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class Replay(Session):
             self.stopped = f'{self.recording.path}: {error}; what follows was left out'
 
     def _camera_info(self, stamp: int) -> Any:
-        """Return what was recorded before a picture; heard are both at nearly the same time."""
+        """Return the CameraInfo that the recording has before a picture."""
         for record in self._file:
             if record.topic == self.camera.topic:
                 self.camera.hear(record)
@@ -162,7 +162,7 @@ class Replay(Session):
                 self._measure(self._matches[stamp], self._answers[stamp])
             elif max(self._matches) < stamp:
                 return
-            # Answers come in the order of the pictures: what is older was dropped by the node.
+            # Answers come in the order of the pictures: the node dropped the older pictures.
             self._complete.popleft()
             for kept in (self._answers, self._matches, self._arrivals):
                 for old in [key for key in kept if key <= stamp]:

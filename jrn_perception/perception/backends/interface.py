@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every runtime takes and returns: arrays, whatever executes the network."""
+"""The interface of all runtimes: arrays in, arrays out. Imports no torch."""
 
 from __future__ import annotations
 
