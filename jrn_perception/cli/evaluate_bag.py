@@ -94,7 +94,7 @@ def _camera_info(options: argparse.Namespace) -> str:
 
 def run_bag(options: argparse.Namespace) -> int:
     """Evaluate on a recording."""
-    from jrn_perception.evaluation.reports import bag_document, html, tables
+    from jrn_perception.evaluation.reports import bag_document, page, tables
 
     if options.worst < 0:
         raise ValueError(f'--worst {options.worst}: not below 0')
@@ -110,7 +110,7 @@ def run_bag(options: argparse.Namespace) -> int:
     if options.json:
         documents.write(document, options.json)
     if options.html:
-        html.write_html(evaluation, document, clock, options.html)
+        page.write_html(evaluation, document, clock, options.html)
     return _partial(evaluation.reasons, interrupted.is_set())
 
 

@@ -30,7 +30,11 @@ CONFIDENCE_LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
-    """A value and the ends of its interval (``CONFIDENCE_LEVEL``): numbers, or arrays (...)."""
+    """
+    A value and the ends of its percentile interval: numbers, or arrays (...).
+
+    The interval holds the share ``CONFIDENCE_LEVEL`` of the drawings.
+    """
 
     value: np.ndarray
     low: np.ndarray

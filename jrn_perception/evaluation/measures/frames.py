@@ -57,11 +57,11 @@ def open_frames(reader: str, data: str = '', split: str = '', limit: int = 0,
         raise ValueError(f'limit {limit}: must be a number of frames, 0 for all')
     if reader == SCENES:
         if data or split:
-            raise ValueError(f'reader {SCENES} draws its frames: it takes neither --data nor '
+            raise ValueError(f'reader {SCENES} draws its frames: it has no --data and no '
                              '--split')
         return SceneFrames(limit or SCENE_COUNT, seed or 0)
     if seed is not None:
-        raise ValueError(f'reader {reader} takes no --seed: only {SCENES} does')
+        raise ValueError(f'reader {reader} has no --seed: only {SCENES} has')
     if not data:
         raise ValueError(f'reader {reader} needs --data, the folder of the data set (reader '
                          f'{SCENES} needs none)')

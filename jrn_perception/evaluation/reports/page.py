@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The evaluation of a recording as one self-contained HTML file: ``report.html`` filled in."""
+"""The evaluation of a recording as one self-contained HTML file: ``page.html`` filled in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 import numpy as np
 
-TEMPLATE = 'report.html'
+TEMPLATE = 'page.html'
 # Pixels and JPEG quality of the pictures.
 WIDTH = 320
 QUALITY = 80

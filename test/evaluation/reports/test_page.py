@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip('rosbags.rosbag2')
 pytest.importorskip('jinja2')
 pytest.importorskip('matplotlib')
-write_html = pytest.importorskip('jrn_perception.evaluation.reports.html').write_html
+write_html = pytest.importorskip('jrn_perception.evaluation.reports.page').write_html
 
 EVIL = '<script>alert("1")</script>'
 VOID = {'meta', 'img'}
