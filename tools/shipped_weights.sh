@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Train all shipped weights again: shipped_weights.sh DATA RUNS
 #
-# DATA holds nyuv2/ and nyuv2_depth_only/, RUNS is where everything goes: the shipped files at its
-# top. A command that was stopped goes on where it was when the script is started again. Five and
-# a half hours on two cores.
+# DATA holds nyuv2/ and nyuv2_depth_only/. All results go to RUNS, the shipped files to its top. If
+# the script is stopped and started again, it continues. It takes five and a half hours on two
+# cores.
 set -euo pipefail
 data=(--data "$(realpath "$1")/nyuv2")
 raw=$(realpath "$1")/nyuv2_depth_only
@@ -18,7 +18,7 @@ jrn_train hydranet "${data[@]}" --output first
 jrn_train depth "${data[@]}" --output first
 jrn_train semantics "${data[@]}" --output first
 
-# Several ways on from there. Means of what came out of them are better than each.
+# Different continuations from there. The means of their weights are better than each of them.
 on() {
   jrn_train hydranet "${data[@]}" --output "$1" --set start="first/$hydranet" --set mix_after=0 "${@:2}"
 }
@@ -34,7 +34,7 @@ jrn_average {first,mixed,plain,hard,soft}/$hydranet "${data[@]}" --output mean/$
 jrn_average first/$depth {hard,soft}/$hydranet "${data[@]}" --output mean/$depth
 jrn_average {first,mixed}/$semantics plain/$hydranet "${data[@]}" --output mean/$semantics
 
-# The mean goes on for longer, as its own teacher, with the frames that have depth alone.
+# The mean is trained further, as its own teacher, with the frames that have depth alone.
 jrn_train hydranet "${data[@]}" --output long --set start=mean/$hydranet --set mix_after=0 \
   --set epochs=26 --set encoder_rate=1.5e-4 --set decoder_rate=5e-4 --set ema_decay=0.998 \
   --set zoom=[0.6,1.8] --set extra_share=0.3 --extra nyuv2_depth_only="$raw" \
@@ -43,7 +43,7 @@ jrn_average long/$hydranet{,} mean/$hydranet "${data[@]}" --output base/$hydrane
 jrn_average mean/$depth long/$hydranet "${data[@]}" --output base/$depth
 jrn_average mean/$semantics long/$hydranet "${data[@]}" --output base/$semantics
 
-# HydraNet goes on with whole pictures, hardly changed, as it sees them at work, at small rates.
+# HydraNet is trained further at small rates on whole pictures with small changes, as at inference.
 jrn_train hydranet "${data[@]}" --output whole --set start=base/$hydranet --set mix_after=0 \
   --set epochs=6 --set encoder_rate=5e-5 --set decoder_rate=2e-4 --set crop=[288,384] \
   --set zoom=[0.85,1.35] --set rotation=3 --set colour_jitter=0.3 --set mix_share=0.25 --set seed=2
@@ -51,6 +51,7 @@ jrn_average whole/$hydranet{,} base/$hydranet "${data[@]}" --output $hydranet
 jrn_average base/$depth $hydranet{,} "${data[@]}" --output $depth
 jrn_average base/$semantics $hydranet{,} "${data[@]}" --output $semantics
 
-# The JRNs go behind those two, and learn from what a network says of the half it has not seen.
+# The JRNs refine the depth and semantics networks. They learn from the predictions of a network for
+# the half of the frames that it has not seen.
 jrn_train hydranet "${data[@]}" --output half --hold-out 1/2 --set epochs=18 --set mix_after=0
 jrn_train jrn "${data[@]}" --output . --fold half

@@ -4,8 +4,8 @@
 """
 Hard knowledge distillation for asymmetric annotations.
 
-Nekrasov et al., ICRA 2019, Sec. III-B: frames that lack one annotation get it from a teacher,
-once and offline, as hard labels and metres; the student then trains on them as on any others.
+Nekrasov et al., ICRA 2019, Sec. III-B: a teacher gives frames the annotation that they lack, once
+and offline, as hard labels and metres; the student then trains on these frames as on any others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SPLIT = 'all'
 
 @dataclass(frozen=True)
 class Distilled:
-    """How many frames were written, and the share of pixels that the teacher was sure of."""
+    """The number of written frames, and the share of pixels that the teacher was sure of."""
 
     frames: int
     labelled_by_teacher: int
@@ -42,16 +42,16 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
            labels: LabelSet | None = None,
            depth_range: tuple[float, float] | None = None) -> Distilled:
     """
-    Write ``frames`` to ``folder`` with what they lack filled in by ``teacher``.
+    Write ``frames`` to ``folder``, with missing annotations from ``teacher``.
 
-    The layout is that of ``data.folder.Folder`` with the split ``all``; ``provenance.json`` tells
-    which network annotated what, and how. A pixel stays unlabelled where the teacher's confidence
-    is below ``threshold`` (0..1), and without depth outside the teacher's ``depth_range``. An
-    annotation that a frame has is never touched; ``labels`` is the set of those, ``depth_range``
-    (metres) goes into the new folder's description. Raises ValueError
-    if that or the teacher's is neither NYU40 nor of one's own, or not the other's, if the teacher
-    cannot give what is missing, if the frames are not of one camera, or if ``folder`` holds frames
-    already.
+    The layout is the layout of ``datasets.folder.Folder`` with the split ``all``;
+    ``provenance.json`` records the teacher, the threshold and the annotations it gave. A pixel
+    stays unlabelled where the teacher's confidence is below ``threshold`` (0..1), and without
+    depth outside the teacher's ``depth_range``. Annotations that a frame has are never touched;
+    ``labels`` is their label set, ``depth_range`` (metres) goes into the new folder's description.
+    Raises ValueError if the label sets of frames and teacher differ or are neither NYU40 nor the
+    user's own, if the teacher cannot give a missing annotation, if the frames are not of one
+    camera, or if ``folder`` holds frames already.
     """
     classes = labels or teacher.label_set
     if teacher.label_set not in (None, classes):
@@ -99,7 +99,7 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
     if depth_range:
         description['depth_range'] = list(depth_range)
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + '\n')
-    # Last, because its presence says that the folder is whole.
+    # Last, because its presence says that the folder is complete.
     (folder / f'{SPLIT}.txt').write_text('\n'.join(names) + '\n')
     return result
 
@@ -109,9 +109,9 @@ def _missing(frame: Frame) -> list[str]:
     return [part for part in ('depth', 'labels') if getattr(frame, part) is None]
 
 
-def _require(array: np.ndarray | None, what: str, frame: Frame) -> np.ndarray:
+def _require(array: np.ndarray | None, name: str, frame: Frame) -> np.ndarray:
     if array is None:
-        raise ValueError(f'frame {frame.name} lacks {what}, which this teacher does not predict')
+        raise ValueError(f'frame {frame.name} lacks {name}, which this teacher does not predict')
     return array
 
 

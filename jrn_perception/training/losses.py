@@ -5,7 +5,7 @@
 Losses over the annotated pixels of a batch.
 
 Ground truth: ``depth`` (B, H, W) metres, NaN = not annotated; ``labels`` (B, H, W) int64 class
-ids, 255 = not annotated. A batch without a single annotated pixel gives 0 with a gradient of 0.
+ids, 255 = not annotated. A batch without annotated pixels has the loss 0 and the gradient 0.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def inverse_huber(depth: Tensor, target: Tensor, threshold: float = 0.2) -> Tens
     """
     Return the inverse Huber ("berHu") loss of (B, 1, H, W) metres (Laina et al., 3DV 2016, Eq. 2).
 
-    |e| up to c, (e^2 + c^2) / 2c beyond, with c = ``threshold`` times the largest error. Unlike
-    the code that is often copied: c is taken per image, so that a frame's loss does not depend on
-    its batch; c is a constant to the gradient and bounded from below, so that a perfect frame does
-    not divide by zero; the mean runs over the annotated pixels only.
+    |e| up to c, (e^2 + c^2) / 2c beyond, with c = ``threshold`` times the largest error. This
+    differs from commonly copied code: c is computed per image, so that a frame's loss does not
+    depend on its batch; c has no gradient and a lower bound, so that a perfect frame does not
+    divide by zero; the mean covers the annotated pixels only.
     """
     valid = target.isfinite()
     error = torch.where(valid, depth[:, 0].float() - target, 0.).abs()
@@ -55,7 +55,8 @@ def jrn_loss(depth: Tensor, logits: Tensor, target: Tensor, labels: Tensor,
     Return the JRN paper's Eq. 1: relative squared depth error plus cross-entropy.
 
     Both terms are means over the n pixels that have a depth *and* a label. Squared errors are
-    divided by the true depth to the ``depth_power``: 1 in the paper, 0 is what rms measures.
+    divided by the true depth to the power ``depth_power``: 1 in the paper; 0 is the error that rms
+    measures.
     """
     both = target.isfinite() & (labels != UNLABELLED)
     safe = torch.where(both, target, 1.)

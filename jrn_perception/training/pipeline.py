@@ -176,7 +176,7 @@ def train_jrn(settings: Settings, frames: TrainingFrames) -> None:
     deployed = ModularNetwork(
         inputs['depth'], inputs['semantics'], specs[0].build(), fold).eval()
     unseen = folds.open_folds(settings, frames.fit, deployed)
-    told = [(fold.part, fold.sha256) for fold in unseen]
+    fold_files = [(fold.part, fold.sha256) for fold in unseen]
     table = labels.FOLDS[frames.fit.labels.name, specs[0].labels.name]
     predict = partial(refine.predict_inputs, table=table, region=frames.region,
                       focal_length=focal_length)
@@ -191,12 +191,12 @@ def train_jrn(settings: Settings, frames: TrainingFrames) -> None:
         network = train_module(
             refine.RefineModule(network, recipe),
             Run([fit], val, settings.output / spec.name,
-                origin=origin(settings, **files, folds=told)))
+                origin=origin(settings, **files, folds=fold_files)))
         card = card_of(spec, recipe, settings, frames)
         # The JRN is for the camera of the network in front of it.
         card = replace(card, options=recipe.options, inputs=files,
                        focal_length=focal_length or card.focal_length)
-        card.training['folds'] = told
+        card.training['folds'] = fold_files
         finish(network, card, settings.output, frames)
 
 

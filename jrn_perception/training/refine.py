@@ -27,7 +27,7 @@ from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassJaccardIndex
 from tqdm import tqdm
 
-# Ground truth is kept at half the size of the network's input: finer than any output.
+# Ground truth is kept at half the size of the network's input, finer than any output.
 TARGET_STRIDE = 2
 
 
@@ -37,13 +37,13 @@ def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: Ref
                    region: tuple[slice, slice] = (slice(None), slice(None)),
                    focal_length: tuple[float, float] | None = None) -> TensorDataset:
     """
-    Return what the single-task networks say of each frame, with the ground truth.
+    Return the single-task networks' predictions for each frame, with the ground truth.
 
     Tensors of a sample: depth (1, h, w) and class probabilities (K, h, w) as predicted, float16;
-    true depth, float16 with NaN = none, and labels, uint8, of half the input's size. ``table``
-    maps the frames' labels to the JRN's; depth is trusted inside ``region`` and that of the
-    network for depth, whose ``focal_length`` that is (see ``Views``). With ``augment`` each frame
-    comes ``recipe.views`` times.
+    true depth, float16 with NaN = none, and labels, uint8, at half the input's size. ``table``
+    maps the frames' labels to the JRN's. True depth counts inside ``region`` and is scaled to
+    ``focal_length``, the focal length of the network for depth (see ``Views``). With ``augment``
+    each frame gives ``recipe.views`` samples.
     """
     size = recipe.input_size
     jitter = recipe.colour_jitter
@@ -69,11 +69,11 @@ def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: Ref
 
 def calibrated(samples: TensorDataset) -> TensorDataset:
     """
-    Return the samples with their predicted depth scaled, by one factor, to the mean of the true.
+    Return the samples with predicted depth scaled, by one factor, to the mean of the true depth.
 
-    What a network errs by on average, on frames that it has seen, in views of other colours, or
-    trained on fewer frames than the one at work, is its own: a JRN would learn to take it off the
-    depth of the one at work, which errs by something else.
+    The average error of a network depends on the frames it was trained on and on the colours of
+    the views. Without this scaling a JRN would learn to correct a bias that the deployed network
+    does not have.
     """
     depth, probabilities, target, labels = samples.tensors
     given = resize(depth.float(), target.shape[-2:])[:, 0]
@@ -88,7 +88,7 @@ def join(datasets: Iterable[TensorDataset]) -> TensorDataset:
 
 
 def set_statistics(network: JointRefinementNetwork, inputs: TensorDataset) -> None:
-    """Store the inputs' means and spread in the network: what ``mean`` and ``noise`` mute with."""
+    """Store the inputs' means and spread in the network: ``mean`` and ``noise`` mute with them."""
     depth, probabilities = inputs.tensors[:2]
     network.depth_mean.copy_(depth.float().mean())
     network.depth_std.copy_(depth.float().std())
@@ -97,10 +97,11 @@ def set_statistics(network: JointRefinementNetwork, inputs: TensorDataset) -> No
 
 def corrupt(depth: Tensor, probabilities: Tensor, strength: float) -> tuple[Tensor, Tensor]:
     """
-    Return (B, 1, h, w) metres and (B, K, h, w) probabilities as a worse network might give them.
+    Return (B, 1, h, w) metres and (B, K, h, w) probabilities with the errors of a worse network.
 
-    Smooth random fields, coarse and fine, that differ from frame to frame: the logarithm of depth
-    moves by about 0.2 ``strength``, the logits of the classes by about 2 ``strength``.
+    The errors are smooth random fields, coarse and fine, different for each frame: they change the
+    logarithm of depth by about 0.2 ``strength`` and the logits of the classes by about 2
+    ``strength``.
     """
     def field(channels: int) -> Tensor:
         total = torch.zeros(len(depth), channels, *depth.shape[-2:], device=depth.device)

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 
 def class_frequencies(views: Views, num_classes: int) -> torch.Tensor:
-    """Return each class's share (K,) of the labelled pixels, at least 1e-5: some never occur."""
+    """Return each class's share (K,) of the labelled pixels, at least 1e-5 for absent classes."""
     count = np.zeros(num_classes)
     for index in range(len(views)):
         labels = views.frame(index).labels
@@ -29,14 +29,14 @@ def class_frequencies(views: Views, num_classes: int) -> torch.Tensor:
 
 
 def normalise(image: torch.Tensor) -> torch.Tensor:
-    """Return (B, 3, H, W) RGB in 0..1 as networks take it, channels last."""
+    """Return (B, 3, H, W) RGB in 0..1 normalised for the networks, channels last."""
     mean, std = (torch.tensor(values, device=image.device).view(3, 1, 1)
                  for values in (MEAN, STD))
     return ((image - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def typical(samples: Dataset, count: int = 8) -> torch.Tensor:
-    """Return ``count`` images, or all there are, from all over ``samples``, normalised."""
+    """Return at most ``count`` images, spread evenly over ``samples``, normalised."""
     chosen = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)
     images = torch.stack([samples[int(index)]['image'] for index in chosen])
     return normalise(images.float() / 255)
@@ -47,17 +47,17 @@ class Views(Dataset):
     Samples of a data set at the scale of the network's input.
 
     A sample is a dict of ``image`` (3, h, w) uint8 RGB, ``depth`` (h, w) float32 metres with NaN =
-    not annotated, ``labels`` (h, w) int64 with 255 = not annotated: what a frame does not have is
-    not annotated as a whole, which is how frames with depth only, labels only and both mix.
+    not annotated, ``labels`` (h, w) int64 with 255 = not annotated. If a frame lacks depth or
+    labels, no pixel of the sample has them; so frames with depth, labels and both mix.
 
-    ``size`` is the input (height, width) that the network sees at inference. Without ``crop`` the
-    sample is the whole frame, resized to it. With ``crop`` the sample is a random window of that
-    size cut from the frame, which has as many pixels as ``size``, after a random zoom of ``zoom``
-    and a random turn of up to ``rotation`` degrees either way, flipped every other time. Seen at
-    zoom z, things stand z times nearer: depth is divided by it (Nekrasov's and Eigen's
-    convention), and by how much longer the camera's focal length is than ``focal_length`` (x, y),
-    in pixels at ``size``, where both are known: at work it is multiplied by that. ``region``
-    (rows, columns) is the part of a frame whose depth can be trusted.
+    ``size`` is the network's input (height, width) at inference. Without ``crop`` the sample is
+    the whole frame, resized to ``size``. With ``crop`` the frame is resized to as many pixels as
+    ``size``, zoomed by a random factor from ``zoom`` and turned by up to ``rotation`` degrees
+    either way; the sample is a random window of size ``crop``, flipped half of the time. At zoom z
+    objects look z times nearer, so depth is divided by z (Nekrasov's and Eigen's convention).
+    Depth is also divided by the ratio of the camera's focal length to ``focal_length`` (x, y), in
+    pixels at ``size``, if both are known; inference multiplies by this ratio. ``region`` (rows,
+    columns) is the part of a frame whose depth can be trusted.
     """
 
     def __init__(self, frames: Sequence[Frame], size: tuple[int, int],
@@ -78,37 +78,37 @@ class Views(Dataset):
         if self.crop is None:
             return self._sample(frame, np.diag((*scale, 1.))[:2], self.size,
                                 self._nearer(frame, scale), flip=False)
-        # Undistorted, also where the other frames have another aspect.
+        # One factor for both axes, so that frames of another aspect are not distorted.
         scale = np.full(2, math.sqrt(scale[0] * scale[1]))
-        # torch's generator, because Lightning seeds it per worker and epoch.
+        # Lightning seeds torch's generator per worker and epoch.
         draw = torch.rand(6).tolist()
         low, high = (math.log(z) for z in self.zoom)
         zoom = math.exp(low + draw[0] * (high - low))
         aspect = math.exp((draw[4] - 0.5) * 0.2)
         nearer = zoom * self._nearer(frame, scale)
         scale = scale * zoom * np.array((aspect ** 0.5, aspect ** -0.5))
-        # To whole pixels, and so is the offset: upright, a view is what the network gets at work.
+        # Scale and offset are rounded to whole pixels: an upright view is resized as at inference.
         scale = (scale * (width, height)).round() / (width, height)
-        # Where the zoomed frame is smaller than the window it lies anywhere inside it, else the
-        # window lies anywhere inside the frame.
+        # A zoomed frame that is smaller than the window lies anywhere inside the window; otherwise
+        # the window lies anywhere inside the frame.
         slack = np.array(self.crop[::-1]) - scale * (width, height)
         offset = (slack * draw[1:3]).round()
         angle = math.radians((2 * draw[5] - 1) * self.rotation)
         turned = np.diag(scale) @ np.array(((math.cos(angle), -math.sin(angle)),
                                             (math.sin(angle), math.cos(angle))))
-        # About the frame's centre, which stays where the window has put it.
+        # Turn about the frame's centre, which does not move.
         centre = np.array((width, height)) / 2
         matrix = np.column_stack((turned, offset + scale * centre - turned @ centre))
         return self._sample(frame, matrix, self.crop, nearer, flip=draw[3] < 0.5)
 
     def _nearer(self, frame: Frame, scale: np.ndarray) -> float:
-        """Return by what depth is divided for the camera, its pictures scaled by (x, y)."""
+        """Return the divisor of depth for the frame's camera at a picture ``scale`` (x, y)."""
         if self.focal_length is None or frame.focal_length is None:
             return 1.
         return focal_ratio(tuple(scale * frame.focal_length), self.focal_length)
 
     def frame(self, index: int) -> Frame:
-        """Return a whole frame; where they are kept it is read once."""
+        """Return a whole frame; with a cache it is read only once."""
         if self._cache is None:
             return self.frames[index]
         if index not in self._cache:
@@ -133,9 +133,10 @@ class Views(Dataset):
 
 def _picture(rgb: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
-    Return the window of ``size`` that ``matrix`` takes from ``rgb``: resized, then turned.
+    Return the window of ``size`` that ``matrix`` cuts out of ``rgb``: resized, then turned.
 
-    Resized as at work, and turned by what hardly softens: depth is learnt from sharpness, too.
+    The resizing is the same as at inference, and the turn uses an interpolation that hardly blurs,
+    because networks learn depth from sharpness, too.
     """
     scale = np.linalg.norm(matrix[:, :2], axis=1)
     height, width = rgb.shape[:2]
@@ -146,7 +147,7 @@ def _picture(rgb: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.n
 
 def _warp(array: np.ndarray, matrix: np.ndarray, size: tuple[int, int], interpolation: int,
           border: float | tuple[int, int, int]) -> np.ndarray:
-    # Scale about pixel corners, as cv2.resize does, not about pixel centres.
+    # Scale about pixel corners, as cv2.resize does; warpAffine scales about pixel centres.
     matrix = matrix.copy()
     matrix[:, 2] += 0.5 * (matrix[:, :2].sum(1) - 1)
     return cv2.warpAffine(array, matrix, size[::-1], flags=interpolation,
