@@ -1,39 +1,30 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which messages are processed; the node that refuses the others is in test_node.py."""
+"""One camera of the node: which frames it takes, and when it listens."""
 
 from importlib import import_module
 
-import cv2
-import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
-intake = import_module('jrn_perception.ros.intake')
+camera_stream = import_module('jrn_perception.ros.camera_stream')
 BadImage = import_module('jrn_perception.ros.conversions.images').BadImage
-CompressedImage = import_module('sensor_msgs.msg').CompressedImage
+Stamp = import_module('builtin_interfaces.msg').Time
 Time = import_module('rclpy.time').Time
 
 
+# Stamps.
+
+
 @pytest.fixture
-def take(tools):
-    """Return a function that offers a picture with a stamp (s) to one intake at `now` (s)."""
-    desk = intake.Intake()
+def take():
+    """Return a function that checks a stamp (s) at `now` (s), after all the stamps before it."""
+    stamps = camera_stream.StampCheck()
 
-    def offer(stamp, now=1000, max_age=0.0, message=None):
-        message = message or tools.image_message(tools.picture(seed=1), 'rgb8')
-        message.header.stamp.sec = stamp
-        return desk.picture(message, Time(seconds=now), max_age)
-    return offer
-
-
-def test_raw_and_compressed_pictures_are_decoded(take, tools):
-    rgb = tools.picture(seed=1)
-    np.testing.assert_array_equal(take(1), rgb)
-    message = CompressedImage(format='png')
-    message.data.frombytes(cv2.imencode('.png', rgb[..., ::-1])[1].tobytes())
-    np.testing.assert_array_equal(take(2, message=message), rgb)
+    def check(stamp, now=1000, max_age=0.0):
+        stamps.check(Stamp(sec=stamp), Time(seconds=now), max_age)
+    return check
 
 
 def test_time_goes_on_from_the_message_that_was_refused(take):
