@@ -213,10 +213,10 @@ class OutputPublishers:
     """
 
     def __init__(self, node: Node, on_demand: Callable[[], None]):
-        self._publishers: dict[Output, Publisher] = {}
+        self._publishers: dict[str, Publisher] = {}
         has_events = True
         for output in OUTPUTS:
-            self._publishers[output], reports = publish_on_demand(
+            self._publishers[output.name], reports = publish_on_demand(
                 node, output.kind, output.name, output.qos, on_demand)
             has_events &= reports
         if not has_events:
@@ -224,17 +224,14 @@ class OutputPublishers:
 
     def listened_to(self, perception: Perception | None = None) -> list[Output]:
         """Return the outputs with subscribers, only those that ``perception`` gives if given."""
-        return [output for output, publisher in self._publishers.items()
-                if publisher.get_subscription_count()
+        return [output for output in OUTPUTS if self._has_listener(output)
                 and (perception is None or output.available(perception))]
 
     def wanted(self, configuration: Configuration) -> list[Output]:
         """Return the outputs to make for a frame."""
         settings, perception = configuration
-        always = not settings.lazy
-        return [output for output, publisher in self._publishers.items()
-                if output.available(perception)
-                and (publisher.get_subscription_count() or always and not output.optional)]
+        return [output for output in OUTPUTS if output.available(perception)
+                and (self._has_listener(output) or not (settings.lazy or output.optional))]
 
     def make(self, result: Result, wanted: Iterable[Output]) -> Delivery:
         """Return the messages of ``wanted``, without the cloud if the camera is not calibrated."""
@@ -247,5 +244,8 @@ class OutputPublishers:
             except Exception as error:  # noqa: B902, BLE001 whatever it is, the others go out
                 delivery.failures[output.name] = error
             else:
-                delivery.add(output.name, self._publishers[output], message)
+                delivery.add(output.name, self._publishers[output.name], message)
         return delivery
+
+    def _has_listener(self, output: Output) -> bool:
+        return self._publishers[output.name].get_subscription_count() > 0
