@@ -32,8 +32,10 @@ EXTRAS = {
     ],
     'predict': ['rich'],
     'play': ['rosbags>=0.11'],
-    'evaluate': ['h5py', 'matplotlib', 'rich', 'rosbags>=0.11', 'torchmetrics'],
-    'train': ['h5py', 'kornia', 'lightning', 'rich', 'torchmetrics', 'tqdm'],
+    'evaluate': ['h5py', 'jinja2', 'matplotlib', 'rich', 'rosbags>=0.11', 'torchmetrics'],
+    # WeightAveraging came with lightning 2.6.
+    'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'torchmetrics',
+              'tqdm'],
     # Not `tests_require`, which setuptools 72 and later ignore. launch_testing's pytest plug-in
     # needs pytest before 8.4. The flake8 plug-ins are those that ROS's package ament_flake8 has.
     'test': [
@@ -47,8 +49,10 @@ EXTRAS = {
         'flake8-docstrings',
         'flake8-import-order',
         'flake8-quotes',
+        'mypy>=1.11',
         'pydocstyle',
         'pytest>=7,<8.4',
+        'pytest-xdist>=3.3',
         'ros-ament-flake8',
         'ros-ament-pep257',
         'ruff',
@@ -62,8 +66,9 @@ setup(
     name=package_name,
     version='0.1.0',
     packages=find_packages(include=[package_name, f'{package_name}.*']),
-    package_data={package_name: ['weights/shipped/*.safetensors', 'weights/shipped/*.json',
-                                 'datasets/*.json']},
+    package_data={package_name: ['py.typed', 'weights/shipped/*.safetensors',
+                                 'weights/shipped/*.json', 'datasets/*.json',
+                                 'evaluation/reports/*.html']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
         (f'share/{package_name}', ['package.xml']),

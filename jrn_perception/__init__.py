@@ -9,7 +9,11 @@ Joint depth prediction and semantic segmentation from one camera.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import Any, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jrn_perception.networks import list_networks
+    from jrn_perception.perception import Perception, Prediction
 
 __version__ = '0.1.0'
 __all__ = ['Perception', 'Prediction', '__version__', 'list_networks']

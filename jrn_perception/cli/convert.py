@@ -1,179 +1,25 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Convert somebody else's checkpoint to a weights file: ``jrn_convert``."""
+"""Convert a published checkpoint to a weights file: ``jrn_convert``."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-import json
+from collections.abc import Sequence
 from pathlib import Path
-import pickle
 import sys
-import zipfile
 
-from jrn_perception import networks, weights
-from jrn_perception.networks.encoders.mobilenet import convert_torchvision, MobileNetV2
-from jrn_perception.networks.hydranet import convert_published
-import torch
-from torch import Tensor
+from jrn_perception.cli import program
+from jrn_perception.weights.convert import convert, PUBLISHED
 
 DESCRIPTION = """\
 Convert a checkpoint to safetensors with a card.
 
-Two kinds are recognised by their keys: the HydraNet of Nekrasov et al. (its variant is found from
-the shapes; the node runs the result), and torchvision's mobilenet_v2, whose ImageNet classifier is
-dropped: the result is an encoder to start a training from, no network to run.
+Two kinds are recognised by their keys. The HydraNet of Nekrasov et al. becomes a network for the
+node; its variant follows from the shapes. torchvision's mobilenet_v2 becomes an encoder to start a
+training from, without its ImageNet classifier; it is no network to run.
 """
-ENCODER_FORMAT = 'encoder-1'
-
-
-class UnknownCheckpoint(ValueError):
-    """A file that is none of the checkpoints that can be converted; one line."""
-
-
-@dataclass(frozen=True)
-class _Published:
-    """What the authors' networks were trained on, by variant."""
-
-    data: str
-    input_size: tuple[int, int]
-    depth_range: tuple[float, float]
-    focal_length: tuple[float, float] | None = None
-
-
-# Sizes are those of the paper's timings; the authors' pictures of depth reach 8 m and 80 m.
-_NYU = _Published('NYU-Depth v2', (480, 640), (0.1, 10.0), (518.86, 519.47))
-_KITTI = _Published('KITTI', (350, 1200), (1.0, 80.0))
-_PUBLISHED = {'nyu40': _NYU, 'nyu40_normals': _NYU, 'kitti6': _KITTI,
-              'nyu40_kitti6': _Published('NYU-Depth v2 and KITTI', (480, 640), (0.1, 80.0))}
-
-
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """
-    Return the tensors of a checkpoint: those under 'state_dict', if it has that, or its own.
-
-    Nothing but tensors and plain containers is unpickled. A prefix 'module.', which
-    DataParallel adds, is dropped. Raises UnknownCheckpoint.
-    """
-    if not path.is_file():
-        raise UnknownCheckpoint(f'{path}: no such file')
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, EOFError, KeyError, OSError, RuntimeError, TypeError,
-            ValueError, zipfile.BadZipFile) as error:
-        # torch's text goes on for a page and ends in how to unpickle the file all the same.
-        raise UnknownCheckpoint(f'{path}: no checkpoint of PyTorch that holds nothing but tensors '
-                                f'({type(error).__name__})') from error
-    if isinstance(content, Mapping) and isinstance(content.get('state_dict'), Mapping):
-        content = content['state_dict']
-    if not isinstance(content, Mapping) or not content or not all(
-            isinstance(value, Tensor) for value in content.values()):
-        raise UnknownCheckpoint(f'{path}: holds no state_dict (names and tensors)')
-    return {str(key).removeprefix('module.'): value for key, value in content.items()}
-
-
-def convert(checkpoint: Path, output: Path, variant: str = '') -> str:
-    """
-    Write ``output`` (.safetensors) and its card; return what was written, in one line.
-
-    ``variant``: the one of the HydraNet that is expected. Raises UnknownCheckpoint, ValueError.
-    """
-    if output.suffix != '.safetensors':
-        raise ValueError(f'{output}: the output is a file NAME.safetensors')
-    state = read_checkpoint(checkpoint)
-    wrong = [key for key, value in state.items()
-             if value.is_floating_point() and not value.isfinite().all()]
-    if wrong:
-        raise UnknownCheckpoint(f'{checkpoint}: damaged, {wrong[0]} is not finite')
-    origin = {'file': checkpoint.name, 'sha256': weights.sha256(checkpoint)}
-    if 'layer1.0.weight' in state and 'pre_depth.weight' in state:
-        return _convert_hydranet(checkpoint, state, output, variant, origin)
-    if 'features.0.0.weight' in state and 'features.17.conv.2.weight' in state:
-        if variant:
-            raise ValueError(f'variant {variant!r}: {checkpoint} is a MobileNet-v2, which has no '
-                             'variants')
-        return _convert_encoder(checkpoint, state, output, origin)
-    raise UnknownCheckpoint(
-        f'{checkpoint}: neither a published HydraNet (layer1.0.weight, ..., segm.bias) nor '
-        f"torchvision's mobilenet_v2 (features.0.0.weight, ...): the first of its {len(state)} "
-        f'keys is {next(iter(state))}')
-
-
-def _convert_hydranet(path: Path, state: dict[str, Tensor], output: Path, variant: str,
-                      origin: dict[str, str]) -> str:
-    try:
-        converted = convert_published(state)
-    except KeyError as error:
-        raise UnknownCheckpoint(f'{path}: {error.args[0]}') from error
-    found = _variant(path, converted)
-    if variant and networks.find('hydranet', variant).variant != found:
-        raise UnknownCheckpoint(f'{path}: is variant {found!r}, expected {variant!r}')
-    spec = networks.find('hydranet', found)
-    options = {'depth_activation': 'abs'}
-    network = spec.build(**options)
-    _load(path, network, converted)
-    # Half precision ends at 65504.
-    large = [name for name, value in network.state_dict().items()
-             if value.is_floating_point() and not value.half().isfinite().all()]
-    if large:
-        raise UnknownCheckpoint(f'{path}: {large[0]} has values beyond half precision')
-    facts = _PUBLISHED[found]
-    card = weights.save(network, weights.Card(
-        spec.architecture, found, spec.labels.name, options, facts.input_size,
-        facts.focal_length, facts.depth_range,
-        training={'data': facts.data, 'converted': origin,
-                  'source': 'Nekrasov et al., ICRA 2019, checkpoint of the authors'},
-        licence='academic use only, by the README of the authors (multi-task-refinenet)'), output)
-    return (f'{output}: hydranet {found}, {len(spec.labels)} classes, sha256 {card.sha256[:12]}…; '
-            f'licence: {card.licence}')
-
-
-def _variant(path: Path, state: Mapping[str, Tensor]) -> str:
-    bias = state.get('heads.semantics.predict.bias')
-    classes, normals = len(bias) if bias is not None else 0, 'heads.normals.scale.weight' in state
-    for name in _PUBLISHED:
-        labels = networks.find('hydranet', name).labels
-        if (len(labels), name.endswith('_normals')) == (classes, normals):
-            return name
-    raise UnknownCheckpoint(f'{path}: a HydraNet of {classes} classes '
-                            f'{"with" if normals else "without"} normals is none of '
-                            f'{", ".join(_PUBLISHED)}')
-
-
-def _convert_encoder(path: Path, state: dict[str, Tensor], output: Path,
-                     origin: dict[str, str]) -> str:
-    try:
-        converted = convert_torchvision(state)
-    except KeyError as error:
-        raise UnknownCheckpoint(f'{path}: a MobileNet-v2 that lacks {error.args[0]}') from error
-    network = MobileNetV2()
-    _load(path, network, converted)
-    weights.write_tensors(network.state_dict(), output)
-    card = {'card_format': ENCODER_FORMAT, 'architecture': 'mobilenetv2',
-            'training': {'data': 'ImageNet', 'converted': origin},
-            'sha256': weights.sha256(output)}
-    output.with_suffix('.json').write_text(json.dumps(card, indent=2) + '\n')
-    return (f'{output}: encoder mobilenetv2, sha256 {card["sha256"][:12]}…; a start for training, '
-            'no network to run')
-
-
-def _load(path: Path, network: torch.nn.Module, state: dict[str, Tensor]) -> None:
-    """Load ``state``; UnknownCheckpoint names the first tensor that is missing or misshapen."""
-    expected = network.state_dict()
-    for name, value in expected.items():
-        if name.endswith('num_batches_tracked'):
-            # Younger than some checkpoints, and of no use for inference.
-            state.setdefault(name, torch.zeros_like(value))
-        elif name not in state:
-            raise UnknownCheckpoint(f'{path}: lacks {name}')
-    for name, value in state.items():
-        if name not in expected or value.shape != expected[name].shape:
-            wanted = tuple(expected[name].shape) if name in expected else 'nothing'
-            raise UnknownCheckpoint(f'{path}: {name} is {tuple(value.shape)}, expected {wanted}')
-    network.load_state_dict(state)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -181,17 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         'jrn_convert', description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('checkpoint', type=Path, help='a file of torch.save')
+    parser.add_argument('checkpoint', type=Path, help='a file written by torch.save')
     parser.add_argument('output', type=Path, help='NAME.safetensors; the card is NAME.json')
-    parser.add_argument('--variant', default='', choices=tuple(_PUBLISHED),
+    parser.add_argument('--variant', default='', choices=tuple(PUBLISHED),
                         help='refuse a HydraNet of another variant')
     arguments = parser.parse_args(argv)
-    try:
-        print(convert(arguments.checkpoint, arguments.output, arguments.variant))
-    except (ValueError, OSError) as error:
-        print(f'jrn_convert: {error}', file=sys.stderr)
-        return 1
-    return 0
+    return program.run('jrn_convert', lambda: print(
+        convert(arguments.checkpoint, arguments.output, arguments.variant)))
 
 
 if __name__ == '__main__':

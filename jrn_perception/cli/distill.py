@@ -6,51 +6,44 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 import sys
 
-from jrn_perception import networks
+from jrn_perception.cli import program
 from jrn_perception.datasets.registry import layouts, open_to_train, READERS
-from jrn_perception.datasets.subsets import Tolerant
-from jrn_perception.perception import Perception
+from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.training.distill import distil
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Write the annotated frames; return 0, or 1 after a line that says what is wrong."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the annotated frames; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog='jrn_distill', description='Fill in missing depth or labels with what a teacher '
-        'predicts, for `jrn_train --extra folder=OUTPUT@all`.', epilog=layouts(),
+        prog='jrn_distill', description='Fill in missing depth or labels with the predictions of '
+        'a teacher, for `jrn_train --extra folder=OUTPUT@all`.', epilog=layouts(),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('reader', choices=tuple(READERS),
-                        help='how the data set is laid out, see below')
-    parser.add_argument('data', type=Path, help='its folder')
+                        help='layout of the data set, see below')
+    parser.add_argument('data', type=Path, help='folder of the data set')
     parser.add_argument('output', type=Path, help='folder to write to')
-    parser.add_argument('--split', help='of the data set, where it has some')
-    parser.add_argument('--architecture', default='hydranet', choices=tuple(
-        networks.ARCHITECTURES), help='of the teacher (default: %(default)s)')
-    parser.add_argument('--variant', default='', help='of the teacher')
-    parser.add_argument('--weights', default='', help="the teacher's (default: the shipped ones)")
-    parser.add_argument('--device', default='auto')
+    parser.add_argument('--split', help='split of the data set, if it has splits')
     parser.add_argument('--threshold', type=float, default=0.6,
                         help='confidence below which a pixel stays unlabelled '
                         '(default: %(default)s)')
     parser.add_argument('--skip-damaged', action='store_true', help='leave damaged frames out')
+    program.add_network(parser.add_argument_group('teacher'), 'hydranet')
     arguments = parser.parse_args(argv)
-    try:
-        frames = Tolerant(open_to_train(arguments.reader, arguments.data, arguments.split),
-                          'skip' if arguments.skip_damaged else 'raise')
-        teacher = Perception.load(arguments.architecture, arguments.variant,
-                                  weights_file=arguments.weights, device=arguments.device)
-        result = distil(teacher, frames, arguments.output, arguments.threshold, frames.labels,
-                        getattr(frames.frames, 'depth_range', None))
-    except (ValueError, OSError) as error:
-        print(f'jrn_distill: {error}', file=sys.stderr)
-        return 1
+    return program.run('jrn_distill', lambda: _distil(arguments))
+
+
+def _distil(arguments: argparse.Namespace) -> None:
+    frames = Undamaged(open_to_train(arguments.reader, arguments.data, arguments.split),
+                      'skip' if arguments.skip_damaged else 'raise')
+    result = distil(program.load(arguments), frames, arguments.output, arguments.threshold,
+                    frames.labels, getattr(frames.frames, 'depth_range', None))
     print(f'{arguments.output}: {result.frames} frames; the teacher labelled '
           f'{result.labelled_by_teacher} of them ({100 * result.share_labelled:.0f} % of their '
           f'pixels) and gave {result.measured_by_teacher} their depth')
-    return 0
 
 
 if __name__ == '__main__':

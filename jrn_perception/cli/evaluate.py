@@ -4,30 +4,24 @@
 """
 ``jrn_evaluate``: how good a network is, and how much one modality helps the other.
 
-A subcommand is a function that adds its parser, names its handler (``run``) and the extras that
-the handler imports (``needs``); ``COMMANDS`` lists them. A handler may return an exit code.
+``COMMANDS`` lists a function for each subcommand. The function adds the subcommand's parser, with
+the handler as ``run`` and the packages of the extra that the handler imports as ``needs``. A
+handler returns an exit code of ``program``, or None for DONE.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 import importlib.util
 from pathlib import Path
 import sys
 
 from jrn_perception import networks, weights
+from jrn_perception.cli import program
 from jrn_perception.cli.evaluate_bag import add_bag, add_record
-from jrn_perception.cli.evaluate_options import (
-    add_correction,
-    add_limits,
-    add_machine,
-    add_network,
-    load,
-    new_file,
-    protocol_of,
-)
-from jrn_perception.cli.interruption import INTERRUPTED, interruption
+from jrn_perception.cli.evaluate_options import add_correction, add_limits, protocol_of
 from jrn_perception.datasets.registry import layouts
 from jrn_perception.evaluation.measures import comparison, frames, influence
 from jrn_perception.evaluation.reports import documents
@@ -35,41 +29,39 @@ from jrn_perception.frame import Frame
 from jrn_perception.networks.jrn import MUTE_VALUES
 from jrn_perception.perception import Perception
 
+INSTALL = "pip install '.[evaluate]'"
+
 
 class Parser(argparse.ArgumentParser):
-    """Errors in one line."""
+    """Errors in one line: the usage of a subcommand fills a screen."""
 
     def error(self, message: str):
-        self.exit(2, f'{self.prog}: {message}\n')
+        self.exit(program.USAGE, f'{self.prog}: {message}\n')
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """
-    Run a subcommand; return the exit code.
-
-    0, 2 for what the user can mend, 3 where the results are partial, 130 on Ctrl-C, with which
-    those of comparison, bag and record are kept.
-    """
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; return the exit code."""
     parser = Parser('jrn_evaluate', description=__doc__.strip().splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     for add in COMMANDS:
         add(commands)
-    options = parser.parse_args(arguments)
-    try:
-        _require(*options.needs)
-        return options.run(options) or 0
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except (ImportError, OSError, ValueError) as error:
-        print(f'jrn_evaluate: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    return program.run('jrn_evaluate', partial(_run, parser.parse_args(argv)), INSTALL)
+
+
+def _run(options: argparse.Namespace) -> int | None:
+    # Before hours of work, and all that is missing at once.
+    missing = [name for name in options.needs if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f'{", ".join(missing)} is missing: {INSTALL}')
+    return options.run(options)
 
 
 def add_dataset(commands) -> None:
     """Add ``jrn_evaluate dataset``."""
     parser = commands.add_parser('dataset', help='metrics of a network on a data set')
-    add_network(parser)
-    parser.add_argument('--json', type=new_file, metavar='FILE', help='write all results there')
+    program.add_network(parser)
+    parser.add_argument('--json', type=program.new_file, metavar='FILE',
+                        help='write all results there')
     parser.add_argument('--per-image', action='store_true',
                         help='a row for every image, on the terminal and in the json')
     _add_source(parser)
@@ -82,19 +74,20 @@ def run_dataset(options: argparse.Namespace) -> int:
     from jrn_perception.evaluation.reports import tables
 
     protocol, frames = protocol_of(options, options.reader, options.labels), _frames(options)
-    perception = load(options)
-    with interruption() as interrupted:
+    perception = program.load(options)
+    with program.interruption() as interrupted:
         evaluation = comparison.evaluate(perception, frames, protocol, options.skip_damaged,
-                                      _progress('evaluating'), interrupted.is_set)
+                                         partial(program.track, title='evaluating'),
+                                         interrupted.is_set)
     document = documents.dataset_document(evaluation, perception, protocol, _source(options),
-                                       options.per_image)
-    # Should a file not be to be written, the numbers have been seen.
+                                          options.per_image)
+    # Print first, so that a failed write does not lose the numbers.
     tables.print_dataset(document, tables.console())
     if options.json:
         documents.write(document, options.json)
     if evaluation.reason:
         print(f'jrn_evaluate: partial: {evaluation.reason}', file=sys.stderr)
-    return INTERRUPTED if interrupted.is_set() else 0
+    return program.INTERRUPTED if interrupted.is_set() else program.DONE
 
 
 def add_influence(commands) -> None:
@@ -108,11 +101,12 @@ def add_influence(commands) -> None:
                         help='folder with jrn_VARIANT.safetensors, or random; default: the '
                         'shipped ones')
     parser.add_argument('--plot-value', default=MUTE_VALUES[0], choices=MUTE_VALUES,
-                        help='mute value that the plots show; the tables have all')
+                        help='mute value that the plots show; the tables show all; default: '
+                        '%(default)s')
     parser.add_argument('--output', type=Path, default=Path('influence'), metavar='DIR',
-                        help='default: %(default)s; gets influence.json, influence.md and two '
-                        'plots')
-    add_machine(parser)
+                        help='folder for influence.json, influence.md and two plots; default: '
+                        '%(default)s')
+    program.add_inference(parser)
     _add_source(parser)
     add_correction(parser)
     parser.set_defaults(run=run_influence, needs=('matplotlib', 'rich'))
@@ -128,12 +122,12 @@ def run_influence(options: argparse.Namespace) -> None:
               for variant in variants]
     perceptions = {
         variant: Perception(item, options.device, options.precision, options.height, options.width)
-        for variant, item in zip(variants, influence.share_inputs(loaded))}
+        for variant, item in zip(variants, loaded)}
     measurement = influence.measure(perceptions, frames, protocol, options.skip_damaged,
-                                    _progress('muting'))
+                                    partial(program.track, title='muting'))
     found = influence.influences(measurement)
     document = documents.influence_document(measurement, found, perceptions, protocol,
-                                         _source(options))
+                                            _source(options))
     out = tables.console()
     tables.print_influence(document, out)
     documents.write(document, options.output / 'influence.json')
@@ -149,11 +143,12 @@ COMMANDS: tuple[Callable, ...] = (add_dataset, add_influence, add_bag, add_recor
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
-    """Add what the subcommands on a data set have in common."""
+    """Add the options that the subcommands on a data set share."""
     parser.epilog = layouts()
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument('--reader', default='nyuv2', choices=frames.NAMES,
-                        help='see below; scenes are drawn and need no data; default: %(default)s')
+                        help='layout of the data set, see below; scenes are drawn and need no '
+                        'data; default: %(default)s')
     parser.add_argument('--data', default='', metavar='DIR', help='folder of the data set')
     parser.add_argument('--split', default='', help="default: the reader's own")
     parser.add_argument('--seed', type=int, help='first room of reader scenes; default: 0')
@@ -170,11 +165,11 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 def _frames(options: argparse.Namespace) -> Sequence[Frame]:
     return frames.open_frames(options.reader, options.data, options.split, options.limit,
-                               options.seed)
+                              options.seed)
 
 
 def _source(options: argparse.Namespace) -> dict:
-    """Return what identifies the frames, without the folder they lie in."""
+    """Return the facts that identify the frames, without their folder."""
     if options.reader == frames.SCENES:
         return {'reader': options.reader, 'seed': options.seed or 0}
     return {'reader': options.reader, 'split': options.split or None}
@@ -184,22 +179,6 @@ def _weights_of(folder: str, variant: str) -> str:
     if folder in ('', weights.RANDOM):
         return folder
     return str(Path(folder) / f'{networks.find("jrn", variant).name}.safetensors')
-
-
-def _progress(title: str) -> comparison.Track:
-    from rich.console import Console
-    from rich.progress import track
-
-    out = Console(stderr=True)
-    return lambda frames: track(frames, title, console=out, transient=True,
-                                disable=not out.is_terminal)
-
-
-def _require(*modules: str) -> None:
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ValueError(f"{', '.join(missing)} is missing: pip install "
-                         "'.[evaluate]'")
 
 
 if __name__ == '__main__':

@@ -6,27 +6,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 import sys
 
-from jrn_perception.cli.evaluate_options import (
-    add_correction,
-    add_limits,
-    add_network,
-    load,
-    new_file,
-    protocol_of,
-)
-from jrn_perception.cli.interruption import INTERRUPTED, interruption
+from jrn_perception.cli import program
+from jrn_perception.cli.evaluate_options import add_correction, add_limits, protocol_of
 from jrn_perception.evaluation.recordings import bag, record, session
 from jrn_perception.evaluation.reports import documents
 from jrn_perception.perception import Perception
 from jrn_perception.recordings.reader import RecordingError
 from jrn_perception.recordings.writer import STORAGES
-
-PARTIAL = 3
 
 
 def add_bag(commands) -> None:
@@ -34,7 +25,7 @@ def add_bag(commands) -> None:
     parser = commands.add_parser(
         'bag', help='metrics, drift, rates and latency on a rosbag2 recording',
         description='Evaluate on a rosbag2 recording, without ROS. Exit code 3: the results are '
-        'partial; 130: they are for Ctrl-C.')
+        'partial; 130: Ctrl-C made them partial.')
     parser.add_argument('bag', type=Path, metavar='DIR',
                         help='recording: its folder, or a .mcap or .db3 file')
     add_truth(parser)
@@ -42,16 +33,17 @@ def add_bag(commands) -> None:
                         help='first N pictures; default: all')
     parser.add_argument('--worst', type=int, default=session.Request.worst, metavar='K',
                         help='frames shown for each measure; default: %(default)s')
-    parser.add_argument('--json', type=new_file, metavar='FILE',
-                        help='write the results; twice the same bytes, so without latencies')
-    parser.add_argument('--html', type=new_file, metavar='FILE',
+    parser.add_argument('--json', type=program.new_file, metavar='FILE',
+                        help='write the results, without latencies: a second run writes the '
+                        'same bytes')
+    parser.add_argument('--html', type=program.new_file, metavar='FILE',
                         help='write a report with plots, latencies and the worst frames')
-    add_network(parser)
-    parser.set_defaults(run=run_bag, needs=('matplotlib', 'rich', 'rosbags'))
+    program.add_network(parser)
+    parser.set_defaults(run=run_bag, needs=('jinja2', 'matplotlib', 'rich', 'rosbags'))
 
 
 def add_truth(parser: argparse.ArgumentParser) -> None:
-    """Add what of a recording is compared with what, see ``request_of``."""
+    """Add the options that name pictures and ground truth in a recording, see ``request_of``."""
     parser.add_argument('--image', default='', metavar='TOPIC',
                         help='pictures; default: the only colour topic')
     parser.add_argument('--depth', default='', metavar='TOPIC',
@@ -61,26 +53,29 @@ def add_truth(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--label-map', type=Path, metavar='FILE',
                         help='json {"0": "wall", ...}; default: the LabelInfo of the recording')
     parser.add_argument('--tolerance', type=float, default=session.TOLERANCE_S, metavar='S',
-                        help='between the stamps of picture and truth; default: %(default)s')
+                        help='largest difference in seconds between the stamps of picture and '
+                        'truth; default: %(default)s')
     parser.add_argument('--label-set', default='', metavar='SET',
                         help="label set of the comparison; default: the network's")
     parser.add_argument('--crop', default='none', metavar='CROP',
-                        help='where truth counts: nyu, none, or y0:y1,x0:x1; default: none')
+                        help='part of the picture where truth counts: nyu, none, or '
+                        'y0:y1,x0:x1; default: %(default)s')
     add_limits(parser)
     add_correction(parser)
     _add_camera_info(parser)
     parser.add_argument('--confidence', type=float, default=session.Request.confidence,
-                        metavar='P', help='labels below count as uncertain; default: %(default)s')
+                        metavar='P', help='labels that are less probable count as uncertain; '
+                        'default: %(default)s')
 
 
 def _add_camera_info(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--camera-info', default='', metavar='TOPIC',
-                        help='with the focal length that depth is corrected for; default: '
+                        help='calibration whose focal length corrects depth; default: '
                         'camera_info beside the pictures')
 
 
 def request_of(options: argparse.Namespace) -> session.Request:
-    """Return what the arguments of ``add_truth`` ask for; ValueError if they cannot be."""
+    """Return what the options of ``add_truth`` ask for; ValueError if they contradict."""
     if options.label_map and not options.labels:
         raise ValueError('--label-map needs --labels, the topic whose ids it names')
     if not 0 <= options.confidence <= 1:
@@ -105,12 +100,13 @@ def run_bag(options: argparse.Namespace) -> int:
         raise ValueError(f'--worst {options.worst}: not below 0')
     request = replace(request_of(options), limit=options.limit, worst=options.worst)
     perception = _load(options)
-    with interruption() as interrupted:
-        evaluation = bag.evaluate_bag(perception, options.bag, request, _track('evaluating'),
+    with program.interruption() as interrupted:
+        evaluation = bag.evaluate_bag(perception, options.bag, request,
+                                      partial(program.track, title='evaluating'),
                                       interrupted.is_set)
     document = bag_document.bag_document(evaluation, perception)
     clock = bag_document.timings(evaluation)
-    bag_document.print_bag(document, clock, tables.console())
+    tables.print_bag(document, clock, tables.console())
     if options.json:
         documents.write(document, options.json)
     if options.html:
@@ -128,38 +124,38 @@ def add_record(commands) -> None:
     parser.add_argument('--image', default='', metavar='TOPIC',
                         help='pictures; default: the only colour topic')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
-                        help='what is copied; default: all')
+                        help='topics to copy; default: all')
     parser.add_argument('--namespace', default='', metavar='/NAME',
-                        help='of the results; default: none')
+                        help='namespace of the results; default: none')
     parser.add_argument('--depth-encoding', default=record.DEPTH_ENCODINGS[0],
-                        choices=record.DEPTH_ENCODINGS)
+                        choices=record.DEPTH_ENCODINGS, help='default: %(default)s')
     parser.add_argument('--confidence-threshold', type=float, default=0.0, metavar='P',
                         help='labels that are less probable become 255; default: %(default)s')
     parser.add_argument('--storage', default=STORAGES[0], choices=STORAGES,
-                        help='default: %(default)s; sqlite3 for a Humble without its plug-in')
+                        help='default: %(default)s; sqlite3 for Humble without the mcap plug-in')
     add_correction(parser)
     _add_camera_info(parser)
-    add_network(parser)
+    program.add_network(parser)
     parser.set_defaults(run=run_record, needs=('rich', 'rosbags'))
 
 
 def run_record(options: argparse.Namespace) -> int:
     """Write a recording with results."""
     perception = _load(options)
-    with interruption() as interrupted:
+    with program.interruption() as interrupted:
         written = record.record(
             perception, options.bag, options.output, options.topics, options.image,
             options.namespace, options.depth_encoding, options.confidence_threshold,
-            options.storage, _track('recording'), _camera_info(options), options.focal_correction,
-            interrupted.is_set)
+            options.storage, partial(program.track, title='recording'), _camera_info(options),
+            options.focal_correction, interrupted.is_set)
     for topic in written.left_out:
-        print(f'jrn_evaluate: {topic} was not copied: the recording does not define its type, '
-              'which is none of the common ones', file=sys.stderr)
+        print(f'jrn_evaluate: {topic} was not copied: its type is not a common one, and the '
+              'recording does not define it', file=sys.stderr)
     if not written.frames and not interrupted.is_set():
         raise RecordingError(f'{options.bag}: no picture has results: '
                              f'{"; ".join(written.reasons) or "there are none"}')
-    scales = written.scales
-    scaled = f', depth x {scales.mean:.3f} for the focal length' if scales.count else ''
+    scales = documents.describe_scales(written.scales)
+    scaled = f', depth x {scales["scale"]:.3f} for the focal length' if scales else ''
     print(f'{options.output}: results for {written.frames} pictures{scaled}; topics '
           f'{", ".join(written.topics)}')
     for note in written.notes:
@@ -168,8 +164,8 @@ def run_record(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace) -> Perception:
-    perception = load(options)
-    # So that the first frame's latency is not that of the allocations.
+    perception = program.load(options)
+    # So that the first frame's latency does not include the allocations.
     perception.warm_up()
     return perception
 
@@ -177,17 +173,6 @@ def _load(options: argparse.Namespace) -> Perception:
 def _partial(reasons: list[str], interrupted: bool) -> int:
     for reason in reasons:
         print(f'jrn_evaluate: partial: {reason}', file=sys.stderr)
-    return INTERRUPTED if interrupted else PARTIAL if reasons else 0
-
-
-def _track(title: str) -> bag.Track:
-    from rich.console import Console
-    from rich.progress import track
-
-    out = Console(stderr=True)
-
-    def wrap(items: Iterable, total: int) -> Iterable:
-        return track(items, title, total=total, console=out, transient=True,
-                     disable=not out.is_terminal)
-
-    return wrap
+    if interrupted:
+        return program.INTERRUPTED
+    return program.PARTIAL if reasons else program.DONE

@@ -14,15 +14,16 @@ import sys
 import time
 from typing import Any
 
-from jrn_perception.cli import ros_arguments
+from jrn_perception.cli import program
 from jrn_perception.recordings.reader import is_recording, Record, Recording
 from jrn_perception.ros.transport import use_large_segments
-from jrn_perception.sources.opening import EXPECTED, open_source
+from jrn_perception.sources.opening import open_source
+from jrn_perception.sources.source import EXPECTED
 
 DESCRIPTION = f"""\
 Publish {EXPECTED}
-on image (sensor_msgs/Image) or image/compressed (CompressedImage) and image_camera_info, which are
-the topics that jrn_node reads.
+on the topics that jrn_node reads: image (sensor_msgs/Image) or image/compressed (CompressedImage),
+and image_camera_info.
 
 With --as-recorded every topic of a recording is published under its own name, undecoded, at the
 recorded pace, as `ros2 bag play` does. ROS arguments follow --ros-args: -r image:=/camera/image.
@@ -34,15 +35,16 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser('jrn_play', description=DESCRIPTION,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument('source', help=EXPECTED)
-    result.add_argument('--as-recorded', action='store_true', help='a recording, all its topics')
+    result.add_argument('--as-recorded', action='store_true',
+                        help='play all topics of a recording')
     result.add_argument('--topic', action='append', default=[], metavar='NAME',
-                        help='of a recording: the pictures to play, or, with --as-recorded, the '
-                             'topics (may be given several times)')
+                        help='topic of a recording whose pictures are played; with --as-recorded '
+                             'a topic to play (may be given several times)')
     pace = result.add_mutually_exclusive_group()
     pace.add_argument('--rate', type=_positive, metavar='HZ',
                       help="pictures per second (default: the source's own pace, else 10)")
     pace.add_argument('--speed', type=_positive, default=1.0, metavar='FACTOR',
-                      help="faster or slower than the source's own pace (default: 1)")
+                      help="multiple of the source's own pace (default: 1)")
     result.add_argument('--loop', action='store_true', help='start again at the end')
     result.add_argument('--count', type=_natural, metavar='N', help='end after N messages')
     result.add_argument('--encoding', choices=('rgb8', 'bgr8', 'mono8', 'jpeg', 'png'),
@@ -51,37 +53,32 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--frame-id', metavar='ID', help="default: the recorded one, or 'camera'")
     reliability = result.add_mutually_exclusive_group()
     reliability.add_argument('--reliable', action='store_true', default=True,
-                             help='serves both kinds of subscribers (default)')
-    reliability.add_argument('--best-effort', dest='reliable', action='store_false')
+                             help='serve reliable and best-effort subscribers (default)')
+    reliability.add_argument('--best-effort', dest='reliable', action='store_false',
+                             help='serve best-effort subscribers only')
     result.add_argument('--clock', action='store_true',
                         help="keep the source's stamps and publish its time on /clock (default: "
-                             'pictures are stamped with the time at which they are published)')
+                             'stamp pictures with the time at which they are published)')
     result.add_argument('--wait-for-subscribers', type=_natural, default=0, metavar='N',
-                        help='start when N subscriptions are there')
+                        help='start when N subscriptions exist')
     result.add_argument('--strict', action='store_true',
                         help='end at the first damaged picture instead of leaving it out')
     return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``jrn_play``; return its exit code: 0 also after Ctrl-C."""
-    own, ros = ros_arguments.split(sys.argv[1:] if argv is None else argv)
-    arguments = parser().parse_args(own)
-    # A second one, which launch sends, ends the waiting for delivery.
+    """Run ``jrn_play``; return its exit code: DONE also after Ctrl-C."""
+    given = program.split_ros(argv)
+    arguments = parser().parse_args(given.own)
+    # After SIGINT launch sends SIGTERM, which ends the waiting for delivery.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        use_large_segments()
-        return _with_ros(arguments, ros)
-    except KeyboardInterrupt:
-        return 0
-    except ModuleNotFoundError as error:
-        return _fail(f'{error.name} is missing: source a ROS 2 installation, or in a checkout '
-                     "pip install '.[ros]'")
-    except (ImportError, OSError, ValueError) as error:
-        return _fail(str(error))
+    code = program.run('jrn_play', lambda: _with_ros(arguments, given.ros),
+                       program.ROS.format('ros'))
+    return program.DONE if code == program.INTERRUPTED else code
 
 
-def _with_ros(arguments: argparse.Namespace, ros: list[str]) -> int:
+def _with_ros(arguments: argparse.Namespace, ros: list[str]) -> None:
+    use_large_segments()
     import rclpy
     from rclpy.logging import get_logger
     from rclpy.signals import SignalHandlerOptions
@@ -93,12 +90,12 @@ def _with_ros(arguments: argparse.Namespace, ros: list[str]) -> int:
         raise ValueError(f'ROS arguments {" ".join(ros)}: {str(error).splitlines()[0]}') from error
     try:
         play = _play_recording if arguments.as_recorded else _play_camera
-        return play(arguments, get_logger('jrn_play'))
+        play(arguments, get_logger('jrn_play'))
     finally:
         rclpy.try_shutdown()
 
 
-def _play_camera(arguments: argparse.Namespace, logger) -> int:
+def _play_camera(arguments: argparse.Namespace, logger) -> None:
     from jrn_perception.ros.playback.player import Camera, timed
 
     if len(arguments.topic) > 1:
@@ -113,16 +110,15 @@ def _play_camera(arguments: argparse.Namespace, logger) -> int:
         _run(player, events, arguments, f'{source.name} on {player.topic}')
     if source.skipped:
         logger.warning(f'{source.skipped} damaged pictures were left out')
-    return 0
 
 
-def _play_recording(arguments: argparse.Namespace, logger) -> int:
+def _play_recording(arguments: argparse.Namespace, logger) -> None:
     from jrn_perception.ros.playback.player import Replay
 
     for name in ('encoding', 'size', 'frame_id', 'rate'):
         if getattr(arguments, name) is not None:
-            raise ValueError(f'--{name.replace("_", "-")} cannot go with --as-recorded: the '
-                             'messages stay as they were recorded')
+            raise ValueError(f'--{name.replace("_", "-")} cannot go with --as-recorded, which '
+                             'does not change messages')
     path = Path(arguments.source).expanduser()
     if path.exists() and not is_recording(path):
         raise ValueError(f'--as-recorded: {path} is no rosbag2 recording')
@@ -137,17 +133,16 @@ def _play_recording(arguments: argparse.Namespace, logger) -> int:
                 raise ValueError(f'{path}: no messages of a type that is installed')
             _run(player, _records(recording, player.topics, arguments.loop), arguments,
                  f'{path}, {len(player.topics)} topics')
-    return 0
 
 
 def _run(player, events: Iterable[tuple[int, Any]], arguments: argparse.Namespace,
-         what: str) -> None:
-    """Publish the (time, message) pairs of ``events`` in time; log what was done."""
+         title: str) -> None:
+    """Publish the (time, message) pairs of ``events`` in time; log the count and the rate."""
     logger = player.get_logger()
     if arguments.wait_for_subscribers:
-        logger.info(f'{what}: waiting for {arguments.wait_for_subscribers} subscriptions')
+        logger.info(f'{title}: waiting for {arguments.wait_for_subscribers} subscriptions')
         player.wait_for_subscribers(arguments.wait_for_subscribers)
-    logger.info(f'playing {what}')
+    logger.info(f'playing {title}')
     count, start = 0, time.monotonic()
     try:
         for time_ns, item in events:
@@ -194,11 +189,6 @@ def _size(text: str) -> tuple[int, int]:
     if not match:
         raise argparse.ArgumentTypeError(f'{text} is no size; an example: 640x480')
     return int(match[2]), int(match[1])
-
-
-def _fail(text: str) -> int:
-    print(f'jrn_play: {text}', file=sys.stderr)
-    return 1
 
 
 if __name__ == '__main__':

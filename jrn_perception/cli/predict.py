@@ -6,29 +6,28 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 import sys
 
 import cv2
 from jrn_perception import drawing
+from jrn_perception.cli import program
 from jrn_perception.frame import Frame
 from jrn_perception.messages.images import to_millimetres
-from jrn_perception.networks import JOINT
+from jrn_perception.networks import architectures_with
 from jrn_perception.networks.jrn import MUTE
-from jrn_perception.perception import Perception, Prediction
-from jrn_perception.perception.backends.torch import PRECISIONS
-from jrn_perception.perception.prediction import limit_depth
+from jrn_perception.perception import Prediction, SetUp
+from jrn_perception.perception.stream import stream
 from jrn_perception.sources.opening import EXPECTED, open_source, Pictures, Source
 import numpy as np
 
 DESCRIPTION = f"""\
 Predict depth and semantics of {EXPECTED}.
 
-Of each picture a sheet is written, NAME_prediction.png: picture, depth, semantics, overlay, with
-the scale and the legend; of everything else a video of such sheets.
+Write a sheet for each picture, NAME_prediction.png: picture, depth, semantics and overlay, with
+scale and legend. Other sources become a video of such sheets.
 """
 DEFAULT_RATE = 10.0
 
@@ -41,15 +40,11 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--output', type=Path, default=Path('predictions'), metavar='DIR|FILE',
                         help='a folder (default: predictions), or a file: .png for one picture, '
                              '.mp4 or .avi for a video')
-    result.add_argument('--architecture', default='jrn', choices=JOINT, help='default: jrn')
-    result.add_argument('--variant', default='', help="default: the architecture's first one")
-    result.add_argument('--weights', default='', metavar='FILE',
-                        help="default: the shipped ones; 'random' for a test")
-    result.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
-    result.add_argument('--precision', default='auto', choices=PRECISIONS)
+    program.add_network(result, choices=architectures_with('depth', 'semantics'))
     result.add_argument('--mute', default='none', choices=MUTE,
-                        help='the input of the JRN that is muted')
-    result.add_argument('--topic', default='', metavar='NAME', help='of a recording')
+                        help='the input of the JRN that is muted; default: %(default)s')
+    result.add_argument('--topic', default='', metavar='NAME',
+                        help='topic of a recording; default: its only colour topic')
     result.add_argument('--count', type=int, metavar='N', help='end after N pictures')
     result.add_argument('--raw', action='store_true',
                         help='also write NAME_depth.png (16 bit, millimetres, 0 = invalid) and '
@@ -63,43 +58,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     Run ``jrn_predict``; return its exit code.
 
-    Ctrl-C keeps what is done: 0 where only the user can end the source, 130 elsewhere.
+    Ctrl-C keeps the sheets so far; the code is DONE if only the user can end the source.
     """
     arguments = parser().parse_args(argv)
-    try:
-        if arguments.count is not None and arguments.count < 1:
-            raise ValueError('--count: at least 1')
-        return _predict(arguments)
-    except (ImportError, OSError, ValueError) as error:
-        print(f'jrn_predict: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return program.run('jrn_predict', lambda: _predict(arguments))
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    if arguments.count is not None and arguments.count < 1:
+        raise ValueError('--count: at least 1')
+
     def report(text: str) -> None:
         print(f'left out: {text}', file=sys.stderr)
 
     source = open_source(arguments.source, topic=arguments.topic,
                          damaged=None if arguments.strict else report)
-    perception = Perception.load(
-        arguments.architecture, arguments.variant, weights_file=arguments.weights,
-        device=arguments.device, precision=arguments.precision)
+    perception = program.load(arguments)
     pictures = isinstance(source, Pictures)
     writer = Sheets(arguments.output, source) if pictures else Film(arguments.output, source)
     done, interrupted = 0, False
+    total = min((n for n in (source.length, arguments.count) if n), default=None)
     try:
-        with progress(source, arguments.count) as advance:
-            for frame in islice(source, arguments.count):
-                prediction = perception(frame.rgb, arguments.mute,
-                                        focal_length=frame.focal_length)
-                name = writer.write(frame, prediction)
-                if arguments.raw:
-                    limits = perception.card.depth_range_at(prediction.depth_scale)
-                    write_raw(writer.folder / name, prediction, limits)
-                done += 1
-                advance()
+        steps = stream(perception, islice(source, arguments.count), lambda frame: frame,
+                       set_up=SetUp(arguments.mute))
+        for step in program.track(steps, total, Path(source.name).name):
+            name = writer.write(step.frame, step.prediction)
+            if arguments.raw:
+                write_raw(writer.folder / name, step.prediction)
+            done += 1
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -109,14 +95,15 @@ def _predict(arguments: argparse.Namespace) -> int:
     print(f'{done} pictures -> {writer.target}'
           + (f', {source.skipped} damaged ones left out' if source.skipped else '')
           + (', interrupted' if interrupted else ''))
-    return 130 if interrupted and not source.endless else 0
+    return program.INTERRUPTED if interrupted and not source.endless else program.DONE
 
 
 class Sheets:
     """
     PNG files, one for each picture.
 
-    ``target`` is what people look for and ``folder`` where it lies, as for ``Film``.
+    ``target`` is the path that the user is told, a file or a folder; ``folder`` is where the other
+    files go. ``Film`` has both, too.
     """
 
     def __init__(self, output: Path, source: Pictures):
@@ -130,7 +117,7 @@ class Sheets:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file = output if single else None
         stems = [path.stem for path in source.paths]
-        # Of cat.jpg and cat.png both are kept.
+        # So that cat.jpg and cat.png do not become one file.
         self._names = {path.name: path.stem if stems.count(path.stem) == 1
                        else path.name.replace('.', '_') for path in source.paths}
 
@@ -146,7 +133,7 @@ class Sheets:
 
 
 class Film:
-    """A video of sheets; the first picture decides on the depth colours, lest they flicker."""
+    """A video of sheets; the first picture sets the depth colours, so that they do not flicker."""
 
     def __init__(self, output: Path, source: Source):
         self._name = Path(source.name.replace(':', '-')).stem or 'prediction'
@@ -178,7 +165,7 @@ class Film:
                                          self._rate, sheet.shape[1::-1])
             if not self._film.isOpened():
                 raise ValueError(f'{self.target}: OpenCV cannot write this video')
-        # OpenCV would leave out a picture of another size without a word.
+        # OpenCV silently drops a picture of another size.
         if sheet.shape != self._size:
             raise ValueError(f'{frame.name}: its size {frame.rgb.shape[1]}x{frame.rgb.shape[0]} '
                              'is not that of the first picture; a video has one size')
@@ -192,14 +179,13 @@ class Film:
             self._film.release()
 
 
-def write_raw(path: Path, prediction: Prediction, limits: tuple[float, float]) -> None:
+def write_raw(path: Path, prediction: Prediction) -> None:
     """
     Write ``path``_depth.png (16 bit, mm) and ``path``_labels.png (class ids).
 
-    Depth outside ``limits`` (metres) is 0, "invalid".
+    Depth outside the network's limits is 0, "invalid".
     """
-    depth = limit_depth(prediction.depth, *limits)
-    save(path.with_name(f'{path.name}_depth.png'), to_millimetres(depth))
+    save(path.with_name(f'{path.name}_depth.png'), to_millimetres(prediction.valid_depth()))
     save(path.with_name(f'{path.name}_labels.png'), prediction.labels)
 
 
@@ -208,39 +194,6 @@ def save(path: Path, picture: np.ndarray) -> None:
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
     _, data = cv2.imencode('.png', bgr)
     path.write_bytes(data.tobytes())
-
-
-@contextmanager
-def progress(source: Source, count: int | None) -> Iterator:
-    """Show a progress bar on a terminal; yield the function that counts one picture."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    try:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-    except ImportError:
-        print('no progress bar: pip install rich', file=sys.stderr)
-        yield lambda: None
-        return
-    total = min((n for n in (source.length, count) if n), default=None)
-    with Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-                  TimeRemainingColumn(), TextColumn('{task.fields[rate]}'),
-                  console=Console(stderr=True)) as bar:
-        task = bar.add_task(Path(source.name).name, total=total, rate='')
-
-        def advance() -> None:
-            bar.advance(task)
-            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-            bar.update(task, rate=f'{speed:.1f} Hz' if speed else '')
-
-        yield advance
 
 
 if __name__ == '__main__':

@@ -17,17 +17,17 @@ import sys
 from jrn_perception.recordings.reader import COMPRESSED, Topic
 
 PLAYERS = ('auto', 'ros2bag', 'jrn_play')
-# Discovery takes `ros2 bag play` up to three seconds, and it waits for nobody.
+# `ros2 bag play` does not wait for subscribers, and discovery takes it up to three seconds.
 DISCOVERY_S = 4.0
 
 
 def choose_player(wanted: str) -> str:
-    """Return ros2bag or jrn_play for one of ``PLAYERS``; ValueError if it is not there."""
-    there = shutil.which('ros2') is not None and all(
+    """Return ros2bag or jrn_play for one of ``PLAYERS``; ValueError if it is not installed."""
+    installed = shutil.which('ros2') is not None and all(
         importlib.util.find_spec(name) for name in ('ros2bag', 'rosbag2_py'))
-    if wanted == 'ros2bag' and not there:
+    if wanted == 'ros2bag' and not installed:
         raise ValueError('--player ros2bag: `ros2 bag play` is not installed; leave --player out')
-    return ('ros2bag' if there else 'jrn_play') if wanted == 'auto' else wanted
+    return ('ros2bag' if installed else 'jrn_play') if wanted == 'auto' else wanted
 
 
 def player_command(player: str, path: Path, topics: Sequence[str], speed: float,
@@ -35,8 +35,8 @@ def player_command(player: str, path: Path, topics: Sequence[str], speed: float,
     """
     Return the command that plays ``topics`` of a recording with its clock.
 
-    ``subscriptions`` are those of node and evaluator; ``overrides`` is a file that makes `ros2 bag
-    play` publish as jrn_play does, reliably, whatever the camera once did.
+    ``subscriptions``: how many of node and evaluator to wait for. ``overrides``: a QoS file that
+    makes `ros2 bag play` publish reliably, as jrn_play does, even if the camera did not.
     """
     if player == 'jrn_play':
         return [sys.executable, '-m', 'jrn_perception.cli.play', str(path), '--as-recorded',
@@ -49,10 +49,11 @@ def player_command(player: str, path: Path, topics: Sequence[str], speed: float,
 
 
 def node_command(image: Topic, namespace: str, ros: Sequence[str]) -> list[str]:
-    """Return the command of a node that reads a recorded topic; ``ros`` arguments besides."""
+    """Return the command of a node on a recorded topic, with the user's ``ros`` arguments."""
     compressed = image.msgtype == COMPRESSED
     return [sys.executable, '-m', 'jrn_perception.cli.node', '--ros-args',
-            # Of names the first counts, of parameters the last: these are never the user's.
+            # The first of several name remappings counts, but the last of several parameters:
+            # so the user's arguments override neither.
             '-r', '__node:=jrn_perception', '-r', f'__ns:={namespace or "/"}',
             '-r', f'image{"/compressed" * compressed}:={image.name}', *ros,
             '-p', 'use_sim_time:=true',
@@ -61,7 +62,7 @@ def node_command(image: Topic, namespace: str, ros: Sequence[str]) -> list[str]:
 
 @contextmanager
 def running(command: Sequence[str]) -> Iterator[subprocess.Popen]:
-    """Start a process and, at the end, end it as Ctrl-C does."""
+    """Start a process; send it Ctrl-C at the end."""
     process = subprocess.Popen(command)
     try:
         yield process

@@ -14,7 +14,7 @@ from jrn_perception.perception.prediction import Prediction
 from jrn_perception.perception.preprocessing import (
     focal_ratio,
     input_size_for,
-    multiple_of_stride,
+    multiple,
     resize_picture,
 )
 import numpy as np
@@ -36,8 +36,9 @@ class Perception:
         if height < 0 or width < 0:
             raise ValueError(f'inference size {height}x{width}: 0 (the trained size) or positive')
         self._requested = height, width
-        self.backend: Backend = TorchBackend(loaded.network, bool(loaded.card.spec.inputs),
-                                             device, precision)
+        self.backend: Backend = TorchBackend(
+            loaded.network, loaded.card.preprocessing, bool(loaded.card.spec.inputs), device,
+            loaded.card.precision if precision == 'auto' else precision)
 
     @classmethod
     def load(cls, architecture: str = 'jrn', variant: str = '', *, weights_file: str = '',
@@ -79,10 +80,14 @@ class Perception:
         return self.postprocess(maps, rgb.shape[:2], focal_length)
 
     def preprocess(self, rgb: np.ndarray) -> np.ndarray:
-        """Return uint8 RGB (H, W, 3) at the network's size, (h, w, 3); ValueError for others."""
+        """
+        Return uint8 RGB (H, W, 3) as the network gets it: its size (h, w, 3), its channel order.
+
+        ValueError for another array.
+        """
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
             raise ValueError(f'a picture is uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}')
-        return resize_picture(rgb, self.inference_size(*rgb.shape[:2]))
+        return resize_picture(rgb, self.inference_size(*rgb.shape[:2]), self.card.preprocessing)
 
     def infer(self, pictures: np.ndarray, set_up: SetUp | None = None,
               inputs: ArrayMaps | None = None) -> ArrayMaps:
@@ -93,13 +98,17 @@ class Perception:
         the same pictures, spare its single-task networks a second run. ValueError for muting a
         network that has no such input.
         """
-        return self.backend.run(pictures, set_up or SetUp(), inputs)
+        set_up = set_up or SetUp()
+        if not self.can_mute and (set_up.mute != 'none' or set_up.influence):
+            raise ValueError(f'mute {set_up.mute!r}: {self.card.architecture} has no such input; '
+                             'only a jrn has')
+        return self.backend.run(pictures, set_up, inputs)
 
     def postprocess(self, maps: ArrayMaps, size: tuple[int, int],
                     focal_length: tuple[float, float] | None = None, index: int = 0
                     ) -> Prediction:
         """Return the prediction for picture ``index`` of a batch, of ``size`` (height, width)."""
-        return Prediction(maps, tuple(size), self.label_set, self.depth_scale(size, focal_length),
+        return Prediction(maps, size, self.label_set, self.depth_scale(size, focal_length),
                           self.card.depth_range, index)
 
     def depth_scale(self, size: tuple[int, int],
@@ -116,8 +125,7 @@ class Perception:
         height, width = self.inference_size(*size)
         trained = self.card.focal_length
         if focal_length is None or trained is None:
-            usual = input_size_for(self.card.input_size, *size)
-            return focal_ratio((width, height), usual[::-1])
+            return focal_ratio((width, height), self._usual_size(*size)[::-1])
         return focal_ratio((focal_length[0] * width / size[1], focal_length[1] * height / size[0]),
                            trained)
 
@@ -138,8 +146,13 @@ class Perception:
         wanted_height, wanted_width = self._requested
         if wanted_height and wanted_width:
             return wanted_height, wanted_width
+        step = self.card.preprocessing.multiple_of
         if wanted_height:
-            return wanted_height, multiple_of_stride(wanted_height * width / height)
+            return wanted_height, multiple(wanted_height * width / height, step)
         if wanted_width:
-            return multiple_of_stride(wanted_width * height / width), wanted_width
-        return input_size_for(self.card.input_size, height, width)
+            return multiple(wanted_width * height / width, step), wanted_width
+        return self._usual_size(height, width)
+
+    def _usual_size(self, height: int, width: int) -> tuple[int, int]:
+        return input_size_for(self.card.input_size, height, width,
+                              self.card.preprocessing.multiple_of)

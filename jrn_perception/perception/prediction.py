@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 import math
 
@@ -38,14 +39,33 @@ class Prediction:
         self.label_set = label_set
         self.depth_scale, self.depth_range = depth_scale, depth_range
 
+    @classmethod
+    def of_arrays(cls, depth: np.ndarray, labels: np.ndarray, confidence: np.ndarray,
+                  label_set: LabelSet | None, depth_scale: float = 1.0,
+                  depth_range: tuple[float, float] = (0.0, math.inf)) -> Prediction:
+        """Return a prediction that has the picture's size already, as a node publishes it."""
+        prediction = cls(ArrayMaps(), depth.shape, label_set, depth_scale, depth_range)
+        # In place of the cached properties.
+        vars(prediction).update(depth=depth, labels=labels, confidence=confidence)
+        return prediction
+
+    def folded(self, matrix: np.ndarray, label_set: LabelSet) -> Prediction:
+        """
+        Return the same prediction in the n coarser classes of ``label_set``.
+
+        ``matrix`` (n, K) is 0/1 (``labels.fold_matrix``): probabilities are summed.
+        """
+        return Prediction(_folded(self._maps.at(self._index), matrix), self._size, label_set,
+                          self.depth_scale, self.depth_range)
+
     @cached_property
     def depth(self) -> np.ndarray | None:
-        """Metres along the optical axis, float32 (H, W)."""
+        """Return metres along the optical axis, float32 (H, W)."""
         return self._scaled(self._maps.depth)
 
     @cached_property
     def labels(self) -> np.ndarray | None:
-        """Ids of ``label_set``, uint8 (H, W)."""
+        """Return ids of ``label_set``, uint8 (H, W)."""
         logits = self._logits
         if logits is None:
             return None
@@ -59,7 +79,7 @@ class Prediction:
     @cached_property
     def confidence(self) -> np.ndarray | None:
         """
-        The largest class probability, float32 (H, W), 0..1.
+        Return the largest class probability, float32 (H, W), 0..1.
 
         It is decided at the network's resolution, then interpolated.
         """
@@ -72,7 +92,7 @@ class Prediction:
 
     @cached_property
     def normals(self) -> np.ndarray | None:
-        """Surface normals, float32 (H, W, 3) of length 1."""
+        """Return surface normals, float32 (H, W, 3) of length 1."""
         if self._maps.normals is None:
             return None
         normals = _enlarge(self._maps.normals[self._index], self._size, smooth=True)
@@ -80,7 +100,7 @@ class Prediction:
 
     @cached_property
     def inputs(self) -> Prediction | None:
-        """The unrefined prediction that a JRN started from."""
+        """Return the unrefined prediction that a JRN started from."""
         if self._maps.inputs is None:
             return None
         return Prediction(self._maps.inputs, self._size, self.label_set, self.depth_scale,
@@ -88,26 +108,26 @@ class Prediction:
 
     @cached_property
     def influence_depth(self) -> np.ndarray | None:
-        """Metres by which semantics moved the depth, float32 (H, W); see ``Influence``."""
+        """Return metres by which semantics moved the depth, float32 (H, W); see ``Influence``."""
         return None if self._maps.influence is None else self._scaled(self._maps.influence.depth)
 
     @cached_property
     def influence_semantics(self) -> np.ndarray | None:
-        """The probability that depth added to the class, float32 (H, W), -1..1."""
+        """Return the probability that depth added to the class, float32 (H, W), -1..1."""
         if self._maps.influence is None:
             return None
         return _enlarge(self._maps.influence.semantics[self._index], self._size, smooth=True)
 
     @cached_property
     def mean_influence(self) -> tuple[float, float] | None:
-        """Mean absolute metres and mean absolute probability of both influences."""
-        if self._maps.influence is None:
+        """Return mean absolute metres and mean absolute probability of both influences."""
+        depth, semantics = self.influence_depth, self.influence_semantics
+        if depth is None or semantics is None:
             return None
         # Means of the enlarged maps, in which interpolation between unlike signs has made values
         # smaller: the numbers describe the maps that are published.
-        depth, semantics = (float(np.abs(moved).mean(dtype=np.float64))
-                            for moved in (self.influence_depth, self.influence_semantics))
-        return depth, semantics
+        return (float(np.abs(depth).mean(dtype=np.float64)),
+                float(np.abs(semantics).mean(dtype=np.float64)))
 
     def depth_limits(self, min_depth: float = 0.0, max_depth: float = 0.0
                      ) -> tuple[float, float]:
@@ -129,7 +149,7 @@ class Prediction:
 
     def confident_labels(self, threshold: float) -> np.ndarray | None:
         """Return ``labels`` with 255, unlabelled, where ``confidence`` is below ``threshold``."""
-        if threshold <= 0 or self.labels is None:
+        if threshold <= 0 or self.labels is None or self.confidence is None:
             return self.labels
         return np.where(self.confidence >= threshold, self.labels, np.uint8(UNLABELLED))
 
@@ -142,6 +162,24 @@ class Prediction:
             return None
         return _enlarge(np.float32(self.depth_scale) * metres[self._index], self._size,
                         smooth=True)
+
+
+def fold_logits(logits: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """
+    Return log probabilities (..., n) of coarser classes for logits (..., K).
+
+    ``matrix`` (n, K) is 0/1: probabilities are summed, and bounded from below by 1e-8.
+    """
+    probabilities = np.exp(logits - logits.max(-1, keepdims=True))
+    probabilities /= probabilities.sum(-1, keepdims=True)
+    folded = probabilities @ matrix.T.astype(np.float32)
+    return np.log(np.maximum(folded, np.float32(1e-8)))
+
+
+def _folded(maps: ArrayMaps, matrix: np.ndarray) -> ArrayMaps:
+    semantics = None if maps.semantics is None else fold_logits(maps.semantics, matrix)
+    inputs = None if maps.inputs is None else _folded(maps.inputs, matrix)
+    return replace(maps, semantics=semantics, inputs=inputs)
 
 
 def _enlarge(array: np.ndarray, size: tuple[int, int], smooth: bool) -> np.ndarray:

@@ -25,6 +25,13 @@ from jrn_perception.perception.threads import ahead, until
 import numpy as np
 
 Item = TypeVar('Item')
+# Wraps items and their number, for a progress bar.
+Track = Callable[[Iterable, int], Iterable]
+
+
+def untracked(items: Iterable, _total: int) -> Iterable:
+    """Return the items: nobody watches."""
+    return items
 
 
 @dataclass
@@ -51,7 +58,7 @@ class Step(Generic[Item]):
 def stream(perception: Perception, items: Iterable[Item],
            decode: Callable[[Item], Frame | None], *,
            finish: Callable[[Step[Item]], Any] = lambda step: step,
-           has_picture: Callable[[Item], bool] = lambda item: True,
+           has_picture: Callable[[Item], Any] = lambda item: True,
            set_up: SetUp | None = None, batch: int = 1,
            interrupted: Callable[[], bool] = lambda: False) -> Iterator[Any]:
     """
@@ -90,13 +97,13 @@ def _infer(perception: Perception, steps: Iterable[Step], set_up: SetUp | None,
     waiting: list[Step] = []
 
     def run() -> Iterator[Step]:
-        pictured = [step for step in waiting if step.picture is not None]
+        pictured = [(step, step.frame, step.picture) for step in waiting
+                    if step.frame is not None and step.picture is not None]
         if pictured:
             started = time.perf_counter()
-            maps = perception.infer(np.stack([step.picture for step in pictured]), set_up)
+            maps = perception.infer(np.stack([picture for _, _, picture in pictured]), set_up)
             seconds = (time.perf_counter() - started) / len(pictured)
-        for index, step in enumerate(pictured):
-            frame = step.frame
+        for index, (step, frame, _) in enumerate(pictured):
             step.maps, step.index, step.inference_s = maps, index, seconds
             step.prediction = perception.postprocess(maps, frame.rgb.shape[:2],
                                                      frame.focal_length, index)

@@ -83,9 +83,12 @@ class Parameter:
 _TYPES = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a string',
           list: 'a list of strings'}
 
+# The node publishes depth and semantics.
+WITH_BOTH_TASKS = networks.architectures_with('depth', 'semantics')
+
 PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('architecture', 'jrn', 'network: jrn refines two single-task networks, hydranet is one '
-     'network with two heads', {'choices': networks.JOINT}),
+     'network with two heads', {'choices': WITH_BOTH_TASKS}),
     ('variant', '', "variant of the architecture; empty for the architecture's first; reads back "
      'as the one in use', {}),
     ('mute', 'none', 'influence test: this input of the JRN is muted', {'choices': MUTE}),
@@ -208,9 +211,9 @@ def _follow_card(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
     path = weights.resolve(values['weights'], values['architecture'])
     card = weights.read_card(path)
     if 'architecture' not in changes:
-        if card.architecture not in networks.JOINT:
+        if card.architecture not in WITH_BOTH_TASKS:
             raise ValueError(f'{path}: holds architecture {card.architecture!r}, expected one of '
-                             f'{", ".join(networks.JOINT)}')
+                             f'{", ".join(WITH_BOTH_TASKS)}')
         values['architecture'] = card.architecture
     # If the architecture differs from the requested one, loading the file refuses it.
     if 'variant' not in changes and values['architecture'] == card.architecture:

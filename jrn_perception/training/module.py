@@ -21,16 +21,16 @@ from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassJaccardIndex
 
 WARM_UP = 100
-# The share of a run that is over when the learning rate begins to fall.
-LEVEL = 0.8
+# The learning rate begins to fall after this share of the steps.
+FALL = 0.8
 
 
 class Teacher(nn.Module):
     """
     A trained network whose predictions are targets: frozen, without gradients.
 
-    ``depth_scale`` takes its metres to those of the network that it teaches, which may see the
-    world through another focal length (see ``Views``).
+    Its depth is multiplied by ``depth_scale``, because the network that it teaches may be trained
+    for another focal length (see ``Views``).
     """
 
     def __init__(self, network: nn.Module, depth_scale: float = 1.):
@@ -54,17 +54,17 @@ class DenseModule(LightningModule):
     """
     One network under one recipe.
 
-    Batches are those of ``training.dataset.Views``; each task's loss runs over the pixels that
-    are annotated for it, so frames with one annotation and with both may share a batch.
+    Batches hold samples of ``training.views.Views``. Each task's loss covers the pixels that are
+    annotated for it, so frames with one annotation and with both may share a batch.
 
-    A ``teacher`` sees the very view that the network sees ("consistent teaching": Beyer et al.,
-    "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022): its class
-    probabilities are targets everywhere, its depth where there is none.
+    A ``teacher`` sees the same view as the network ("consistent teaching": Beyer et al.,
+    "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022). Its class
+    probabilities are targets everywhere, its depth is the target where no depth is annotated.
 
     With ``frequencies`` (K,), the classes' share of the labelled pixels, the loss on annotations
-    is that of logits + t log(frequencies), t = ``recipe.logit_adjustment``: the network itself
-    leans that much less on how common a class is (Menon et al., "Long-tail learning via logit
-    adjustment", ICLR 2021, Eq. 10). A teacher is taken to be trained so, too.
+    takes logits + t log(frequencies), t = ``recipe.logit_adjustment``: so the network relies less
+    on how common a class is (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021,
+    Eq. 10). The loss assumes that a teacher was trained in the same way.
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, num_classes: int,
@@ -75,7 +75,7 @@ class DenseModule(LightningModule):
             frequencies = torch.ones(num_classes)
         self.register_buffer('prior', recipe.logit_adjustment * frequencies.log().view(-1, 1, 1),
                              persistent=False)
-        # In a tuple, which hides it from checkpoints, the optimiser and the averaged weights.
+        # A tuple hides the teacher from checkpoints, the optimiser and the averaged weights.
         self._teacher = (teacher,)
         jitter = recipe.colour_jitter
         self.colour = augmentation.ColorJiggle(jitter, jitter, jitter, jitter / 5, p=0.8)
@@ -87,7 +87,7 @@ class DenseModule(LightningModule):
         return self.network(normalise(image))
 
     def on_fit_start(self) -> None:
-        # All processes of a run were seeded alike; their views are to differ.
+        # All processes of a run were seeded alike, but their views must differ.
         if self.global_rank:
             torch.manual_seed(torch.initial_seed() + self.global_rank)
         if self._teacher[0] is not None:
@@ -145,26 +145,25 @@ class DenseModule(LightningModule):
 
 
 def with_schedule(optimiser: torch.optim.Optimizer, steps: int) -> dict:
-    """Return ``optimiser`` with ``rate_at`` as Lightning's ``configure_optimizers`` does."""
+    """Return ``optimiser`` and its schedule, ``rate_at``, for Lightning."""
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, steps))
     return {'optimizer': optimiser, 'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
 
 
 def rate_at(step: int, steps: int) -> float:
     """
-    Return the share of the learning rate at ``step`` of ``steps``: up, level, down to 0.
+    Return the factor of the learning rate at ``step`` of ``steps``: up, level, down to 0.
 
-    It rises for ``WARM_UP`` steps and falls over the last fifth, so that until then a run does not
-    depend on how long it is going to be (Haegele et al., "Scaling laws and compute-optimal
-    training beyond fixed training durations", NeurIPS 2024): one that was stopped can be made
-    shorter, or longer.
+    It rises for ``WARM_UP`` steps and falls over the last fifth. Until it falls a run does not
+    depend on its length (Haegele et al., "Scaling laws and compute-optimal training beyond fixed
+    training durations", NeurIPS 2024), so a stopped run can be made shorter or longer.
     """
     rise = min(1., (step + 1) / WARM_UP)
-    return rise * min(1., (steps - step) / max(1., (1 - LEVEL) * steps))
+    return rise * min(1., (steps - step) / max(1., (1 - FALL) * steps))
 
 
 def _strided(depth: Tensor, labels: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Return depth and labels at 1/stride, nearest: neither may be averaged across an edge."""
+    """Return depth and labels at 1/stride, nearest: averages across an edge would be wrong."""
     def shrink(x: Tensor) -> Tensor:
         return functional.interpolate(x[:, None].float(), scale_factor=1 / stride,
                                       mode='nearest-exact')[:, 0]

@@ -1,12 +1,24 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""How each shipped network is trained: one table, every number in it."""
+"""How each shipped network is trained: one table with every number, and the settings of a run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, MISSING
+from pathlib import Path
 from typing import Any
+
+# Readers of frames that have NYU-Depth v2's classes or the user's own.
+READABLE = ('folder', 'nyuv2', 'nyuv2_mat', 'scannet')
+
+
+def _entry(meaning: str, default: Any = MISSING, make: Callable[[], Any] | Any = MISSING,
+           option: str = '') -> Any:
+    """Return a field of a recipe; ``jrn_train NETWORK --help`` shows its ``meaning``."""
+    return field(default=default, default_factory=make,
+                 metadata={'meaning': meaning, 'option': option})
 
 
 @dataclass(frozen=True)
@@ -14,81 +26,119 @@ class Recipe:
     """
     One training run of a network that sees pictures.
 
-    ``network`` is its architecture and variant, ``start`` is where the weights come from:
-    ``imagenet`` (the encoder's), ``shipped`` (this package's HydraNet), another recipe's name, for
-    its result, or a weights file; they are taken as far as the networks agree. ``input_size`` is
-    the (height, width) to which the network's input is resized at inference, for frames of another
-    aspect one of as many pixels; ``crop`` the window that training cuts after a random ``zoom`` of
-    it and a turn of up to ``rotation`` degrees. After ``mix_after`` epochs ``mix_share`` of the
-    views have things of others in front of them (``mix.affine_mix``). Learning rates are the
-    highest ones (AdamW; ``module.rate_at``); ``ema_decay`` is the decay, per step, of the average
-    of weights that is kept; it begins with less. Losses are taken at 1/``loss_stride`` of the
-    crop. With a teacher ``soft_weight`` is the share of the semantics loss that is taken against
-    its probabilities. ``logit_adjustment`` is the exponent of the class frequencies that the loss
-    takes off the network's hands (see ``DenseModule``): mean IoU counts rare classes as much as
-    walls. Frames of ``--extra`` are ``extra_share`` of what is drawn.
+    ``rotation`` and ``zoom`` are the ranges of random views (see ``views.Views``), ``mix_share``
+    is the share for ``mix.affine_mix``, ``rate_at`` in ``module`` is the schedule of the learning
+    rates, and ``module.DenseModule`` says what ``logit_adjustment`` does: mean IoU counts rare
+    classes as much as walls.
     """
 
-    network: tuple[str, str]
-    epochs: int
-    start: str = 'imagenet'
-    batch_size: int = 8
-    encoder_rate: float = 2e-4
-    decoder_rate: float = 7e-4
-    weight_decay: float = 0.02
-    ema_decay: float = 0.995
-    input_size: tuple[int, int] = (288, 384)
-    crop: tuple[int, int] = (240, 320)
-    zoom: tuple[float, float] = (0.7, 1.6)
-    rotation: float = 5.
-    colour_jitter: float = 0.4
-    mix_share: float = 0.5
-    mix_after: int = 0
-    loss_stride: int = 2
-    depth_weight: float = 0.5
-    semantics_weight: float = 1.0
-    logit_adjustment: float = 0.3
-    soft_weight: float = 0.5
-    extra_share: float = 0.25
-    seed: int = 0
+    network: tuple[str, str] = _entry('architecture and variant')
+    epochs: int = _entry('passes over the frames of --fit')
+    start: str = _entry(
+        "weights to start from, as far as the networks agree: imagenet (the encoder's), shipped "
+        '(the HydraNet of this package), the name of another recipe for its result, or a file '
+        'NAME.safetensors', 'imagenet')
+    batch_size: int = _entry('frames in a batch, in each process', 8)
+    encoder_rate: float = _entry('highest learning rate of the encoder (AdamW)', 2e-4)
+    decoder_rate: float = _entry('highest learning rate of all other weights (AdamW)', 7e-4)
+    weight_decay: float = _entry('weight decay (AdamW)', 0.02)
+    ema_decay: float = _entry(
+        'decay, per step, of the average of weights that is kept; smaller at the beginning', 0.995)
+    input_size: tuple[int, int] = _entry(
+        'height and width of the network input at inference; frames of another aspect get an '
+        'input with as many pixels', (288, 384))
+    crop: tuple[int, int] = _entry(
+        'height and width of the window that training cuts out of a frame at that size',
+        (240, 320), option='crop_size')
+    zoom: tuple[float, float] = _entry('range of the random zoom of a frame', (0.7, 1.6))
+    rotation: float = _entry('largest random rotation in degrees', 5.)
+    colour_jitter: float = _entry('strength of random changes of colour', 0.4)
+    mix_share: float = _entry(
+        'share of views into which nearer objects of another view are pasted', 0.5)
+    mix_after: int = _entry('epochs before the pasting begins', 0)
+    loss_stride: int = _entry('losses are computed at 1/loss_stride of the window', 2)
+    depth_weight: float = _entry('weight of the depth loss', 0.5)
+    semantics_weight: float = _entry('weight of the semantics loss', 1.0)
+    logit_adjustment: float = _entry(
+        'factor of the log class frequencies that the loss adds to the logits', 0.3)
+    soft_weight: float = _entry(
+        "share of the semantics loss that --teacher's probabilities get", 0.5)
+    extra_share: float = _entry('share of an epoch that the frames of --extra get', 0.25)
+    seed: int = _entry('seed of all random numbers', 0)
 
 
 @dataclass(frozen=True)
 class RefineRecipe:
     """
-    One training run of a JRN on what frozen single-task networks predict.
+    One training run of a JRN on the predictions of frozen single-task networks.
 
-    What they say of pictures that they have seen with their annotations is better than it will
-    ever be again. Without networks that have not seen them (``jrn_train jrn --fold``) strong
-    ``colour_jitter`` makes it err more like on new pictures, and so does ``corruption`` (see
-    ``refine.corrupt``; 0: none). Predictions for ``views`` random views of each frame (``zoom``)
-    are made once and kept.
-    ``depth_power`` is that of the true depth in the loss (see ``losses.jrn_loss``; the paper's is
-    1). ``options`` are those of the network (``JRNOptions``).
+    These networks predict better on the frames they were trained on than on new frames. Unless
+    other networks predict for frames they have not seen (``jrn_train jrn --fold``), strong
+    ``colour_jitter`` makes the errors more like the errors on new frames, and so does
+    ``corruption`` (see ``refine.corrupt``). With ``--fold`` ``colour_jitter`` is 0.
     """
 
-    epochs: int = 4
-    views: int = 2
-    batch_size: int = 16
-    rate: float = 1e-3
-    weight_decay: float = 1e-4
-    ema_decay: float = 0.995
-    input_size: tuple[int, int] = (288, 384)
-    zoom: tuple[float, float] = (0.8, 1.25)
-    colour_jitter: float = 0.5
-    corruption: float = 0.
-    depth_power: float = 0.
-    options: dict[str, Any] = field(default_factory=lambda: {'output_stride': 4, 'residual': True})
-    seed: int = 0
+    epochs: int = _entry('passes over the kept predictions', 4)
+    views: int = _entry('random views of each frame whose predictions are kept', 2)
+    batch_size: int = _entry('views in a batch, in each process', 16)
+    rate: float = _entry('highest learning rate (AdamW)', 1e-3)
+    weight_decay: float = _entry('weight decay (AdamW)', 1e-4)
+    ema_decay: float = _entry(
+        'decay, per step, of the average of weights that is kept; smaller at the beginning', 0.995)
+    input_size: tuple[int, int] = _entry(
+        'height and width of the network input at inference; frames of another aspect get an '
+        'input with as many pixels', (288, 384))
+    zoom: tuple[float, float] = _entry('range of the random zoom of a view', (0.8, 1.25))
+    colour_jitter: float = _entry(
+        'strength of random changes of colour; not with --fold, which sets it to 0', 0.5)
+    corruption: float = _entry('strength of the random errors added to the predictions', 0.)
+    depth_power: float = _entry(
+        'exponent of the true depth by which the loss divides squared errors (paper: 1)', 0.)
+    options: dict[str, Any] = _entry(
+        "the network's options", make=lambda: {'output_stride': 4, 'residual': True})
+    seed: int = _entry('seed of all random numbers', 0)
 
 
-# The single-task networks start where the joint one ended: on a few hundred annotated frames that
-# serves them better than the same time from ImageNet's weights alone.
+@dataclass(frozen=True)
+class Settings:
+    """
+    One run of ``jrn_train``: the ``recipe`` called ``network``, its frames and files.
+
+    ``data`` is the folder of the annotated frames, ``reader`` its layout, ``fit`` and ``val`` the
+    splits to train and to measure on, ``crop`` the well annotated part of a frame (see
+    ``frames.parse_crop``). ``extra`` lists more frames to train on, READER=FOLDER[@SPLIT].
+    ``hold_out``, K/N, leaves a part of ``fit`` out. ``output`` is the folder for weights and
+    checkpoints, ``encoder`` a file with the encoder to start from, ``teacher`` a weights file.
+    ``fold`` lists the outputs of hydranets that held frames out, ``variant`` the variants of the
+    JRN to train (none: all). ``workers`` processes load frames.
+    """
+
+    network: str
+    recipe: Recipe | RefineRecipe
+    data: Path
+    reader: str = 'nyuv2'
+    fit: str = 'fit'
+    val: str = 'val'
+    crop: str = ''
+    extra: tuple[str, ...] = ()
+    hold_out: str | None = None
+    skip_damaged: bool = False
+    output: Path = Path('runs')
+    encoder: Path | None = None
+    teacher: Path | None = None
+    fold: tuple[Path, ...] = ()
+    variant: tuple[str, ...] = ()
+    workers: int = 0
+
+
+# The single-task networks start from the trained joint network: on a few hundred annotated frames
+# they become better than with the same time from ImageNet's weights alone.
 RECIPES = {
     'teacher': Recipe(
         ('hydranet', 'nyu40_resnet50'), epochs=26, encoder_rate=1e-4, weight_decay=0.05,
         input_size=(384, 512), crop=(256, 352), zoom=(0.6, 1.6)),
-    # The run was 31 epochs old when mixing came; whether it should come earlier was not measured.
+    # The run was 31 epochs old when mixing was added; whether an earlier start is better was not
+    # measured.
     'hydranet': Recipe(('hydranet', 'nyu40'), epochs=100, mix_after=31),
     'depth': Recipe(('depth', 'mobilenetv2'), epochs=8, start='hydranet',
                     encoder_rate=1e-4, decoder_rate=4e-4),

@@ -21,8 +21,9 @@ NETWORK = ('--variant', 'cat1', '--weights', 'random', '--height', '64', '--devi
 TRUTH = ('--depth', sample.DEPTH_TOPIC, '--labels', sample.LABEL_TOPIC)
 
 pytestmark = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ('matplotlib', 'rich', 'rosbags')),
-    reason="needs matplotlib, rich and rosbags: pip install '.[evaluate]'")
+    any(importlib.util.find_spec(name) is None
+        for name in ('jinja2', 'matplotlib', 'rich', 'rosbags')),
+    reason="needs jinja2, matplotlib, rich and rosbags: pip install '.[evaluate]'")
 
 
 @pytest.fixture(scope='module')
@@ -164,13 +165,14 @@ def test_partial_results_are_kept_and_said(tmp_path, capsys):
     (('record', 'BAG', 'BAG', *NETWORK), 'exists already'),
     (('record', 'BAG'), 'arguments are required: OUTPUT'),
 ])
-def test_mistakes_get_one_line_and_exit_code_2(arguments, text, bag, capsys):
+def test_mistakes_get_one_line_and_an_exit_code(arguments, text, bag, capsys):
+    expected = 1
     try:
         code = main([str(bag) if item == 'BAG' else item for item in arguments])
-    except SystemExit as end:
-        code = end.code
+    except SystemExit as end:  # The command line cannot be parsed.
+        expected, code = 2, end.code
     captured = capsys.readouterr()
-    assert code == 2 and text in captured.err
+    assert code == expected and text in captured.err
     assert captured.err.count('\n') == 1 and 'Traceback' not in captured.err
     assert captured.out == ''
 
@@ -178,7 +180,7 @@ def test_mistakes_get_one_line_and_exit_code_2(arguments, text, bag, capsys):
 @pytest.mark.parametrize('option', ['--json', '--html'])
 def test_a_file_that_cannot_be_written_does_not_cost_the_numbers(bag, tmp_path, capsys, option):
     (tmp_path / 'file').touch()
-    assert main(['bag', str(bag), *NETWORK, *TRUTH, option, str(tmp_path / 'file' / 'r')]) == 2
+    assert main(['bag', str(bag), *NETWORK, *TRUTH, option, str(tmp_path / 'file' / 'r')]) == 1
     captured = capsys.readouterr()
     assert 'mean IoU (%)' in captured.out
     assert f'{tmp_path}/file' in captured.err and captured.err.count('\n') == 1
@@ -204,13 +206,13 @@ def test_what_a_killed_recorder_left_is_evaluated(tmp_path, capsys, storage, suf
     assert f'partial: {reason}' in capsys.readouterr().err
     with Recording(tmp_path / 'out') as recording:
         assert recording.topics['/depth'].count == document['source']['frames']
-        assert not recording.cut
+        assert not recording.breaks_off
 
 
 def test_nothing_but_the_name_of_a_recording(tmp_path, capsys):
     file = tmp_path / 'cut.mcap'
     file.write_bytes(b'')
-    assert main(['bag', str(file), *NETWORK]) == 2
+    assert main(['bag', str(file), *NETWORK]) == 1
     error = capsys.readouterr().err
     assert f'{file}: damaged or no rosbag2 recording' in error and error.count('\n') == 1
 
@@ -222,19 +224,21 @@ def test_the_correction_for_the_camera_can_be_turned_off(bag, tmp_path, capsys):
                      *options]) == 0
         return read(path)['protocol']['focal_correction']
 
-    # Untrained weights have no focal length of training.
-    one = {'topic': sample.CAMERA_INFO_TOPIC, 'frames': 1, 'scale': 1.0, 'range': [1.0, 1.0]}
+    # Untrained weights have no focal length of training; their input is smaller than in training.
+    scale = pytest.approx((64 * 96 / (288 * 384)) ** 0.5)
+    one = {'topic': sample.CAMERA_INFO_TOPIC, 'frames': 1, 'scale': scale,
+           'range': [scale, scale]}
     assert correction() == correction('--camera-info', sample.CAMERA_INFO_TOPIC) == one
     assert correction('--no-focal-correction') is None
     capsys.readouterr()
-    assert main(['bag', str(bag), *NETWORK, '--no-focal-correction', '--camera-info', '/x']) == 2
+    assert main(['bag', str(bag), *NETWORK, '--no-focal-correction', '--camera-info', '/x']) == 1
     assert capsys.readouterr().err == (
         'jrn_evaluate: --camera-info has no use with --no-focal-correction\n')
 
 
 def test_a_missing_extra_is_named(monkeypatch, capsys, bag):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    assert main(['bag', str(bag)]) == 2
+    assert main(['bag', str(bag)]) == 1
     assert capsys.readouterr().err == (
-        'jrn_evaluate: matplotlib, rich, rosbags is missing: '
+        'jrn_evaluate: jinja2, matplotlib, rich, rosbags is missing: '
         "pip install '.[evaluate]'\n")

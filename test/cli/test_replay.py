@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 
-from jrn_perception.cli import replay
+from jrn_perception.cli import replay_processes
 from jrn_perception.cli.replay import main
 from jrn_perception.recordings.reader import COMPRESSED, IMAGE, Topic
 from jrn_perception.recordings.writer import Writer
@@ -119,7 +119,7 @@ def test_a_node_is_left_as_it_was_when_it_cannot_be_measured(ros_domain, spawn, 
                  '-p', 'min_depth:=0.5', '-p', 'max_depth:=5.0', '-p', 'confidence_threshold:=0.3')
     node.wait_for('reading')
     child = spawn('replay', bag, *TRUTH, '--label-set', 'nyu5', '--node', '/jrn_perception')
-    assert child.wait(120) == 2
+    assert child.wait(120) == 1
     assert 'jrn_replay: the node publishes ids of nyu40: to compare them as nyu5' in child.output
     assert parameters_of('/jrn_perception') == {
         'min_depth': 0.5, 'max_depth': 5.0, 'confidence_threshold': 0.3, 'focal_correction': True}
@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_written_does_not_cost_the_numbers(ros_domain, spa
     (tmp_path / 'file').touch()
     child = spawn('replay', bag, *TRUTH, '--lossless', '--json', tmp_path / 'file' / 'r.json',
                   '--ros-args', *NETWORK)
-    assert child.wait(300) == 2
+    assert child.wait(300) == 1
     assert 'mean IoU (%)' in child.output and 'end to end' in child.output
     assert f'{tmp_path}/file' in child.output and 'Traceback' not in child.output
 
@@ -168,7 +168,7 @@ def test_ctrl_c_keeps_what_was_measured_and_ends_all(ros_domain, spawn, bag, tmp
 
 def test_a_node_that_refuses(ros_domain, spawn, bag):
     child = spawn('replay', bag, '--ros-args', '-p', 'variant:=nonsense')
-    assert child.wait(120) == 2
+    assert child.wait(120) == 1
     assert 'jrn_replay: jrn_node ended with exit code 1' in child.output
     assert 'Traceback' not in child.output
 
@@ -185,9 +185,9 @@ def test_a_node_that_refuses(ros_domain, spawn, bag):
     (('BAG', '--node', '/a', '--namespace', '/b'), '--node: ROS arguments and the namespace'),
     (('BAG', '--node', '/a', '--ros-args', '-p', 'x:=1'), '--node: ROS arguments'),
 ])
-def test_mistakes_get_one_line_and_exit_code_2(arguments, text, bag, capsys):
+def test_mistakes_get_one_line_and_exit_code_1(arguments, text, bag, capsys):
     pytest.importorskip('rclpy')
-    assert main([str(bag) if item == 'BAG' else item for item in arguments]) == 2
+    assert main([str(bag) if item == 'BAG' else item for item in arguments]) == 1
     captured = capsys.readouterr()
     assert text in captured.err and captured.err.count('\n') == 1
     assert captured.out == ''
@@ -201,34 +201,34 @@ def test_what_the_node_publishes_is_not_played_to_it(tmp_path, capsys):
             writer.add(topic, IMAGE)
         writer.write('/image', 10**18, writer.image(header, np.zeros((8, 8, 3), np.uint8), 'rgb8'))
         writer.write('/depth', 10**18, writer.image(header, np.ones((8, 8), np.float32), '32FC1'))
-    assert main([str(tmp_path / 'bag')]) == 2
+    assert main([str(tmp_path / 'bag')]) == 1
     assert 'has /depth itself, which the node publishes' in capsys.readouterr().err
 
 
 def test_the_player_is_ros2_bag_where_there_is_one(monkeypatch):
     monkeypatch.setattr(shutil, 'which', lambda name: None)
-    assert {replay.choose_player(name) for name in ('auto', 'jrn_play')} == {'jrn_play'}
+    assert {replay_processes.choose_player(name) for name in ('auto', 'jrn_play')} == {'jrn_play'}
     with pytest.raises(ValueError, match='`ros2 bag play` is not installed'):
-        replay.choose_player('ros2bag')
+        replay_processes.choose_player('ros2bag')
     monkeypatch.setattr(shutil, 'which', lambda name: f'/opt/ros/{name}')
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: object())
-    assert [replay.choose_player(name) for name in replay.PLAYERS] == [
+    assert [replay_processes.choose_player(name) for name in replay_processes.PLAYERS] == [
         'ros2bag', 'ros2bag', 'jrn_play']
     monkeypatch.setattr(importlib.util, 'find_spec',
                         lambda name: None if name == 'ros2bag' else object())
-    assert replay.choose_player('auto') == 'jrn_play'
+    assert replay_processes.choose_player('auto') == 'jrn_play'
 
 
 def test_both_players_get_the_same_order():
     arguments = Path('bag'), ['/a', '/b'], 0.5, 3, Path('qos.yaml')
-    ours = replay.player_command('jrn_play', *arguments)
+    ours = replay_processes.player_command('jrn_play', *arguments)
     assert ours[:3] == [sys.executable, '-m', 'jrn_perception.cli.play']
     from jrn_perception.cli.play import parser
     options = parser().parse_args(ours[3:])
     assert (options.source, options.topic, options.speed, options.wait_for_subscribers) == (
         'bag', ['/a', '/b'], 0.5, 3)
     assert options.as_recorded and options.clock and options.reliable
-    theirs = replay.player_command('ros2bag', *arguments)
+    theirs = replay_processes.player_command('ros2bag', *arguments)
     assert theirs[:4] == ['ros2', 'bag', 'play', 'bag']
     assert theirs[-3:] == ['--topics', '/a', '/b']
     for option, value in (('--clock', '50'), ('--rate', '0.5'),
@@ -239,7 +239,8 @@ def test_both_players_get_the_same_order():
 @pytest.mark.parametrize('msgtype, name, transport', [
     (IMAGE, 'image', 'raw'), (COMPRESSED, 'image/compressed', 'compressed')])
 def test_the_node_reads_the_recorded_topic(msgtype, name, transport):
-    command = replay.node_command(Topic('/eye', msgtype, 1), '/front', ['-p', 'lazy:=false'])
+    command = replay_processes.node_command(Topic('/eye', msgtype, 1), '/front',
+                                            ['-p', 'lazy:=false'])
     assert command[:3] == [sys.executable, '-m', 'jrn_perception.cli.node']
     for part in (f'{name}:=/eye', '__ns:=/front', 'use_sim_time:=true', 'lazy:=false',
                  f'image_transport:={transport}'):

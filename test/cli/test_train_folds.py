@@ -11,7 +11,7 @@ import pytest
 import torch
 from train_runs import refused, SMALL, tensors, TINY, train
 
-pytest.importorskip('jrn_perception.training.run', reason="needs pip install '.[train]'")
+pytest.importorskip('jrn_perception.training.pipeline', reason="needs pip install '.[train]'")
 
 
 @pytest.fixture(scope='module')
@@ -63,12 +63,14 @@ def test_a_jrn_may_learn_from_networks_that_have_not_seen_the_frames(
             head, tensors(folder / 'hydranet_nyu40.safetensors')['heads.depth.predict.bias'])
     name = 'jrn_cat1.safetensors'
     assert weights.sha256(tmp_path / name) != weights.sha256(trained / name)
-    # At work it stands behind the networks that have seen all frames.
+    # At inference it refines the outputs of the networks that have seen all frames.
     card = weights.check(tmp_path / name)
     assert card.inputs == weights.check(trained / name).inputs
     assert card.training['folds'] == [
         [f'{part}/2', weights.sha256(folder / 'hydranet_nyu40.safetensors')]
         for part, folder in enumerate(folds, 1)]
+    assert card.training['recipe']['colour_jitter'] == 0
+    assert weights.check(trained / name).training['recipe']['colour_jitter'] == 0.5
     assert train('jrn', frames, tmp_path, *TINY, '--variant', 'cat1') == 1
     assert 'made from other files' in capsys.readouterr().err
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from train_runs import perceive, refused, SMALL, tensors, train
 
-pytest.importorskip('jrn_perception.training.run', reason="needs pip install '.[train]'")
+pytest.importorskip('jrn_perception.training.pipeline', reason="needs pip install '.[train]'")
 
 OWN = ('floor', 'pallet', 'person')
 

@@ -20,8 +20,7 @@ from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 NEEDS = "needs pip install '.[train]'"
 refine = pytest.importorskip('jrn_perception.training.refine', reason=NEEDS)
-train_refinement = pytest.importorskip(
-    'jrn_perception.training.run', reason=NEEDS).train_refinement
+run = pytest.importorskip('jrn_perception.training.run', reason=NEEDS)
 RefineModule = refine.RefineModule
 
 SIZE = (48, 64)
@@ -238,6 +237,11 @@ def test_corruption_is_for_training_only(modular):
 def build(seed=0):
     torch.manual_seed(seed)
     return networks.find('jrn', 'cat5').build(residual=True, output_stride=4)
+
+
+def train_refinement(network, recipe, fit, val, output, origin=()):
+    return run.train(RefineModule(network, recipe),
+                     run.Run([fit], val, output, origin=dict(origin)))
 
 
 def batch_of(dataset):

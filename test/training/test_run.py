@@ -13,14 +13,16 @@ import torch
 from torch.utils.data import ConcatDataset, Dataset
 
 module = pytest.importorskip('jrn_perception.training.run', reason="needs pip install '.[train]'")
-Teacher, train = module.Teacher, module.train
+Run, train = module.Run, module.train
+DenseModule = pytest.importorskip('jrn_perception.training.module').DenseModule
+Teacher = pytest.importorskip('jrn_perception.training.module').Teacher
 
 
 def run(folder, recipe=RECIPE, seed=0, fit=None, extra=(), tasks=('depth', 'semantics'),
-        **arguments):
+        teacher=None, frequencies=None, **arguments):
     fit = fit or samples([frame(i) for i in range(4)])
-    return train(Tiny(seed, tasks), {}, recipe, [fit, *extra], samples([frame(9)], augment=False),
-                 CLASSES, folder, **arguments)
+    return train(DenseModule(Tiny(seed, tasks), recipe, CLASSES, teacher, frequencies),
+                 Run([fit, *extra], samples([frame(9)], augment=False), folder, **arguments))
 
 
 def same(first, second):
@@ -66,13 +68,14 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     assert not same(first, run(tmp_path / 'c', replace(recipe, seed=1)))
 
 
-def test_initial_weights_are_taken_as_far_as_they_go(tmp_path):
+def test_training_starts_from_the_weights_of_the_network(tmp_path):
     recipe = replace(RECIPE, encoder_rate=1e-9, decoder_rate=1e-9)
-    initial = {'encoder.weight': torch.full((8, 3, 3, 3), 0.125)}
-    network = train(Tiny(), initial, recipe, [samples([frame(0), frame(1)])],
-                    samples([frame(9)], False), CLASSES, tmp_path)
-    torch.testing.assert_close(network.encoder.weight.data, initial['encoder.weight'],
-                               atol=1e-5, rtol=0)
+    initial = torch.full((8, 3, 3, 3), 0.125)
+    given = Tiny()
+    given.encoder.weight.data = initial.clone()
+    network = train(DenseModule(given, recipe, CLASSES), Run(
+        [samples([frame(0), frame(1)])], samples([frame(9)], False), tmp_path))
+    torch.testing.assert_close(network.encoder.weight.data, initial, atol=1e-5, rtol=0)
     torch.testing.assert_close(network.encoder.bias.data, Tiny().encoder.bias.data,
                                atol=1e-5, rtol=0)
 
@@ -93,6 +96,31 @@ def test_a_short_run_keeps_little_of_the_start():
     assert average < 1e-3
     # Later it is the recipe's.
     assert module._average(0.995)(torch.tensor(1.), torch.tensor(0.), torch.tensor(5000)) == 0.995
+
+
+def test_large_gradients_are_clipped(tmp_path, monkeypatch):
+    norms = {'computed': [], 'applied': []}
+    step = torch.optim.AdamW.step
+
+    def norm_of(optimiser):
+        gradients = [p.grad for group in optimiser.param_groups for p in group['params']]
+        return torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+
+    def noted_step(optimiser, closure):
+        def noted_closure():
+            result = closure()
+            norms['applied'].append(norm_of(optimiser))
+            return result
+        return step(optimiser, noted_closure)
+
+    # Lightning calls this one before it clips.
+    monkeypatch.setattr(DenseModule, 'on_before_optimizer_step', lambda self, optimiser: norms[
+        'computed'].append(norm_of(optimiser)))
+    monkeypatch.setattr(torch.optim.AdamW, 'step', noted_step)
+    run(tmp_path, replace(RECIPE, depth_weight=1e4))
+    assert len(norms['computed']) == len(norms['applied']) == 2
+    assert min(norms['computed']) > 1000
+    assert norms['applied'] == pytest.approx([10, 10], rel=1e-3)
 
 
 class Fragile(Dataset):

@@ -3,7 +3,7 @@
 
 """The shipped weights are those that tools/shipped_weights.sh makes."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 import json
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ import subprocess
 
 from jrn_perception import networks, weights
 from jrn_perception.cli import average, train
-from jrn_perception.training.recipes import RECIPES, RefineRecipe
+from jrn_perception.training.recipes import RefineRecipe
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / 'tools' / 'shipped_weights.sh'
@@ -38,15 +38,17 @@ def made(tmp_path_factory):
     for line in (folder / 'notes').read_text().splitlines():
         name, *words = shlex.split(line)
         if name == 'jrn_train':
-            arguments = train.parse(words)
-            recipe = train.override(RECIPES[arguments.network], arguments.set)
+            settings = train.parse(words)
+            recipe = settings.recipe
+            if settings.fold:
+                recipe = replace(recipe, colour_jitter=0.)
             specs = ([networks.find('jrn', variant) for variant in networks.ARCHITECTURES['jrn']]
                      if isinstance(recipe, RefineRecipe) else [networks.find(*recipe.network)])
             if getattr(recipe, 'start', '').endswith('.safetensors'):
                 assert Path(recipe.start) in found
             recipe = json.loads(json.dumps(asdict(recipe)))
             for spec in specs:
-                found[arguments.output / f'{spec.name}.safetensors'] = [recipe]
+                found[settings.output / f'{spec.name}.safetensors'] = [recipe]
         elif name == 'jrn_average':
             arguments = average.parse(words)
             found[arguments.output] = [recipe for path in arguments.weights

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from jrn_perception.frame import Frame
 from jrn_perception.messages.camera_info import match
-from jrn_perception.perception import Perception
 from jrn_perception.recordings.reader import CAMERA_INFO, Record, Recording, RecordingError, Topic
+import numpy as np
 
 
 class Camera:
@@ -29,7 +31,7 @@ class Camera:
 
     def hear(self, record: Record) -> None:
         """Take the next CameraInfo; RecordingError if it cannot be decoded."""
-        # Of most only the stamp is another.
+        # Consecutive messages usually differ only in their stamp.
         if record.data[12:] != self._said:
             self.info, self._said = self._recording.decode(record), record.data[12:]
 
@@ -49,19 +51,19 @@ def camera_topic(recording: Recording, image: Topic, named: str = '') -> Topic |
     return topic
 
 
-def scale_of(perception: Perception, topic: Topic | None, info: Any, size: tuple[int, int],
-             notes: list[str]) -> float | None:
+def with_camera(frame: Frame, topic: Topic | None, info: Any, notes: list[str]) -> Frame:
     """
-    Return what a node multiplies the depth of a picture by, for the focal length in ``info``.
+    Return the frame with the camera matrix in ``info``, the CameraInfo of its picture.
 
-    None where it leaves depth as it is for want of a calibration; ``notes`` gets why, if there is
-    a ``topic``. ``size`` of the picture is (height, width).
+    Without it where there is no calibration to correct the depth by; ``notes`` gets the reason,
+    if there is a ``topic``.
     """
     if topic is None:
-        return None
-    calibration = match(info, size)
+        return frame
+    calibration = match(info, frame.rgb.shape[:2])
     if calibration.intrinsics is None:
         notes.append(f'{topic.name}: {calibration.fault}: depth is not corrected for its focal '
                      'length')
-        return None
-    return perception.depth_scale(size, calibration.intrinsics[:2])
+        return frame
+    fx, fy, cx, cy = calibration.intrinsics
+    return replace(frame, camera_matrix=np.array(((fx, 0, cx), (0, fy, cy), (0, 0, 1.))))

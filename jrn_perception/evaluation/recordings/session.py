@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import cv2
 from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
-from jrn_perception.evaluation.measures.streams import Rate
 from jrn_perception.evaluation.recordings.camera import Camera, camera_topic
 from jrn_perception.evaluation.recordings.pairing import Match, Pairing
 from jrn_perception.evaluation.recordings.totals import Remarks, Totals
@@ -71,9 +70,9 @@ class BagEvaluation:
 
     ``topics`` by role (image, depth, labels); ``camera_info`` is the topic of the calibration,
     None where there is none or none is wanted; ``ids`` as the labels of the recording were read;
-    ``rates`` by topic; ``reasons`` why the evaluation is partial, empty if it is not; ``notes``
-    on what the numbers mean; ``wall_s`` and ``network_s`` as measured by the clock on the wall,
-    NaN where the network ran in another process.
+    ``rates`` are the stamps (ns) by topic; ``reasons`` why the evaluation is partial, empty if it
+    is not; ``notes`` on what the numbers mean; ``wall_s`` and ``network_s`` as measured by the
+    clock on the wall, NaN where the network ran in another process.
     """
 
     path: Path
@@ -83,7 +82,7 @@ class BagEvaluation:
     labels: LabelSet | None
     clamp: tuple[float, float]
     totals: Totals
-    rates: dict[str, Rate]
+    rates: dict[str, list[int]]
     reasons: list[str]
     notes: list[str]
     wall_s: float = math.nan
@@ -121,7 +120,7 @@ class Session:
                                      request.protocol)
         labels = self.comparison.labels or perception.label_set
         self.totals = Totals(self.comparison.num_classes, labels, inputs, request.worst)
-        self.rates = {topic.name: Rate() for topic in self.topics.values()}
+        self.rates: dict[str, list[int]] = {topic.name: [] for topic in self.topics.values()}
         self.pairing = Pairing(self.topics['image'].name, list(self.rates)[1:],
                                round(request.tolerance_s * 1e9))
         image = self.topics['image']

@@ -1,23 +1,24 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The evaluation of a recording as one HTML file that needs nothing beside itself."""
+"""The evaluation of a recording as one self-contained HTML file: ``report.html`` filled in."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from html import escape
 import io
 from pathlib import Path
-from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from jrn_perception.drawing import colourise_depth, depth_limits, overlay
+from jrn_perception.evaluation.measures.series import curve
 from jrn_perception.evaluation.recordings.session import BagEvaluation
 from jrn_perception.evaluation.recordings.totals import Measured
-from jrn_perception.evaluation.reports import bag_document
+from jrn_perception.evaluation.reports.bag_document import measures
+from jrn_perception.evaluation.reports.rows import headline, recording_tables
 from jrn_perception.labels import FOLDS, LabelSet, map_labels
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -25,79 +26,50 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 import numpy as np
 
+TEMPLATE = 'report.html'
+# Pixels and JPEG quality of the pictures.
 WIDTH = 320
 QUALITY = 80
-PAGE = Template("""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>$title</title>
-<meta name="viewport" content="width=device-width">
-<style>
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 1080px; margin: 2em auto; padding: 0 1em;
-  color: #1d2126; background: #fff }
-h1 { font-size: 1.4em } h2 { font-size: 1.1em; margin: 2em 0 .5em }
-table { border-collapse: collapse; margin: 0 0 1em; font-variant-numeric: tabular-nums }
-th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid #e2e5e9 }
-th:first-child, td:first-child { text-align: left }
-.tables, .frames { display: flex; flex-wrap: wrap; gap: 1em 2.5em; align-items: start }
-.partial { background: #fff1d6; border-left: 4px solid #d98a00; padding: .5em 1em }
-.plots img { max-width: 100%; width: 520px }
-figure { margin: 0 } figcaption { font-size: .85em; color: #5b626b }
-.frames { gap: .5em }
-.swatch { display: inline-block; width: .8em; height: .8em; margin-right: .4em }
-</style></head><body>
-<h1>$title</h1>
-<p>$headline</p>
-$partial
-$notes
-<h2>Numbers</h2>
-<div class="tables">$tables</div>
-<h2>Over time</h2>
-<div class="plots">$plots</div>
-<h2>Worst frames</h2>
-$worst
-<p>$legend</p>
-</body></html>
-""")
 TRACES = {'rel': 'rel', 'pixel_accuracy': 'pixel accuracy (%)',
           'depth_drift': 'median change of depth', 'label_drift': 'share of labels that change',
           'inference_ms': 'inference (ms)'}
 
 
+class WorstFrame(NamedTuple):
+    """A worst frame of the report: its title, and captions with inline pictures."""
+
+    title: str
+    pictures: list[tuple[str, str]]
+
+
 def write_html(evaluation: BagEvaluation, document: dict[str, Any], clock: dict[str, Any],
                path: Path) -> None:
-    """Write the report; ``document`` and ``clock`` are those of ``bag_report``."""
-    title = f'{document["source"]["recording"]} – {document["network"]["architecture"]} ' \
-            f'{document["network"]["variant"]}'
-    partial = ''
-    if document['partial']:
-        partial = f'<p class="partial">Partial: {escape(document["reason"])}</p>'
-    labels = evaluation.totals.labels
+    """Write the report of a recording's ``bag_document`` and its ``timings``."""
+    # Names of topics, classes and files come from outside: all text is escaped.
+    environment = Environment(
+        loader=PackageLoader('jrn_perception.evaluation.reports', '.'), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    network = document['network']
+    page = environment.get_template(TEMPLATE).render(
+        title=f'{document["source"]["recording"]} – {network["architecture"]} '
+              f'{network["variant"]}',
+        headline=headline(document), document=document,
+        tables=recording_tables(document, clock), plots=list(_plots(evaluation, document)),
+        worst=list(_worst(evaluation)), legend=_legend(evaluation.totals.labels, document))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(PAGE.substitute(
-        title=escape(title), headline=escape(bag_document.headline(document)), partial=partial,
-        notes=''.join(f'<p>Note: {escape(note)}</p>' for note in document['notes']),
-        tables='\n'.join(_tables(document, clock)),
-        plots='\n'.join(_image(svg, 'svg+xml') for svg in _plots(evaluation, document)),
-        worst='\n'.join(_worst(evaluation)), legend=_legend(labels, document)), encoding='utf-8')
+    path.write_text(page, encoding='utf-8')
 
 
-def _tables(document: dict[str, Any], clock: dict[str, Any]) -> Iterator[str]:
-    for title, heads, rows in bag_document.rows_of(document, clock):
-        top = ''.join(f'<th>{escape(head)}</th>' for head in (title, *heads))
-        body = ''.join('<tr>' + ''.join(f'<td>{escape(cell)}</td>' for cell in row) + '</tr>'
-                       for row in rows)
-        yield f'<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def _plots(evaluation: BagEvaluation, document: dict[str, Any]) -> Iterator[bytes]:
+def _plots(evaluation: BagEvaluation, document: dict[str, Any]) -> Iterator[str]:
     frames = evaluation.totals.frames
-    for name, trace in evaluation.totals.traces.items():
-        points = trace.points
+    for name, values in evaluation.totals.traces.items():
+        points, stride = curve(values)
         if not np.isfinite(points).any():
             continue
         figure, axes = _figure()
-        places = np.minimum((np.arange(len(points)) + 0.5) * trace.stride, frames)
+        places = np.minimum((np.arange(len(points)) + 0.5) * stride, frames)
         axes.plot(places, points, '.-' if len(points) < 60 else '-', linewidth=1, color='#2a6fb0')
-        axes.set(xlabel='frame' + (f' (means of {trace.stride})' if trace.stride > 1 else ''),
+        axes.set(xlabel='frame' + (f' (means of {stride})' if stride > 1 else ''),
                  title=TRACES[name])
         axes.set_ylim(0, 1.08 * np.nanmax(points) or 1)
         if name.endswith('drift'):
@@ -124,26 +96,27 @@ def _figure() -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _svg(figure: Figure) -> bytes:
+def _svg(figure: Figure) -> str:
+    """Return the figure as an SVG, inline."""
     file = io.BytesIO()
-    # Neither dates nor random ids: the same plot is the same text.
+    # Without dates and random ids: the same plot is the same text.
     with rc_context({'svg.hashsalt': 'jrn_perception', 'font.size': 9}):
         FigureCanvasSVG(figure).print_svg(file, metadata={'Date': None, 'Creator': None})
-    return file.getvalue()
+    return _inline(file.getvalue(), 'svg+xml')
 
 
-def _worst(evaluation: BagEvaluation) -> Iterator[str]:
-    for name in bag_document.measures(evaluation):
+def _worst(evaluation: BagEvaluation) -> Iterator[WorstFrame]:
+    for name in measures(evaluation):
         for rank, worst in enumerate(evaluation.totals.worst[name].ranked(), 1):
-            figures = ''.join(
-                f'<figure>{_image(_jpeg(picture), "jpeg")}<figcaption>{escape(caption)}'
-                '</figcaption></figure>'
-                for caption, picture in _pictures(worst.content, evaluation))
-            head = f'{TRACES[name]}, worst {rank}: {worst.score:.4g} at {worst.name}'
-            yield f'<h3>{escape(head)}</h3><div class="frames">{figures}</div>'
+            yield WorstFrame(
+                f'{TRACES[name]}, worst {rank}: {worst.score:.4g} at {worst.name}',
+                [(caption, _inline(_jpeg(picture), 'jpeg'))
+                 for caption, picture in _pictures(worst.content, evaluation)])
 
 
-def _pictures(measured: Measured, evaluation: BagEvaluation) -> Iterator[tuple[str, np.ndarray]]:
+def _pictures(measured: Measured,
+              evaluation: BagEvaluation) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield captions and uint8 pictures: the camera's, then predictions beside the truth."""
     frame, labels = measured.frame, evaluation.totals.labels
     height, width = frame.rgb.shape[:2]
     size = WIDTH, max(1, round(WIDTH * height / width))
@@ -168,18 +141,19 @@ def _pictures(measured: Measured, evaluation: BagEvaluation) -> Iterator[tuple[s
             yield 'true labels', overlay(picture, small(true), labels, 0.6)
 
 
-def _legend(labels: LabelSet | None, document: dict[str, Any]) -> str:
+def _legend(labels: LabelSet | None,
+            document: dict[str, Any]) -> list[tuple[str, tuple[int, int, int]]]:
+    """Return name and colour of each class that was predicted."""
     if labels is None:
-        return ''
+        return []
     shares = document['semantics']['classes']
-    return ' &emsp; '.join(
-        f'<span class="swatch" style="background: rgb{colour}"></span>{escape(name)}'
-        for name, colour in zip(labels.names, labels.colours) if shares[name])
+    return [(name, colour) for name, colour in zip(labels.names, labels.colours) if shares[name]]
 
 
 def _jpeg(rgb: np.ndarray) -> bytes:
     return cv2.imencode('.jpg', rgb[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1].tobytes()
 
 
-def _image(data: bytes, kind: str) -> str:
-    return f'<img alt="" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+def _inline(data: bytes, kind: str) -> str:
+    """Return a picture as the address of an <img>."""
+    return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'

@@ -51,6 +51,17 @@ class ArrayMaps:
     inputs: ArrayMaps | None = None
     influence: InfluenceMaps | None = None
 
+    def at(self, index: int) -> ArrayMaps:
+        """Return the maps of one picture, a batch of one; no value is copied."""
+        def one(array: np.ndarray | None) -> np.ndarray | None:
+            return None if array is None else array[index:index + 1]
+
+        return ArrayMaps(
+            one(self.depth), one(self.semantics), one(self.normals),
+            None if self.inputs is None else self.inputs.at(index),
+            None if self.influence is None else InfluenceMaps(
+                self.influence.depth[index:index + 1], self.influence.semantics[index:index + 1]))
+
 
 class Backend(Protocol):
     """

@@ -8,9 +8,10 @@ from __future__ import annotations
 from contextlib import nullcontext
 from pathlib import Path
 
-from jrn_perception.networks.interface import Maps, MEAN, STD
+from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.layers import fold_batch_norms
 from jrn_perception.perception.backends.interface import ArrayMaps, InfluenceMaps, SetUp
+from jrn_perception.weights.card import Preprocessing
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -30,15 +31,18 @@ class TorchBackend:
     precision that this machine does not have.
     """
 
-    def __init__(self, network: nn.Module, can_mute: bool, device: str = 'auto',
-                 precision: str = 'auto'):
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing, can_mute: bool,
+                 device: str = 'auto', precision: str = 'auto'):
         self.device = select_device(device)
         self.precision = select_precision(precision, self.device)
         self.can_mute = can_mute
         self.network: nn.Module = fold_batch_norms(network).to(
             self.device, memory_format=torch.channels_last)
-        self._mean = torch.tensor(MEAN, device=self.device).view(3, 1, 1) * 255
-        self._std = torch.tensor(STD, device=self.device).view(3, 1, 1) * 255
+        low, high = preprocessing.value_range
+        gain = 255 / (high - low)
+        mean, std = (torch.tensor(values, device=self.device).view(3, 1, 1)
+                     for values in (preprocessing.mean, preprocessing.std))
+        self._mean, self._std = gain * (mean - low), gain * std
 
     def normalise(self, pictures: np.ndarray) -> Tensor:
         """Return uint8 pictures (B, h, w, 3) as the network takes them, (B, 3, h, w)."""
@@ -56,14 +60,11 @@ class TorchBackend:
                          'influence': set_up.influence}
             if inputs is not None:
                 arguments['inputs'] = self._to_tensors(inputs)
-        elif set_up != SetUp() or inputs is not None:
-            raise ValueError(f'mute {set_up.mute!r}: this network has no modality at its input; '
-                             'only a jrn has')
         autocast = nullcontext() if self.precision == 'fp32' else torch.autocast(
             self.device.type, DTYPES[self.precision])
         with autocast:
             maps = self.network(self.normalise(pictures), **arguments)
-        return _to_arrays(maps)
+        return to_arrays(maps)
 
     def memory_mb(self) -> float:
         """Return the megabytes that tensors hold on the GPU; 0 on a CPU."""
@@ -77,7 +78,7 @@ class TorchBackend:
         return Maps(depth[:, None], semantics.permute(0, 3, 1, 2))
 
 
-def _to_arrays(maps: Maps) -> ArrayMaps:
+def to_arrays(maps: Maps) -> ArrayMaps:
     """Return maps on the CPU, channels last; of a channels_last network they are views."""
     def channel(tensor: Tensor | None) -> np.ndarray | None:
         return None if tensor is None else _array(tensor[:, 0])
@@ -88,7 +89,7 @@ def _to_arrays(maps: Maps) -> ArrayMaps:
     influence = maps.influence
     return ArrayMaps(
         channel(maps.depth), channels(maps.semantics), channels(maps.normals),
-        None if maps.inputs is None else _to_arrays(maps.inputs),
+        None if maps.inputs is None else to_arrays(maps.inputs),
         None if influence is None else InfluenceMaps(
             _array(influence.depth[:, 0]), _array(influence.semantics[:, 0])))
 

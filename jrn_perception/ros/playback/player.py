@@ -15,7 +15,7 @@ import cv2
 from jrn_perception.frame import Frame
 from jrn_perception.recordings.reader import Record, Topic
 from jrn_perception.ros.conversions.images import image_message
-from jrn_perception.sources.opening import Source
+from jrn_perception.sources.source import Source
 import numpy as np
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor

@@ -1,0 +1,240 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""From annotated frames to weights with a card: the work of ``jrn_train``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jrn_perception import __version__, labels, networks, weights
+from jrn_perception.datasets.registry import open_to_train, READERS
+from jrn_perception.datasets.subsets import Undamaged
+from jrn_perception.evaluation.measures.frames import parse_crop
+from jrn_perception.frame import Frame
+from jrn_perception.networks.interface import check_trainable
+from jrn_perception.networks.jrn import ModularNetwork
+from jrn_perception.perception.preprocessing import focal_ratio, input_size_for
+from jrn_perception.training import folds, refine
+from jrn_perception.training.module import DenseModule, Teacher
+from jrn_perception.training.pretrained import start
+from jrn_perception.training.recipes import Recipe, RefineRecipe, Settings
+from jrn_perception.training.results import write_measured
+from jrn_perception.training.run import precision, Run
+from jrn_perception.training.run import train as train_module
+from jrn_perception.training.views import class_frequencies, typical, Views
+from lightning.pytorch.utilities import rank_zero_only
+import numpy as np
+import torch
+from torch import nn
+
+# Metres that a Kinect measures, and the paper's evaluation covers.
+DEPTH_RANGE = (0.5, 10.0)
+
+
+def train(settings: Settings) -> None:
+    """
+    Train, write and measure the networks that ``settings`` ask for.
+
+    Raises ValueError, OSError or RuntimeError, each with one line for the user.
+    """
+    run, useless = train_single, {'fold', 'variant'}
+    if settings.network == 'jrn':
+        run, useless = train_jrn, {'teacher', 'encoder', 'hold_out', 'extra', 'workers'}
+    for option in sorted(useless):
+        if getattr(settings, option):
+            raise ValueError(f'--{option.replace("_", "-")}: has no use for {settings.network}')
+    run(settings, TrainingFrames(settings))
+
+
+class TrainingFrames:
+    """
+    The frames that the settings name: ``fit`` and ``extra`` to train on, ``val`` to measure on.
+
+    ``crop`` (None: none) and ``region`` are the well annotated part of a frame, ``depth_range`` is
+    the range of the depth camera in metres, ``own_classes`` tells whether the user named the
+    classes.
+    """
+
+    def __init__(self, settings: Settings):
+        self._skip_damaged = settings.skip_damaged
+        self.fit = self._open(settings.reader, settings.data, settings.fit)
+        self.depth_range = getattr(self.fit, 'depth_range', None) or DEPTH_RANGE
+        self.own_classes = self.fit.labels.name == labels.CUSTOM
+        if self.own_classes and settings.network not in ('hydranet', 'depth'):
+            raise ValueError(f'--reader {settings.reader}: hydranet alone learns classes of '
+                             f"one's own, {settings.network} is for those of NYU-Depth v2")
+        if settings.hold_out:
+            self.fit = folds.split(self.fit, settings.hold_out).seen
+        self.val = self._open(settings.reader, settings.data, settings.val)
+        self.crop = parse_crop(settings.crop, settings.reader)
+        self.region = self.crop or (slice(None), slice(None))
+        self.extra = [self._open_extra(text) for text in settings.extra]
+
+    def _open(self, reader: str, folder: Path | str, split: str | None) -> Sequence[Frame]:
+        frames = open_to_train(reader, folder, split)
+        return Undamaged(frames, 'skip').selection() if self._skip_damaged else frames
+
+    def _open_extra(self, text: str) -> Sequence[Frame]:
+        reader, found, rest = text.partition('=')
+        folder, _, split = rest.partition('@')
+        if not found or reader not in READERS:
+            raise ValueError(f'--extra {text}: expected READER=FOLDER[@SPLIT], READER one of '
+                             f'{", ".join(READERS)}')
+        frames = self._open(reader, folder, split or None)
+        if frames.labels not in (None, self.fit.labels):
+            raise ValueError(f'--extra {text}: is labelled in {frames.labels.name}, the frames of '
+                             f'--data in {self.fit.labels.name}')
+        return frames
+
+
+# --- networks that see pictures -----------------------------------------------------------------
+
+def train_single(settings: Settings, frames: TrainingFrames) -> None:
+    """Train one network on pictures."""
+    recipe = settings.recipe
+    if frames.own_classes and settings.network == 'hydranet':
+        recipe = replace(recipe, network=('hydranet', labels.CUSTOM))
+    recipe = fitted(recipe, frames)
+    card = card_of(networks.find(*recipe.network), recipe, settings, frames)
+    torch.manual_seed(recipe.seed)
+    network = card.spec.build(**card.options)
+    check_trainable(network, card.spec.name)
+    begin = start(recipe.start, network, settings.output, settings.encoder)
+    if settings.hold_out and recipe.start != 'imagenet' and (
+            begin.source['training'].get('hold_out') != settings.hold_out):
+        raise ValueError(f'--hold-out {settings.hold_out}: the weights to start from have seen '
+                         'those frames; --set start=imagenet')
+    taught = find_teacher(settings.teacher, card)
+    card = replace(card, licence=weights.joint_licence(
+        card.licence, begin.source.get('licence', ''), taught.licence))
+    views = partial(Views, size=recipe.input_size, focal_length=card.focal_length)
+    drawn = partial(views, crop=recipe.crop, zoom=recipe.zoom, rotation=recipe.rotation)
+    fit = [drawn(frames.fit, region=frames.region)]
+    # There may be too many extra frames to keep them in memory.
+    fit += [drawn(extra, cache=False) for extra in frames.extra]
+    network.load_state_dict(begin.state, strict=False)
+    if recipe.start == 'imagenet':
+        network.calibrate(typical(views(frames.fit, cache=False)))
+    count = len(card.label_set or frames.fit.labels)
+    frequencies = class_frequencies(fit[0], count) if card.labels else None
+    network = train_module(
+        DenseModule(network, recipe, count, taught.teacher, frequencies),
+        Run(fit, views(frames.val, region=frames.region), settings.output / settings.network,
+            settings.workers,
+            origin(settings, start=begin.source['sha256'], teacher=taught.sha256)))
+    card.training.update(start=begin.source, teacher=taught.sha256)
+    finish(network, card, settings.output, frames)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The teacher of a training, if there is one, with the sha256 and licence of its weights."""
+
+    teacher: Teacher | None = None
+    sha256: str | None = None
+    licence: str = ''
+
+
+def find_teacher(path: Path | None, student: weights.Card) -> Taught:
+    """Return the teacher in a weights file for the network of ``student``; none without a path."""
+    if path is None:
+        return Taught()
+    network, card = weights.load_file(path)
+    if student.labels and card.label_set not in (None, student.label_set):
+        raise ValueError(f'--teacher {path}: is labelled in {card.labels}, {student.spec.name} '
+                         f'in {student.labels}')
+    # Views have the student's focal length. Without focal lengths the sizes tell the ratio.
+    scale = student.input_size[1] / card.input_size[1]
+    if student.focal_length and card.focal_length:
+        scale = focal_ratio(student.focal_length, card.focal_length)
+    return Taught(Teacher(network, scale), card.sha256, card.licence)
+
+
+# --- the JRN ------------------------------------------------------------------------------------
+
+def train_jrn(settings: Settings, frames: TrainingFrames) -> None:
+    """Train variants of the JRN on the predictions of the single-task networks."""
+    recipe = fitted(settings.recipe, frames)
+    if settings.fold:
+        # Predictions for unseen frames have the errors of new pictures without changed colours.
+        recipe = replace(recipe, colour_jitter=0.)
+    specs = [networks.find('jrn', variant)
+             for variant in settings.variant or networks.ARCHITECTURES['jrn']]
+    inputs, files, focal_length = {}, {}, None
+    for task, variant in specs[0].inputs:
+        path = settings.output / f'{networks.find(task, variant).name}.safetensors'
+        inputs[task], input_card = weights.load_file(path, task)
+        files[task] = (path.name, input_card.sha256)
+        if task == 'depth':
+            focal_length = input_card.focal_length
+    fold = torch.from_numpy(labels.fold_matrix(frames.fit.labels, specs[0].labels))
+    deployed = ModularNetwork(
+        inputs['depth'], inputs['semantics'], specs[0].build(), fold).eval()
+    unseen = folds.open_folds(settings, frames.fit, deployed)
+    told = [(fold.part, fold.sha256) for fold in unseen]
+    table = labels.FOLDS[frames.fit.labels.name, specs[0].labels.name]
+    predict = partial(refine.predict_inputs, table=table, region=frames.region,
+                      focal_length=focal_length)
+    sources = [(fold.network, fold.unseen) for fold in unseen] or [(deployed, frames.fit)]
+    fit = refine.join(refine.calibrated(predict(network, part, recipe, augment=True))
+                      for network, part in sources)
+    val = predict(deployed, frames.val, recipe, augment=False)
+    for spec in specs:
+        torch.manual_seed(recipe.seed)
+        network = spec.build(**recipe.options)
+        refine.set_statistics(network, fit)
+        network = train_module(
+            refine.RefineModule(network, recipe),
+            Run([fit], val, settings.output / spec.name,
+                origin=origin(settings, **files, folds=told)))
+        card = card_of(spec, recipe, settings, frames)
+        # The JRN is for the camera of the network in front of it.
+        card = replace(card, options=recipe.options, inputs=files,
+                       focal_length=focal_length or card.focal_length)
+        card.training['folds'] = told
+        finish(network, card, settings.output, frames)
+
+
+# --- both ---------------------------------------------------------------------------------------
+
+def fitted(recipe: Recipe | RefineRecipe, frames: TrainingFrames) -> Recipe | RefineRecipe:
+    """Return the recipe with an input of the same area and of the aspect of the first frame."""
+    size = input_size_for(recipe.input_size, *frames.fit[0].rgb.shape[:2])
+    return replace(recipe, input_size=size)
+
+
+def origin(settings: Settings, **files: Any) -> dict[str, Any]:
+    """Return the facts that, with the recipe, make a stopped run the same run."""
+    return {'reader': settings.reader, 'fit': settings.fit, 'extra': list(settings.extra),
+            'crop': settings.crop, 'hold_out': settings.hold_out, **files}
+
+
+def card_of(spec: networks.Spec, recipe: Recipe | RefineRecipe, settings: Settings,
+            frames: TrainingFrames) -> weights.Card:
+    """Return the card of a network trained under ``recipe``, its metrics still empty."""
+    frame = frames.fit[0]
+    scale = np.array(recipe.input_size[::-1]) / frame.rgb.shape[1::-1]
+    focal_length = None
+    if frame.focal_length:
+        focal_length = tuple(np.round(scale * frame.focal_length, 3).tolist())
+    return weights.Card.of(
+        spec, frames.fit.labels if spec.variant == labels.CUSTOM else spec.labels,
+        input_size=recipe.input_size, focal_length=focal_length, depth_range=frames.depth_range,
+        training={'reader': settings.reader, 'fit': settings.fit, 'val': settings.val,
+                  'frames': len(frames.fit),
+                  'extra': [text.partition('=')[0] for text in settings.extra],
+                  'hold_out': settings.hold_out, 'recipe': asdict(recipe),
+                  'precision': precision(), 'jrn_perception': __version__,
+                  'torch': torch.__version__})
+
+
+@rank_zero_only
+def finish(network: nn.Module, card: weights.Card, folder: Path, frames: TrainingFrames) -> None:
+    """Write the weights with a card that tells their metrics; only the first process does."""
+    write_measured(network, card, folder / f'{card.spec.name}.safetensors', frames.val,
+                   frames.crop)
