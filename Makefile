@@ -1,30 +1,31 @@
-# Every command of the repository. Nothing has to be installed before but make, git and a Python
-# from 3.10 to 3.13 with venv.
+# Every command of the repository. They need only make, git and a Python from 3.10 to 3.13 with
+# venv.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# The interpreter to build the environment with: PYTHON=..., else the first that works.
+# The interpreter for the environment: PYTHON=..., or the first of these that works.
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.12 python3.11 python3.10 python3.13)
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 14))
 
 REACHABLE := import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=5)
 
 VENV ?= .venv
-# What is tested. TORCH=... and PIP_EXTRA=... (options for pip) choose another build. Without an
-# NVIDIA driver the CPU build is looked for first, which spares gigabytes of CUDA libraries.
+# The tested version of torch. TORCH=... and PIP_EXTRA=... (options for pip) choose another build.
+# Without an NVIDIA driver the CPU build is preferred: it needs no gigabytes of CUDA libraries.
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP_EXTRA ?=
-# A folder of pictures for the demo, options for pytest.
+# A folder of pictures for the demo, options for pytest, processes that share the tests.
 IMAGES ?=
 PYTEST ?=
+WORKERS ?= 2
 # Where the sample recording goes.
 SAMPLE ?= runs/sample
 # The NYU frames to evaluate on.
 JRN_DATA ?= ../shared/data
 NYU := $(JRN_DATA)/nyuv2
 
-# Absolute, so that recipes may change the folder; activated, so that children find it as well.
+# An absolute path, so that recipes may change the folder; activated, so that children find it.
 ENV := $(abspath $(VENV))
 RUN := source $(ENV)/bin/activate &&
 READY := $(VENV)/.ready
@@ -34,10 +35,9 @@ help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: venv
-venv: $(READY)  ## Make .venv with all that the other commands need
+venv: $(READY)  ## Make .venv with everything that the other commands need
 
-# The commands of the package run from the checkout (editable), so only a change of what is
-# installed beside it makes this run again.
+# The package is installed editable, so only a changed list of dependencies makes this run again.
 $(READY): setup.py setup.cfg
 	@for python in $(CANDIDATES); do \
 	  if "$$python" -c '$(USABLE)' 2>/dev/null; then \
@@ -63,15 +63,16 @@ demo: $(READY)  ## Camera, node and DDS on this machine: demo/output.png (IMAGES
 
 .PHONY: test
 test: $(READY)  ## Run the tests (PYTEST='-k name -x')
-	$(RUN) python -m pytest $(PYTEST)
+	$(RUN) python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST)
 
 .PHONY: test-slow
 test-slow: $(READY)  ## Run the tests that take minutes
 	$(RUN) python -m pytest -m slow $(PYTEST)
 
 .PHONY: lint
-lint: $(READY)  ## Check style and docstrings: ruff, ament_flake8, ament_pep257
+lint: $(READY)  ## Check style, docstrings and types: ruff, mypy, ament
 	$(RUN) ruff check .
+	$(RUN) mypy
 	$(RUN) python -m pytest -q --show-capture=no test/test_flake8.py test/test_pep257.py
 
 .PHONY: build
@@ -103,5 +104,6 @@ weights: $(READY)  ## Train all shipped weights again, in hours: runs/shipped/ (
 
 .PHONY: clean
 clean:  ## Remove the environment, builds and caches (runs/ stays)
-	rm -rf $(VENV) demo/*.png .colcon build install log *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo/*.png .colcon build install log *.egg-info .pytest_cache .ruff_cache \
+	  .mypy_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

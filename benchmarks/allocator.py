@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Show what it is worth to keep freed memory (jrn_perception/cli/allocator.py).
+Measure how much time it saves to keep freed memory (jrn_perception/cli/allocator.py).
 
-A frame of the shipped HydraNet and of the shipped JRN, in a thread of its own as the node has it,
-and a step of training HydraNet. Each runs in processes of its own, with and without, in turn.
+The tasks are a frame of the shipped HydraNet, a frame of the shipped JRN (both in a thread, as in
+the node) and a training step of HydraNet. Each task runs in separate processes, alternately with
+and without freed memory kept.
 
     python benchmarks/allocator.py [--rounds 3]
 """
@@ -51,10 +52,10 @@ TASKS = {'a frame, hydranet': (lambda: frame('hydranet'), 30),
 
 
 def measure(task, keep):
-    """Print the milliseconds of the task's median turn, the first two left out."""
+    """Print the median milliseconds of the task, without its first two runs."""
     from jrn_perception.cli.allocator import keep_freed_memory
     if keep and not keep_freed_memory():
-        raise SystemExit('this C library cannot be told: there is nothing to measure')
+        raise SystemExit('this C library cannot keep freed memory: there is nothing to measure')
     make, count = TASKS[task]
     once, times = make(), []
 
@@ -73,7 +74,8 @@ def measure(task, keep):
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument('--rounds', type=int, default=3, help='processes of each kind')
+    parser.add_argument('--rounds', type=int, default=3,
+                        help='processes of each kind (default: %(default)s)')
     parser.add_argument('--measure', nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Whether `jrn_evaluate bag` keeps the network busy, and whether its memory grows.
+Measure whether `jrn_evaluate bag` keeps the network busy, and whether its memory grows.
 
-The wall time of an evaluation over the time that the network alone takes for the same pictures,
-with and without ground truth; the pairs take turns in one run, so that the ratio holds on a
-machine that does other things too. Before that what measuring a prediction costs one core, and
-after it the resident memory over a recording of that length.
+The first number is the time that one core takes to compare a prediction with its ground truth.
+Then follows the wall time of an evaluation divided by the time that the network alone takes for
+the same pictures, with and without ground truth. The measurements alternate in one run, so that
+the ratio holds on a machine that also does other work. The last numbers are the resident memory
+after a tenth of a long recording and at its end.
 
     python benchmarks/bag.py [--frames 40] [--rounds 3] [--long 1000] [--weights random]
 """
@@ -43,7 +44,7 @@ def network_alone(perception: Perception, path: Path) -> float:
         for frame in recording.frames():
             image = perception.preprocess(frame.rgb)
             start = time.perf_counter()
-            perception.infer(image)
+            perception.infer(image[None])
             seconds += time.perf_counter() - start
     return seconds
 
@@ -57,11 +58,11 @@ def comparing(perception: Perception, path: Path) -> None:
         truth = {role: decode(recording.decode(next(recording.records([TRUTH[role]]))))
                  for role, decode in (('depth', to_depth), ('labels', to_labels))}
     truth['labels'] = map_labels(truth['labels'], session.ids.table)
-    maps = perception.infer(perception.preprocess(frame.rgb))
+    maps = perception.infer(perception.preprocess(frame.rgb)[None])
     comparison, seconds = session.comparison, []
     for _ in range(20):
         measured = Measured(replace(frame, **truth), Remarks([], {}))
-        prediction = comparison.prediction(maps, frame.rgb.shape[:2])
+        prediction = comparison.prediction(perception.postprocess(maps, frame.rgb.shape[:2]))
         sides = [side for side in (prediction, prediction.inputs) if side]
         for side in sides:  # The pictures themselves are the network's postprocessing.
             comparison.depth(side), comparison.class_ids(side)
@@ -73,7 +74,7 @@ def comparing(perception: Perception, path: Path) -> None:
 
 
 def busy(perception: Perception, path: Path, rounds: int) -> None:
-    """Print wall over network time."""
+    """Print the wall time divided by the network's time."""
     ratios: dict[str, list[float]] = {'without ground truth': [], 'with ground truth': []}
     perception.warm_up()
     for _ in range(rounds):
@@ -88,7 +89,7 @@ def busy(perception: Perception, path: Path, rounds: int) -> None:
 
 
 def lengthen(path: Path, output: Path, frames: int) -> None:
-    """Write a recording of the same messages, again and again, with stamps that go on."""
+    """Write a recording that repeats the same messages with increasing stamps."""
     with Recording(path) as recording, Writer(output) as writer:
         writer.add_copy(path, list(recording.topics))
         records = list(recording.records())
@@ -126,12 +127,16 @@ def memory(options: argparse.Namespace, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
-    parser.add_argument('--frames', type=int, default=40)
-    parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--long', type=int, default=1000)
-    parser.add_argument('--weights', default='random')
-    parser.add_argument('--architecture', default='jrn')
-    parser.add_argument('--device', default='auto')
+    parser.add_argument('--frames', type=int, default=40,
+                        help='frames of the recording (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=3,
+                        help='evaluations of each kind (default: %(default)s)')
+    parser.add_argument('--long', type=int, default=1000,
+                        help='frames of the long recording (default: %(default)s)')
+    parser.add_argument('--weights', default='random',
+                        help="random, a file, or '' for the shipped ones (default: %(default)s)")
+    parser.add_argument('--architecture', default='jrn', help='(default: %(default)s)')
+    parser.add_argument('--device', default='auto', help='(default: %(default)s)')
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'bag'

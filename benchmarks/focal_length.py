@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What the correction for the camera's focal length is worth, on copies of real frames.
+Measure the correction for the camera's focal length on copies of real frames.
 
-A cropped copy is what a camera with a longer lens would have taken; a resized copy changes
-nothing. Prints the relative error of depth with and without the correction, side by side.
+A cropped copy is the picture that a camera with a longer lens would have taken. A resized copy
+leaves the focal length unchanged in relation to the picture. The program prints the relative error
+of depth with and without the correction.
 
     python benchmarks/focal_length.py DATA [--architecture hydranet] [--frames 40]
 """
@@ -19,13 +20,13 @@ from pathlib import Path
 import cv2
 from jrn_perception.datasets.nyuv2 import CROP, NYUv2
 from jrn_perception.frame import Frame
-from jrn_perception.networks import JOINT
+from jrn_perception.networks import architectures_with
 from jrn_perception.perception import Perception
 import numpy as np
 
 
 def cropped(frame: Frame, share: float) -> Frame:
-    """Return the middle of the frame: the same focal length in pixels, fewer pixels."""
+    """Return the middle of the frame: fewer pixels, the same focal length in pixels."""
     height, width = frame.depth.shape
     rows, columns = round(share * height), round(share * width)
     top, left = (height - rows) // 2, (width - columns) // 2
@@ -34,7 +35,7 @@ def cropped(frame: Frame, share: float) -> Frame:
 
 
 def resized(frame: Frame, share: float) -> Frame:
-    """Return the frame with fewer pixels, and the focal length in those."""
+    """Return the frame with fewer pixels, and its focal length in these pixels."""
     size = round(share * frame.rgb.shape[1]), round(share * frame.rgb.shape[0])
     return replace(
         frame, rgb=cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA),
@@ -63,8 +64,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
     parser.add_argument('data', type=Path, nargs='?', default='../shared/data',
                         help='folder that holds nyuv2/ (default: %(default)s)')
-    parser.add_argument('--architecture', default='hydranet', choices=JOINT)
-    parser.add_argument('--frames', type=int, default=40)
+    parser.add_argument('--architecture', default='hydranet',
+                        choices=architectures_with('depth', 'semantics'))
+    parser.add_argument('--frames', type=int, default=40,
+                        help='frames to measure on (default: %(default)s)')
     arguments = parser.parse_args()
     if not (Path(arguments.data) / 'nyuv2').is_dir():
         print(f'no NYU frames in {arguments.data}: nothing to measure on')

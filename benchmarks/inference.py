@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Show what the networks cost on this machine's CPU, as ratios in one run.
+Measure the time of the networks on this machine's CPU, as ratios from one run.
 
-First what memory layout, folded batch norms, channel scales and precision make of HydraNet, then
-every network of the table beside HydraNet, at the input size of the shipped weights and with
-random weights, on which time does not depend. All take turns, so that a ratio holds on a machine
-that does other things too; each time is the best of its rounds. The two VGG-16 networks take
-seconds a picture and are left out unless asked for.
+The first table shows how memory layout, folded batch norms, channel scales and precision change
+the time of HydraNet. The second table shows every network beside HydraNet. Both use the input size
+of the shipped weights, and random weights, because the time does not depend on their values. The
+measurements alternate, so that a ratio holds on a machine that also does other work; each time is
+the best of its rounds. The two VGG-16 networks take seconds per picture and run only with --vgg.
 
     python benchmarks/inference.py [--rounds 7] [--size 288 384] [--threads N] [--vgg]
 """
@@ -37,7 +37,7 @@ def run(network, image, precision='fp32'):
 
 
 def best_times(runs, rounds):
-    """Return the seconds of the fastest round of each, all in turn after one to warm up."""
+    """Return the seconds of each run's fastest round; runs alternate, after one warm-up round."""
     best = dict.fromkeys(runs, float('inf'))
     for turn in range(rounds + 1):
         for name, once in runs.items():
@@ -49,7 +49,7 @@ def best_times(runs, rounds):
 
 
 def layouts(image):
-    """Return HydraNet as torch makes it, and step by step as ``Perception`` runs it."""
+    """Return HydraNet as torch builds it, and each step towards the form in ``Perception``."""
     plain = weights.load('hydranet', weights='random').network
     fast = copy.deepcopy(plain).to(memory_format=torch.channels_last)
     folded = fold_batch_norms(copy.deepcopy(fast))
@@ -68,7 +68,7 @@ def layouts(image):
 
 
 def every_network(image, vgg):
-    """Return each architecture and variant as ``Perception`` runs it; a JRN with its inputs."""
+    """Return each network as ``Perception`` runs it; a JRN includes its input networks."""
     there = image.contiguous(memory_format=torch.channels_last)
     runs = {}
     for variants in networks.ARCHITECTURES.values():
@@ -81,7 +81,7 @@ def every_network(image, vgg):
                 runs[spec.name] = run(network, there)
                 continue
             for stride in (2, 4):
-                # The paper's meeting point of the branches, and the shipped weights'.
+                # The paper joins its branches at stride 2, the shipped weights at stride 4.
                 refine = spec.build(output_stride=stride).eval()
                 modular = ModularNetwork(
                     network.depth, network.semantics,
@@ -91,7 +91,7 @@ def every_network(image, vgg):
 
 
 def table(title, times, reference):
-    """Print a markdown table: milliseconds, and the ratio to the reference's."""
+    """Print a markdown table: milliseconds, and their ratio to the reference."""
     print(f'\n| {title} | ms | x {reference} |\n| --- | ---: | ---: |')
     for name, seconds in times.items():
         print(f'| {name} | {1e3 * seconds:.1f} | {seconds / times[reference]:.2f} |')
@@ -100,12 +100,14 @@ def table(title, times, reference):
 def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument('--rounds', type=int, default=7, help='turns that each takes')
+    parser.add_argument('--rounds', type=int, default=7,
+                        help='rounds of each measurement (default: %(default)s)')
     parser.add_argument('--size', type=int, nargs=2, default=weights.Card('', '').input_size,
-                        metavar=('HEIGHT', 'WIDTH'), help='of the input (default: %(default)s)')
+                        metavar=('HEIGHT', 'WIDTH'),
+                        help='size of the input (default: %(default)s)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
-                        help='that a network runs on (default: %(default)s)')
-    parser.add_argument('--vgg', action='store_true', help='the two VGG-16 networks as well')
+                        help='threads of a network (default: %(default)s)')
+    parser.add_argument('--vgg', action='store_true', help='measure the two VGG-16 networks too')
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     image = torch.randn(1, 3, *arguments.size, generator=torch.Generator().manual_seed(0))

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What the node costs beside its network, what a flood of images does to it, and its memory.
+Measure the time that the node adds to its network, its latency under a flood, and its memory.
 
-Everything is measured in one run, in which only ratios mean something on a shared machine:
+All numbers are from one run. On a machine that also does other work, only their ratios count:
 
     python benchmarks/node.py [--frames N] [--weights random] [--architecture jrn]
 """
@@ -49,7 +49,7 @@ def image(node: Node, rgb: np.ndarray) -> Image:
 
 
 def overhead(arguments: argparse.Namespace, rgb: np.ndarray) -> None:
-    """Print the stages of a frame on one core, with depth and semantics subscribed."""
+    """Print the times of a frame's stages on one core, with subscribers for both results."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     node = make_node(arguments)
@@ -80,7 +80,7 @@ def overhead(arguments: argparse.Namespace, rgb: np.ndarray) -> None:
 
 
 class Spin:
-    """Two nodes, each spinning on a thread of its own."""
+    """Nodes that spin, each in its own thread."""
 
     def __init__(self, *nodes: Node):
         self.executors = []
@@ -96,7 +96,7 @@ class Spin:
 
 
 def flood(arguments: argparse.Namespace, rgb: np.ndarray) -> None:
-    """Print latency over frame time while images come ten times as fast as they can go."""
+    """Print latency / frame time while images come ten times as fast as the node can process."""
     node = make_node(arguments)
     robot = rclpy.create_node('robot')
     received = []
@@ -126,7 +126,7 @@ def flood(arguments: argparse.Namespace, rgb: np.ndarray) -> None:
 
 
 def camera(rate: float, rgb: np.ndarray) -> None:
-    """Publish ``rgb`` at ``rate`` hertz until ended: the flood, in a process of its own."""
+    """Publish ``rgb`` at ``rate`` hertz until the process ends: the flood."""
     node = rclpy.create_node('camera')
     publisher = node.create_publisher(Image, 'image', 1)
     while rclpy.ok():
@@ -151,9 +151,11 @@ def memory(arguments: argparse.Namespace, rgb: np.ndarray) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
-    parser.add_argument('--frames', type=int, default=10_000)
-    parser.add_argument('--weights', default='random')
-    parser.add_argument('--architecture', default='jrn')
+    parser.add_argument('--frames', type=int, default=10_000,
+                        help='frames for the measurement of memory (default: %(default)s)')
+    parser.add_argument('--weights', default='random',
+                        help="random, a file, or '' for the shipped ones (default: %(default)s)")
+    parser.add_argument('--architecture', default='jrn', help='(default: %(default)s)')
     parser.add_argument('--camera', type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     rgb = Scene(0).render().rgb

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Show what config/fastdds.xml does for `depth` between two processes.
+Measure the effect of config/fastdds.xml on `depth` between two processes.
 
 A child process publishes 640x480 32FC1 frames (1.2 MB) at 30 Hz as the node does; this process
-receives them. Each reliability is measured with the profile and without it, the pairs taking turns
-in one run, so that the ratio holds on a machine that does other things too. Only the process that
-writes gets the profile: the setting of the reader does not count.
+receives them. Each reliability is measured with the profile and without it, alternately in one
+run, so that the ratio holds on a machine that also does other work. Only the writing process gets
+the profile, because the setting of the reader does not count.
 
     python benchmarks/transport.py [--frames 150] [--rounds 3]
 """
@@ -34,7 +34,7 @@ HEIGHT, WIDTH, RATE_HZ = 480, 640, 30
 
 @dataclass
 class Measurement:
-    """Frames sent and received, and the seconds from the writer's stamp to the callback."""
+    """The number of frames sent, and the latency in seconds of each frame that arrived."""
 
     sent: int
     latencies: list
@@ -46,7 +46,7 @@ class Measurement:
 
     @property
     def median_ms(self):
-        """Return the median latency in milliseconds; NaN where nothing arrived."""
+        """Return the median latency in milliseconds; NaN if nothing arrived."""
         return 1e3 * statistics.median(self.latencies) if self.latencies else float('nan')
 
 
@@ -57,7 +57,7 @@ def qos(reliable):
 
 
 def write(topic, reliable, frames):
-    """Publish `frames` frames once a reader is there."""
+    """Wait for a reader, then publish `frames` frames."""
     rclpy.init()
     node = rclpy.create_node('writer')
     publisher = node.create_publisher(Image, topic, qos(reliable))
@@ -66,7 +66,7 @@ def write(topic, reliable, frames):
     message.data.frombytes(depth.tobytes())
     while publisher.get_subscription_count() == 0:
         time.sleep(0.02)
-    time.sleep(0.5)  # Both sides have to know of each other.
+    time.sleep(0.5)  # Discovery must finish on both sides.
     start = time.monotonic()
     for i in range(frames):
         time.sleep(max(0.0, start + i / RATE_HZ - time.monotonic()))
@@ -136,8 +136,10 @@ def measure(frames, rounds):
 def main():
     """Run as the reader, or in a child process as the writer."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument('--frames', type=int, default=150, help='of each measurement')
-    parser.add_argument('--rounds', type=int, default=3, help='turns that each pair takes')
+    parser.add_argument('--frames', type=int, default=150,
+                        help='frames of each measurement (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=3,
+                        help='measurements of each kind (default: %(default)s)')
     parser.add_argument('--write', metavar='TOPIC', help=argparse.SUPPRESS)
     parser.add_argument('--reliable', action='store_true', help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -2,29 +2,31 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Show what it costs, and changes, to enlarge logits before the class is decided.
+Measure the cost and the effect of enlarging logits before the class is decided.
 
-``Perception`` enlarges the logits as far as ``LOGIT_BUDGET`` values go, decides, and copies the
-decisions to the pixels of the picture. Beside that: deciding at the network's own resolution, at
-twice that, and at every pixel of the picture; the last also by torch alone, the usual way. Cost is
-the ratio of the best times to the network's; the change is the share of pixels whose class is not
-that of full resolution. On rooms of our renderer, or with --data on the frames of a data set, and
-there with the mean IoU of each.
+``Prediction`` enlarges the logits up to ``LOGIT_BUDGET`` values, decides the classes, and copies
+the decisions to the pixels of the picture. This program compares that with deciding at the
+network's own resolution, at twice that resolution, and at every pixel of the picture; the last
+also with torch alone, as most code does. The cost is the best time divided by the network's best
+time. The effect is the share of pixels whose class differs from the decision at every pixel. The
+pictures are rooms of our renderer, or with --data the frames of a data set; the program then also
+prints the mean IoU.
 
     python benchmarks/upsampling.py [--network hydranet] [--variant nyu40] [--weights FILE]
         [--frames 12] [--data ../shared/data/nyuv2 --split val]
 
-Without --weights the shipped ones are taken, or random ones, with a note, where none are shipped.
+The default is the shipped weights. A network without shipped weights gets random weights, and the
+program says so.
 """
 
 import argparse
 import time
 
-from jrn_perception import perception, weights
+from jrn_perception import weights
 from jrn_perception.datasets.registry import open_dataset
 from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
 from jrn_perception.evaluation.measures.metrics import label_metrics, Table
-from jrn_perception.perception import Perception, Prediction
+from jrn_perception.perception import Perception, Prediction, prediction
 from jrn_perception.rooms.scenes import scenes
 import numpy as np
 import torch
@@ -34,27 +36,28 @@ FULL = 'full resolution'
 
 
 def decide(maps, size, label_set, budget):
-    """Return the labels as ``Perception`` makes them, under another budget."""
-    before, perception.LOGIT_BUDGET = perception.LOGIT_BUDGET, budget
+    """Return the labels of ``Prediction`` under another budget."""
+    before, prediction.LOGIT_BUDGET = prediction.LOGIT_BUDGET, budget
     try:
         return Prediction(maps, size, label_set).labels
     finally:
-        perception.LOGIT_BUDGET = before
+        prediction.LOGIT_BUDGET = before
 
 
 def torch_alone(maps, size):
-    """Return the labels of full resolution as most code makes them."""
-    logits = functional.interpolate(maps.semantics.float(), size, mode='bilinear',
-                                    align_corners=False)
-    return logits.argmax(1)[0].to(torch.uint8).cpu().numpy()
+    """Return the labels at full resolution, decided as most code does."""
+    logits = torch.from_numpy(maps.semantics).permute(0, 3, 1, 2)
+    logits = functional.interpolate(logits, size, mode='bilinear', align_corners=False)
+    return logits.argmax(1)[0].to(torch.uint8).numpy()
 
 
 def ways(maps, size, label_set):
-    """Return the ways to decide, each a function that returns labels (H, W)."""
-    values = maps.semantics[0].numel()
-    # Nothing is enlarged beyond the picture, which is no 64 times as wide as the network's output.
+    """Return the ways to decide by name; each is a function that returns labels (H, W)."""
+    values = maps.semantics[0].size
+    # 64 times the width of the network's output is more than any picture has, and logits are never
+    # enlarged beyond the picture.
     budgets = {"the network's resolution": values, 'twice that': 4 * values,
-               f'LOGIT_BUDGET = {perception.LOGIT_BUDGET}': perception.LOGIT_BUDGET,
+               f'LOGIT_BUDGET = {prediction.LOGIT_BUDGET}': prediction.LOGIT_BUDGET,
                FULL: 64 ** 2 * values}
     found = {name: lambda budget=budget: decide(maps, size, label_set, budget)
              for name, budget in budgets.items()}
@@ -63,20 +66,20 @@ def ways(maps, size, label_set):
 
 
 def timed(function):
-    """Return what the function returns and the seconds it took."""
+    """Return the result of the function, and its time in seconds."""
     start = time.perf_counter()
     result = function()
     return result, time.perf_counter() - start
 
 
 def measure(network, frames, label_set):
-    """Return the best time of each way and of the network, differing pixels, and IoU tables."""
+    """Return the best times of all ways and the network, differing pixels, and IoU tables."""
     comparison = Comparison(network, label_set, Protocol()) if label_set else None
     seconds, differing, tables = {}, {}, {}
     for frame in frames:
         size = frame.rgb.shape[:2]
         image = network.preprocess(frame.rgb)
-        maps, took = timed(lambda image=image: network.infer(image))
+        maps, took = timed(lambda image=image: network.infer(image[None]))
         seconds['network'] = min(seconds.get('network', np.inf), took)
         labels = {}
         for name, way in ways(maps, size, network.label_set).items():
@@ -91,14 +94,15 @@ def measure(network, frames, label_set):
 
 
 def load(arguments):
-    """Return the network; random weights, and a line that says so, where none are shipped."""
+    """Return the network; without shipped weights, print so and use random weights."""
     try:
         return Perception.load(arguments.network, arguments.variant,
                                weights_file=arguments.weights, device='cpu')
     except weights.WeightsError as error:
         if arguments.weights:
             raise SystemExit(f'upsampling.py: {error}') from error
-        print('no weights are shipped: random ones, whose labels change everywhere at once')
+        print('this network has no shipped weights: the weights are random, so that almost every '
+              'pixel may change its class')
         return Perception.load(arguments.network, arguments.variant, weights_file='random',
                                device='cpu')
 
@@ -110,8 +114,8 @@ def main():
     parser.add_argument('--variant', default='', help='(default: the first)')
     parser.add_argument('--weights', default='', help='file (default: the shipped one)')
     parser.add_argument('--frames', type=int, default=12, help='(default: %(default)s)')
-    parser.add_argument('--data', default='', help='folder of NYU frames, for their mean IoU')
-    parser.add_argument('--split', default='val', help='of --data (default: %(default)s)')
+    parser.add_argument('--data', default='', help='folder of NYU frames, to print their mean IoU')
+    parser.add_argument('--split', default='val', help='split of --data (default: %(default)s)')
     arguments = parser.parse_args()
     network = load(arguments)
     label_set = None
@@ -125,7 +129,7 @@ def main():
     print(f'{network.card.spec.name}, {len(network.label_set)} classes, {len(frames)} pictures of '
           f'{frames[0].rgb.shape[1]}x{frames[0].rgb.shape[0]}, network '
           f'{1e3 * seconds["network"]:.1f} ms\n')
-    print('| decided at | ms | x network | pixels of another class | mean IoU |')
+    print('| decided at | ms | x network | pixels that differ | mean IoU |')
     print('| --- | ---: | ---: | ---: | ---: |')
     for name, share in differing.items():
         iou = '-'

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Camera, node and a robot that listens: three processes, real DDS, one picture of what came out.
+Run a camera, the node and a listening robot as three processes with real DDS.
 
     python demo/demo.py [--images FOLDER] [--architecture jrn] [--frames 20]
 
-Leaves ``demo/output.png`` and prints the measured rate and latency.
+The demo writes ``demo/output.png`` with the last result and prints the measured rate and latency.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TIMEOUT_S = 120.0
 
 
 class Robot(Node):
-    """Subscribes to the camera and to both results, and pairs them by their stamp."""
+    """Subscribes to the camera and to both results, and matches them by stamp."""
 
     def __init__(self):
         super().__init__('robot')
@@ -57,14 +57,14 @@ class Robot(Node):
             latency = (self.get_clock().now() - stamp).nanoseconds / 1e9
             self.complete.append((time.monotonic(), latency))
             self.latest = frame
-            # Older frames that miss a part were dropped on the way: they stay incomplete.
+            # Older frames with a missing part were dropped on the way: forget them.
             self.frames = {key: value for key, value in self.frames.items()
                            if key > stamp.nanoseconds}
 
 
 @contextmanager
 def process(name: str, *arguments: str):
-    """Run an executable of the package; Ctrl-C it in the end."""
+    """Run an executable of the package; end it with Ctrl-C."""
     command = [sys.executable, '-m', f'jrn_perception.cli.{name}', *arguments]
     child = subprocess.Popen(command)
     try:
@@ -78,21 +78,27 @@ def process(name: str, *arguments: str):
 
 
 def isolate() -> None:
-    """Choose a domain of our own, on this machine only: no robot in the network takes part."""
+    """Choose a separate ROS domain on this machine only, so that no robot in the network joins."""
     os.environ['ROS_DOMAIN_ID'] = str(os.getpid() % 100 + 1)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    if os.environ.get('ROS_DISTRO') == 'humble':  # Which knows no other way.
+    if os.environ.get('ROS_DISTRO') == 'humble':  # Humble knows only this variable.
         os.environ['ROS_LOCALHOST_ONLY'] = '1'
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
-    parser.add_argument('--images', help='folder of pictures instead of our own drawn rooms')
-    parser.add_argument('--architecture', default='jrn', choices=networks.JOINT)
-    parser.add_argument('--variant', default='', help='of the architecture (default: its first)')
-    parser.add_argument('--weights', default='', help='of the node (default: the shipped ones)')
-    parser.add_argument('--frames', type=int, default=20, help='results to wait for')
-    parser.add_argument('--rate', type=float, default=5.0, help="the camera's frames per second")
+    parser.add_argument('--images',
+                        help='folder of pictures (default: rooms that our renderer draws)')
+    parser.add_argument('--architecture', default='jrn',
+                        choices=networks.architectures_with('depth', 'semantics'))
+    parser.add_argument('--variant', default='',
+                        help='variant of the architecture (default: its first)')
+    parser.add_argument('--weights', default='',
+                        help='weights of the node (default: the shipped ones)')
+    parser.add_argument('--frames', type=int, default=20,
+                        help='number of results to wait for (default: %(default)s)')
+    parser.add_argument('--rate', type=float, default=5.0,
+                        help='frames per second of the camera (default: %(default)s)')
     parser.add_argument('--output', type=Path, default=HERE / 'output.png')
     arguments = parser.parse_args()
     spec = networks.find(arguments.architecture, arguments.variant)
@@ -126,7 +132,7 @@ def main() -> int:
 
 
 def report(robot: Robot, spec: networks.Spec, arguments: argparse.Namespace) -> None:
-    """Write the picture of the last frame and print how fast they came."""
+    """Write the picture of the last frame; print rate and latency."""
     image, depth, semantics = (robot.latest[topic] for topic in TOPICS)
     shape = depth.height, depth.width
     result = SimpleNamespace(

@@ -27,14 +27,14 @@ def colourise_depth(depth: np.ndarray, low: float, high: float,
     """
     Return depth (H, W) in metres as RGB, uint8 (H, W, 3).
 
-    ``low`` and ``high`` are the metres at both ends of the colour map, beyond which the colour
-    stays; NaN and infinity are black. Raises ValueError for an unknown ``colormap`` (see
-    ``COLORMAPS``) and unless ``low`` < ``high``.
+    ``low`` and ``high`` are the metres at the ends of the colour map; depth beyond an end has the
+    colour of that end. NaN and infinity are black. Raises ValueError for an unknown ``colormap``
+    (see ``COLORMAPS``) and unless ``low`` < ``high``.
     """
     if not low < high:
-        raise ValueError(f'depth from {low} to {high} m: the first has to be the smaller one')
+        raise ValueError(f'depth from {low} to {high} m: the first number must be smaller')
     scaled = (depth - np.float32(low)) * np.float32(254 / (high - low)) + np.float32(1.5)
-    # Entry 0 of the table is black. Comparing is how NaN gets there: nothing is true of it.
+    # Entry 0 of the table is black. NaN gets it as well: every comparison with NaN is false.
     finite = np.abs(depth) < np.float32(np.inf)
     index = np.where(finite, np.clip(scaled, 1, 255), np.float32(0)).astype(np.uint8)
     return cv2.applyColorMap(index, _depth_table(colormap))
@@ -48,10 +48,10 @@ def colourise_labels(labels: np.ndarray, label_set: LabelSet) -> np.ndarray:
 def overlay(rgb: np.ndarray, labels: np.ndarray, label_set: LabelSet,
             alpha: float = 0.5) -> np.ndarray:
     """
-    Return the picture (H, W, 3) with the classes' colours laid over it, as a new array.
+    Return the picture (H, W, 3) under the colours of its classes, as a new array.
 
-    ``alpha`` is the share of the colours, 0 to 1 (ValueError beyond). Pixels without a class, 255
-    among them, are those of the picture.
+    ``alpha`` is the share of the colours, 0 to 1; ValueError for other values. Pixels without a
+    class, for example with the id 255, keep the colour of the picture.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f'alpha {alpha}: choose from 0 (the picture) to 1 (the classes)')
@@ -65,8 +65,8 @@ def legend(labels: np.ndarray, label_set: LabelSet, width: int, rows: int = 0,
     """
     Return a strip of RGB, uint8 (h, width, 3): colour, name and share of the classes that occur.
 
-    The largest class comes first. ``rows`` lines of ``unit`` pixels, as many as needed if 0; what
-    does not fit is counted in the last field.
+    The largest class comes first. The strip has ``rows`` lines of ``unit`` pixels each; 0 means as
+    many lines as needed. The last field counts the classes that do not fit.
     """
     shares = np.bincount(labels.reshape(-1), minlength=256)[:len(label_set)] / labels.size
     order = [index for index in np.argsort(-shares, kind='stable') if shares[index] > 0]
@@ -81,7 +81,7 @@ def legend(labels: np.ndarray, label_set: LabelSet, width: int, rows: int = 0,
         box = unit * 6 // 11
         top = y + (unit - box) // 2
         left = x + unit // 3
-        # A rim, since some palettes have colours as dark as the sheet.
+        # The rim makes colours visible that are as dark as the sheet.
         strip[top - 1:top + box + 1, left - 1:left + box + 1] = FAINT
         strip[top:top + box, left:left + box] = label_set.colours[index]
         left += box + unit // 3
@@ -111,7 +111,7 @@ def depth_scale(low: float, high: float, width: int, colormap: str = 'turbo',
 
 
 def depth_limits(depth: np.ndarray) -> tuple[float, float]:
-    """Return metres (low, high), multiples of 0.5, that hold nearly all of a depth map."""
+    """Return metres (low, high), multiples of 0.5, with 98 % of a depth map between them."""
     valid = depth[np.isfinite(depth)]
     if not valid.size:
         return 0.0, 10.0
@@ -125,11 +125,11 @@ def panel(rgb: np.ndarray, prediction: Prediction, *, limits: tuple[float, float
     """
     Return a sheet, RGB: picture, depth, semantics and overlay with titles, scale and legend.
 
-    ``limits`` are the metres at the ends of the colours (see ``depth_limits``, the default).
-    ``columns`` is 2 or 4 (ValueError). The tiles have the picture's size, enlarged or shrunk to
-    320 to 960 pixels of width. The sheet's size depends on the picture's size, the label set and
-    what is predicted, so that the sheets of a video are of one size. What is not predicted is
-    left out.
+    ``limits`` are the metres at the ends of the colours (by default ``depth_limits``). ``columns``
+    is 2 or 4; ValueError for other numbers. The tiles have the picture's size, enlarged or reduced
+    to a width of 320 to 960 pixels. Outputs that are None have no tile. The sheet's size depends
+    only on the picture's size, the label set and these outputs, so all sheets of a video have the
+    same size.
     """
     if columns not in (2, 4):
         raise ValueError(f'a sheet has 2 or 4 columns, not {columns}')
@@ -157,11 +157,11 @@ def panel(rgb: np.ndarray, prediction: Prediction, *, limits: tuple[float, float
     if depth is not None:
         parts.append(depth_scale(low, high, total, colormap, unit))
     if labels is not None:
-        # Room for a dozen classes, or for all of a small set.
+        # Room for twelve classes, or for all classes of a smaller set.
         fields = max(1, total // _legend_column(label_set, unit))
         parts.append(legend(labels, label_set, total, -(-min(len(label_set), 12) // fields), unit))
     sheet = _column(parts, gap)
-    # Video codecs want even sizes.
+    # Video codecs need even sizes.
     right, bottom = gap + sheet.shape[1] % 2, gap + sheet.shape[0] % 2
     return cv2.copyMakeBorder(sheet, gap, bottom, gap, right, cv2.BORDER_CONSTANT,
                               value=BACKGROUND)
@@ -225,7 +225,7 @@ def _percent(share: float) -> str:
 
 
 def _tick_step(span: float, most: int) -> float:
-    """Return the smallest of 0.1, 0.2, 0.5, 1, 2, 5, ... that cuts ``span`` in ``most`` parts."""
+    """Return the smallest of 0.1, 0.2, 0.5, 1, ... that cuts ``span`` into <= ``most`` parts."""
     magnitude = 10.0 ** math.floor(math.log10(span / most))
     return next(magnitude * factor for factor in (1, 2, 5, 10)
                 if span <= most * magnitude * factor * (1 + 1e-9))

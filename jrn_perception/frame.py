@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every source of pictures yields."""
+"""A picture with its ground truth and its camera, as every source yields it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 @dataclass(frozen=True)
 class Frame:
     """
-    One picture and what is known about it.
+    One picture, with ground truth and camera if the source has them.
 
-    ``rgb`` is uint8 (H, W, 3). Ground truth, where a source has it: ``depth`` is float32 (H, W),
-    metres along the optical axis, NaN = unknown; ``labels`` is uint8 (H, W), class ids of the
-    source's label set, 255 = unlabelled. ``camera_matrix`` is the 3x3 pinhole matrix in pixels of
-    ``rgb``. ``stamp_ns`` counts nanoseconds on the source's own clock.
+    ``rgb`` is uint8 (H, W, 3). ``depth`` is the true depth, float32 (H, W), metres along the
+    optical axis, NaN = unknown. ``labels`` are the true class ids of the source's label set, uint8
+    (H, W), 255 = unlabelled. ``camera_matrix`` is the 3x3 pinhole matrix in pixels of ``rgb``.
+    ``stamp_ns`` counts nanoseconds on the source's own clock.
     """
 
     rgb: np.ndarray
@@ -30,5 +30,5 @@ class Frame:
 
     @property
     def focal_length(self) -> tuple[float, float] | None:
-        """(x, y) in pixels, None where the camera is not known."""
+        """Return (x, y) in pixels, None if the camera is not known."""
         return None if self.camera_matrix is None else tuple(np.diag(self.camera_matrix)[:2])

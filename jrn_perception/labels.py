@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 UNLABELLED = 255
-# The name of all label sets that are a user's own; which one it is the weights' card tells.
+# The name of every label set of a user's own classes, which the weights' card lists.
 CUSTOM = 'custom'
 
 
@@ -37,14 +37,14 @@ class LabelSet:
         return len(self.names)
 
     def palette(self) -> np.ndarray:
-        """Return the uint8 (256, 3) look-up table; ids without a class are black."""
+        """Return the uint8 (256, 3) colours by id; ids without a class are black."""
         table = np.zeros((256, 3), np.uint8)
         table[:len(self)] = self.colours
         return table
 
 
 def voc_colours(count: int, first: int = 0) -> tuple[tuple[int, int, int], ...]:
-    """Return ``count`` colours of the PASCAL VOC palette, whose bits are the id's, interleaved."""
+    """Return ``count`` colours of the PASCAL VOC palette, which interleaves the bits of the id."""
     colours = []
     for index in range(first, first + count):
         rgb = [0, 0, 0]
@@ -55,8 +55,8 @@ def voc_colours(count: int, first: int = 0) -> tuple[tuple[int, int, int], ...]:
     return tuple(colours)
 
 
-# Gupta et al., CVPR 2013; the spelling of the data set is kept. The palette is the one of the
-# published HydraNet pictures: VOC colour of id + 1, black stays "unlabelled".
+# Gupta et al., CVPR 2013, in the data set's own spelling. The palette is that of the published
+# HydraNet pictures: the VOC colour of id + 1, so that black means "unlabelled".
 NYU40 = LabelSet(
     'nyu40',
     ('wall', 'floor', 'cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window', 'bookshelf',
@@ -68,7 +68,7 @@ NYU40 = LabelSet(
 
 
 def custom(names: Sequence[str]) -> LabelSet:
-    """Return a label set of one's own; ValueError for none, too many, or a name twice."""
+    """Return a user's own label set; ValueError for no name, too many, or a name twice."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f'{CUSTOM}: two classes are called {twice[0]!r}')
@@ -91,8 +91,8 @@ KITTI6 = LabelSet(
 NYU40_KITTI6 = LabelSet(
     'nyu40_kitti6', NYU40.names + KITTI6.names, NYU40.colours + KITTI6.colours)
 
-# Cityscapes (Cordts et al., CVPR 2016) and KITTI's semantic benchmark: the 19 classes that are
-# evaluated, in the order of their "train ids", with the palette of the data set's own tools.
+# Cityscapes (Cordts et al., CVPR 2016) and KITTI's semantic benchmark: the 19 evaluated classes
+# in the order of their "train ids", with the palette of the data set's own tools.
 CITYSCAPES19 = LabelSet(
     'cityscapes19',
     ('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
@@ -103,7 +103,7 @@ CITYSCAPES19 = LabelSet(
      (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100),
      (0, 80, 100), (0, 0, 230), (119, 11, 32)))
 
-# NYU40 ids of ScanNet's benchmark (Dai et al., CVPR 2017), in the order of its own ids.
+# NYU40 ids of the classes of ScanNet's benchmark (Dai et al., CVPR 2017), by ScanNet's id.
 SCANNET20_IN_NYU40 = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 23, 27, 32, 33, 35, 38)
 SCANNET20 = LabelSet(
     'scannet20',
@@ -114,23 +114,24 @@ LABEL_SETS = {labels.name: labels for labels in (NYU40, NYU5, KITTI6, NYU40_KITT
                                                  CITYSCAPES19, SCANNET20)}
 
 # NYU40 id -> NYU5 id. NYU's own super-classes (mapToNYUSuperClass of classMapping40.mat: ground,
-# structure, furniture, prop) with "ceiling" taken out of structure. The JRN paper published none.
+# structure, furniture, prop) with "ceiling" taken out of structure. The JRN paper does not publish
+# its mapping.
 NYU40_TO_NYU5 = np.array(
     (1, 0, 3, 3, 3, 3, 3, 1, 1, 3, 4, 1, 1, 3, 3, 1, 3, 4, 4, 4,
      4, 2, 4, 3, 4, 4, 4, 1, 4, 1, 4, 3, 3, 4, 4, 3, 4, 1, 3, 4), np.uint8)
 
-# Ids of Cityscapes' and KITTI's label pictures -> CITYSCAPES19. What is not evaluated (ego
-# vehicle, parking, caravan, ...) is unlabelled.
+# Ids of Cityscapes' and KITTI's label pictures -> CITYSCAPES19. Classes that the benchmark ignores
+# (ego vehicle, parking, caravan, ...) become unlabelled.
 CITYSCAPES_IDS_TO_CITYSCAPES19 = np.full(34, UNLABELLED, np.uint8)
 CITYSCAPES_IDS_TO_CITYSCAPES19[[7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31,
                                 32, 33]] = range(19)
 
-# NYU40 id -> SCANNET20 id; the other 20 classes are unlabelled. Not a fold: it loses pixels.
+# NYU40 id -> SCANNET20 id. Not a fold, because the other 20 classes become unlabelled.
 NYU40_TO_SCANNET20 = np.full(40, UNLABELLED, np.uint8)
 NYU40_TO_SCANNET20[list(SCANNET20_IN_NYU40)] = range(20)
 
 
-# (from, to) -> id table, for networks that predict the finer set where the coarser one is wanted.
+# (finer set, coarser set) -> id table, for networks that predict the finer set.
 FOLDS = {('nyu40', 'nyu5'): NYU40_TO_NYU5}
 
 
@@ -138,7 +139,7 @@ def fold_matrix(source: LabelSet, target: LabelSet) -> np.ndarray:
     """
     Return the 0/1 matrix (len(target), len(source)) that sums probabilities of the finer set.
 
-    The identity where both sets are one. Raises ValueError where no map between them is known.
+    It is the identity if both sets are the same. Raises ValueError if no map between them exists.
     """
     if source == target:
         return np.eye(len(source), dtype=np.float32)

@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Start the node; on request the coloured point cloud and a view as well.
+Start the node, and on request the coloured point cloud and a view.
 
-An argument that is not given leaves the value of the parameter file alone, so that the file (and
-by default the code, which it is tested against) is the one source of defaults.
+An argument that is not given leaves the value of the parameter file alone. So the file, which a
+test holds equal to the code, is the only source of defaults.
 """
 
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
+from jrn_perception.ros import transport
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import ComposableNodeContainer, Node
@@ -19,9 +20,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 PACKAGE = 'jrn_perception'
 
-# The tables in code, repeated; a test holds the two equal. To import them is to import torch,
-# which costs a second before anything of the robot starts and 200 MB in the launch process for as
-# long as the robot runs.
+# A copy of the tables in the code; a test holds them equal. Importing the tables would import
+# torch, which costs a second before any part of the robot starts, and 200 MB in the launch process
+# for as long as the robot runs.
 CHOICES = {
     'architecture': ('jrn', 'hydranet'),
     'variant': (
@@ -33,7 +34,7 @@ CHOICES = {
 }
 BOOLEANS = CHOICES['use_sim_time']
 
-# What is passed on as a parameter of the same name.
+# Arguments that set the parameter of the same name.
 PARAMETERS = ('architecture', 'variant', 'mute', 'weights', 'device')
 
 DESCRIPTIONS = {
@@ -51,7 +52,7 @@ DESCRIPTIONS = {
 
 
 def generate_launch_description():
-    """Return the arguments and what starts when they are known."""
+    """Return the arguments, and the action that reads them."""
     share = Path(get_package_share_directory(PACKAGE))
     optional = [
         DeclareLaunchArgument(
@@ -75,16 +76,17 @@ def generate_launch_description():
 
 
 def start(context, share):
-    """Return what the arguments ask for."""
+    """Return the processes that the arguments ask for."""
     given = {name: text for name, text in context.launch_configurations.items() if text}
     if not Path(given.get('params_file', '')).is_file():
-        # launch_ros warns and starts the node without it.
+        # launch_ros would only warn, and start the node without the file.
         raise FileNotFoundError(f"params_file: there is no file {given.get('params_file', '')!r}")
     clock = {'use_sim_time': is_true(given['use_sim_time'])} if 'use_sim_time' in given else {}
     common = {
         'namespace': given.get('namespace', ''),
         'output': 'screen',
-        'additional_env': transport(context.environment, share / 'config' / 'fastdds.xml'),
+        # For the processes that are started here but are not ours.
+        'additional_env': transport.large_segments(context.environment),
     }
     actions = [node(given, clock, common)]
     if is_true(given['point_cloud']):
@@ -95,8 +97,8 @@ def start(context, share):
 
 
 def node(given, clock, common):
-    """Return the node, with those parameters and remaps that are given."""
-    # Text stays text: launch_ros would read weights:=7 as a number.
+    """Return the node with the parameters and remaps that are given."""
+    # A value stays text: launch_ros would read weights:=7 as a number.
     overrides = {
         name: ParameterValue(given[name], value_type=str) for name in PARAMETERS if name in given}
     overrides.update(clock)
@@ -115,10 +117,10 @@ def node(given, clock, common):
 
 
 def point_cloud(given, clock, common):
-    """Return the component that colours the depth, in a process of its own."""
+    """Return the component that makes a coloured cloud of the depth, in its own process."""
     image = given.get('image', 'image')
-    # Ours has the header of `depth` to the nanosecond. Humble's component reads the first name;
-    # since Jazzy it looks for the sibling of the image.
+    # Our camera_info has exactly the header of `depth`. Humble's component reads the first name,
+    # rgb/camera_info; since Jazzy it reads the sibling of the image topic.
     sibling = '/'.join([*image.split('/')[:-1], 'camera_info'])
     remappings = [
         ('rgb/image_rect_color', image),
@@ -135,15 +137,16 @@ def point_cloud(given, clock, common):
         composable_node_descriptions=[ComposableNode(
             package='depth_image_proc', plugin='depth_image_proc::PointCloudXyzrgbNode',
             name='jrn_point_cloud', namespace=common['namespace'],
-            # The depth comes a network's time after its picture, under the same stamp: by then
-            # the default queue of 5 has lost the picture, and the nearest would be another.
+            # Depth has the stamp of its picture but comes later, by the time of the network. By
+            # then the default queue of 5 has lost that picture, and inexact pairing would take a
+            # different one.
             parameters=[{'exact_sync': True, 'queue_size': 50, **clock}],
             remappings=remappings)],
         **common)
 
 
 def rviz(share, clock, common):
-    """Return the view; its topics follow the namespace."""
+    """Return the view, its topics in the namespace."""
     topics = ('depth_color', 'semantics_color', 'overlay', 'points_color')
     return Node(
         package='rviz2', executable='rviz2', name='jrn_rviz',
@@ -151,21 +154,6 @@ def rviz(share, clock, common):
         parameters=[clock] if clock else [],
         remappings=[(f'/{topic}', topic) for topic in topics],
         **common)
-
-
-def transport(environment, profile):
-    """
-    Return the variable that makes Fast DDS use our profile, or none if the user has chosen.
-
-    The same as ros/transport.py, for what is started here but is not ours; a test compares them.
-    """
-    old, new = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
-    chosen = {old, new, 'FASTDDS_BUILTIN_TRANSPORTS', 'ROS_LOCALHOST_ONLY'} & set(environment)
-    if chosen - {'ROS_LOCALHOST_ONLY'} or environment.get('ROS_LOCALHOST_ONLY', '0') != '0':
-        return {}
-    # Never both: Kilted would load the file twice and complain about every name in it.
-    is_old = environment.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
-    return {old if is_old else new: str(profile)}
 
 
 def is_true(text):

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Play a recording to the node, on sim time, and print what the node made of it.
+Play a recording to the node, on sim time, and evaluate the node's outputs.
 
-The node runs as it would on the robot; ``jrn_replay`` plays, listens and, at the end, prints what
-`jrn_evaluate bag` prints, with frames sent, processed and dropped and the latency.
+The node runs as it would on the robot. ``jrn_replay`` plays and listens; at the end it prints the
+tables of `jrn_evaluate bag`, the frames sent, processed and dropped, and the latency.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from launch_ros.substitutions import ExecutableInPackage
 
 PACKAGE = 'jrn_perception'
 
-# What is passed on as a parameter of the same name, and as an option of jrn_replay.
+# Arguments that set the parameter, or the option of jrn_replay, of the same name.
 PARAMETERS = ('architecture', 'variant', 'weights', 'device')
 OPTIONS = ('image', 'depth', 'labels', 'player', 'speed', 'json')
 
@@ -40,7 +40,7 @@ DESCRIPTIONS = {
 
 
 def generate_launch_description():
-    """Return the arguments and what starts when they are known."""
+    """Return the arguments, and the action that reads them."""
     share = Path(get_package_share_directory(PACKAGE))
     return LaunchDescription([
         DeclareLaunchArgument('bag', description='recording: its folder, or a .mcap or .db3 file'),
@@ -57,17 +57,17 @@ def generate_launch_description():
 
 
 def start(context):
-    """Return node and evaluation; when one of them ends, all ends."""
+    """Return node and evaluation; when one of them ends, the launch ends."""
     given = {name: text for name, text in context.launch_configurations.items() if text}
     if not Path(given.get('params_file', '')).is_file():
-        # launch_ros warns and starts the node without it.
+        # launch_ros would only warn, and start the node without the file.
         raise FileNotFoundError(f"params_file: there is no file {given.get('params_file', '')!r}")
     with Recording(given['bag']) as recording:
         image = recording.image_topic(given.get('image', ''))
     compressed = image.msgtype == COMPRESSED
     namespace = '/' + given.get('namespace', '').strip('/')
     overrides = {
-        # Text stays text: launch_ros would read weights:=7 as a number.
+        # A value stays text: launch_ros would read weights:=7 as a number.
         name: ParameterValue(given[name], value_type=str) for name in PARAMETERS if name in given}
     overrides['use_sim_time'] = True
     overrides['image_transport'] = 'compressed' if compressed else 'raw'
@@ -83,7 +83,7 @@ def start(context):
             parameters=[given['params_file'], overrides],
             remappings=[('image/compressed' if compressed else 'image', image.name)],
             output='screen', on_exit=Shutdown(reason='the node ended')),
-        # Its tables are read by people: without the name of the process before each line.
+        # People read its tables, so no process name stands before each line.
         ExecuteProcess(
             cmd=command, output='screen', output_format='{line}',
             on_exit=Shutdown(reason='the recording is evaluated')),

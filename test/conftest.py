@@ -4,6 +4,7 @@
 """Fixtures for tests that need real frames, real DDS or a child process."""
 
 import fcntl
+import functools
 import importlib.metadata
 import importlib.util
 import itertools
@@ -20,6 +21,9 @@ import pytest
 
 # Threads that spin while they wait for each other take ten times as long on a busy machine.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    # The workers share the cores already.
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PROFILE = REPOSITORY / 'config' / 'fastdds.xml'
@@ -28,9 +32,16 @@ _TURN = itertools.count()
 
 @pytest.fixture(scope='session', autouse=True)
 def in_front():
-    """Hear Ctrl-C, and let what is started hear it, where the tests are a background job."""
+    """Let the tests and their children receive Ctrl-C even if they run as a background job."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope='session')
+def room():
+    """Return a function that returns the drawn room of a seed, built once per session."""
+    from jrn_perception.rooms.scenes import Scene
+    return functools.cache(Scene)
 
 
 @pytest.fixture(scope='session')
@@ -45,9 +56,9 @@ def data_dir():
 @pytest.fixture
 def ros_domain(monkeypatch):
     """
-    Return a ROS_DOMAIN_ID that no other test of this machine uses, and see to loopback only.
+    Return a ROS_DOMAIN_ID that no other test on this machine uses; limit DDS to loopback.
 
-    A lock on a file holds the number as long as the test runs, also if it is killed.
+    A file lock reserves the number while the test runs, and is released even if it is killed.
     """
     if importlib.util.find_spec('rclpy') is None:
         pytest.skip("rclpy is missing: source a ROS 2 installation or pip install '.[ros]'")
@@ -61,7 +72,7 @@ def ros_domain(monkeypatch):
             monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
         for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
             monkeypatch.delenv(name, raising=False)
-        # Never both: Kilted would load the file twice and complain about it.
+        # Not both variables: Kilted would load the file twice and complain.
         new = 'FASTDDS' if major >= 8 else 'FASTRTPS'
         monkeypatch.setenv(f'{new}_DEFAULT_PROFILES_FILE', str(PROFILE))
         yield domain
@@ -69,14 +80,14 @@ def ros_domain(monkeypatch):
 
 def _lock_domain():
     """Return the open, locked file of a free domain; its name ends in the number, 1 to 100."""
-    # Above 101 the ports of DDS reach into those that Linux gives to outgoing connections.
-    # Never the one of the test before: what it left behind in the network has no reader.
+    # Above 101 the ports of DDS overlap with Linux's ports for outgoing connections.
+    # Never the domain of the previous test, whose late messages nobody shall read.
     for _ in range(100):
         domain = (os.getpid() + next(_TURN)) % 100 + 1
         path = Path(tempfile.gettempdir()) / f'jrn_perception-ros-domain-{domain}'
         try:
             lock = path.open('a')
-        except PermissionError:  # Of another user.
+        except PermissionError:  # The file belongs to another user.
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,7 +99,7 @@ def _lock_domain():
 
 
 class Child:
-    """A running executable of the package, its output line by line."""
+    """A running executable of the package, and the lines that it has printed."""
 
     def __init__(self, name, arguments):
         self.name = name
@@ -108,12 +119,12 @@ class Child:
 
     @property
     def output(self):
-        """Return what it has printed so far, both streams in one."""
+        """Return the output so far, both streams in one text."""
         with self._changed:
             return ''.join(self._lines)
 
     def wait_for(self, text, timeout=60.0):
-        """Return when `text` has been printed; fail if it ends before or takes too long."""
+        """Wait until `text` is printed; fail if the process ends first or takes too long."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while text not in ''.join(self._lines):
@@ -124,7 +135,7 @@ class Child:
                 self._changed.wait(0.1)
 
     def wait(self, timeout=60.0):
-        """Return the exit code when it has ended by itself."""
+        """Wait until the process ends by itself, and return its exit code."""
         try:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -133,7 +144,7 @@ class Child:
         return code
 
     def stop(self, timeout=20.0):
-        """Press Ctrl-C, and return the exit code; fail if it has to be killed."""
+        """Send Ctrl-C, and return the exit code; fail if the process has to be killed."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
@@ -152,8 +163,8 @@ def spawn():
     """
     Return a function that starts `python -m jrn_perception.cli.NAME ARGUMENTS...` as a `Child`.
 
-    Whatever still runs at the end of the test gets Ctrl-C; one that has to be killed is a failure.
-    Ask for `ros_domain` first where ROS is involved: a child inherits the environment.
+    Children that still run at the end of the test get Ctrl-C; having to kill one is a failure.
+    With ROS, request `ros_domain` before `spawn`: children inherit the environment.
     """
     children = []
 

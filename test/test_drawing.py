@@ -8,6 +8,7 @@ from jrn_perception import drawing
 from jrn_perception.labels import LABEL_SETS
 from jrn_perception.networks.interface import Maps
 from jrn_perception.perception import Prediction
+from jrn_perception.perception.backends.torch import to_arrays
 import numpy as np
 import pytest
 import torch
@@ -26,7 +27,7 @@ def scene(height=48, width=64, label_set=NYU5, depth=True, semantics=True):
         ids = torch.arange(width) * len(label_set) // width
         logits = 9.0 * torch.nn.functional.one_hot(ids, len(label_set)).T[None, :, None]
         maps = maps._replace(semantics=logits.expand(1, -1, height, width))
-    return rgb, Prediction(maps, (height, width), label_set if semantics else None)
+    return rgb, Prediction(to_arrays(maps), (height, width), label_set if semantics else None)
 
 
 @pytest.mark.parametrize('name', drawing.COLORMAPS)
@@ -153,8 +154,8 @@ def test_sheets_of_a_video_have_one_even_size(size, columns):
     rgb, prediction = scene(*size, label_set=NYU40)
     sheet = drawing.panel(rgb, prediction, columns=columns)
     assert sheet.shape[0] % 2 == sheet.shape[1] % 2 == 0
-    empty = Prediction(Maps(torch.full((1, 1, *size), torch.nan),
-                            torch.zeros(1, 40, *size)), size, NYU40)
+    empty = Prediction(to_arrays(Maps(torch.full((1, 1, *size), torch.nan),
+                                      torch.zeros(1, 40, *size))), size, NYU40)
     assert drawing.panel(rgb, empty, columns=columns).shape == sheet.shape
 
 

@@ -4,7 +4,7 @@
 """On CUDA the networks say what they say on a CPU, to the precision of float16."""
 
 from jrn_perception.networks.jrn import MUTE, MUTE_VALUES
-from jrn_perception.perception import Perception
+from jrn_perception.perception import Perception, SetUp
 from jrn_perception.rooms.scenes import Scene
 import numpy as np
 import pytest
@@ -52,7 +52,8 @@ def test_every_mute_runs_where_the_network_is(rgb, mute, value):
 def test_influence_runs_in_the_default_precision(rgb):
     gpu = load('jrn', 'cat10', device='cuda')
     assert gpu.precision == 'fp16'
-    found = gpu.postprocess(gpu.infer(gpu.preprocess(rgb), influence=True), rgb.shape[:2])
+    maps = gpu.infer(gpu.preprocess(rgb)[None], SetUp(influence=True))
+    found = gpu.postprocess(maps, rgb.shape[:2])
     assert np.isfinite(found.influence_depth).all()
     assert np.isfinite(found.influence_semantics).all()
     assert gpu.gpu_memory_mb() > 0

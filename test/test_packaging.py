@@ -27,7 +27,7 @@ ROOMS = {
     'frame': set(),
     'networks': {'labels'},
     'weights': {'labels', 'networks'},
-    'perception': {'labels', 'networks', 'weights'},
+    'perception': {'labels', 'frame', 'networks', 'weights'},
     'messages': {'labels'},
     'recordings': {'labels', 'frame', 'messages'},
     'rooms': {'labels', 'frame'},
@@ -48,7 +48,7 @@ ROS = {
     'std_srvs', 'vision_msgs'}
 TRAINING = {'h5py', 'kornia', 'lightning', 'torchmetrics'}
 # Those that a module of evaluation/ may need as a whole.
-EXTRAS = {'matplotlib', 'rich', 'rosbags'}
+EXTRAS = {'jinja2', 'matplotlib', 'rich', 'rosbags'}
 # Where the name of what is imported is not the name of what is installed.
 DISTRIBUTIONS = {
     'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'pytorch_lightning': 'lightning'}
@@ -173,7 +173,8 @@ def test_package_is_whole(tmp_path):
     run_setup('egg_info', '--egg-base', tmp_path, 'build_py', '-d', tmp_path / 'lib')
     built = tmp_path / 'lib' / 'jrn_perception'
     assert files(built, '*.py') == files(PACKAGE, '*.py')
-    for pattern in ('*.safetensors', '*.json'):
+    assert (built / 'py.typed').is_file()
+    for pattern in ('*.safetensors', '*.json', '*.html'):
         assert files(built, pattern) == files(PACKAGE, pattern)
 
 
@@ -189,12 +190,13 @@ def test_make_help_lists_every_target():
 
 
 def test_launch_choices_are_the_tables_of_the_code():
-    from jrn_perception.networks import ARCHITECTURES, JOINT
+    from jrn_perception.networks import ARCHITECTURES, architectures_with
     from jrn_perception.networks.jrn import MUTE
     choices = assigned(REPOSITORY / 'launch' / 'jrn.launch.py', 'CHOICES')
-    assert choices['architecture'] == JOINT
+    joint = architectures_with('depth', 'semantics')
+    assert choices['architecture'] == joint == ('jrn', 'hydranet')
     assert choices['variant'] == tuple(
-        dict.fromkeys(variant for name in JOINT for variant in ARCHITECTURES[name]))
+        dict.fromkeys(variant for name in joint for variant in ARCHITECTURES[name]))
     assert choices['mute'] == tuple(MUTE)
 
 

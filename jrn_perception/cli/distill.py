@@ -12,7 +12,7 @@ import sys
 
 from jrn_perception.cli import program
 from jrn_perception.datasets.registry import layouts, open_to_train, READERS
-from jrn_perception.datasets.subsets import Tolerant
+from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.training.distill import distil
 
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _distil(arguments: argparse.Namespace) -> None:
-    frames = Tolerant(open_to_train(arguments.reader, arguments.data, arguments.split),
+    frames = Undamaged(open_to_train(arguments.reader, arguments.data, arguments.split),
                       'skip' if arguments.skip_damaged else 'raise')
     result = distil(program.load(arguments), frames, arguments.output, arguments.threshold,
                     frames.labels, getattr(frames.frames, 'depth_range', None))

@@ -122,7 +122,7 @@ def run_influence(options: argparse.Namespace) -> None:
               for variant in variants]
     perceptions = {
         variant: Perception(item, options.device, options.precision, options.height, options.width)
-        for variant, item in zip(variants, influence.share_inputs(loaded))}
+        for variant, item in zip(variants, loaded)}
     measurement = influence.measure(perceptions, frames, protocol, options.skip_damaged,
                                     partial(program.track, title='muting'))
     found = influence.influences(measurement)

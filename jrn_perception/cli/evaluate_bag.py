@@ -39,7 +39,7 @@ def add_bag(commands) -> None:
     parser.add_argument('--html', type=program.new_file, metavar='FILE',
                         help='write a report with plots, latencies and the worst frames')
     program.add_network(parser)
-    parser.set_defaults(run=run_bag, needs=('matplotlib', 'rich', 'rosbags'))
+    parser.set_defaults(run=run_bag, needs=('jinja2', 'matplotlib', 'rich', 'rosbags'))
 
 
 def add_truth(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +94,7 @@ def _camera_info(options: argparse.Namespace) -> str:
 
 def run_bag(options: argparse.Namespace) -> int:
     """Evaluate on a recording."""
-    from jrn_perception.evaluation.reports import bag_document, html, tables
+    from jrn_perception.evaluation.reports import bag_document, page, tables
 
     if options.worst < 0:
         raise ValueError(f'--worst {options.worst}: not below 0')
@@ -106,11 +106,11 @@ def run_bag(options: argparse.Namespace) -> int:
                                       interrupted.is_set)
     document = bag_document.bag_document(evaluation, perception)
     clock = bag_document.timings(evaluation)
-    bag_document.print_bag(document, clock, tables.console())
+    tables.print_bag(document, clock, tables.console())
     if options.json:
         documents.write(document, options.json)
     if options.html:
-        html.write_html(evaluation, document, clock, options.html)
+        page.write_html(evaluation, document, clock, options.html)
     return _partial(evaluation.reasons, interrupted.is_set())
 
 
@@ -154,8 +154,8 @@ def run_record(options: argparse.Namespace) -> int:
     if not written.frames and not interrupted.is_set():
         raise RecordingError(f'{options.bag}: no picture has results: '
                              f'{"; ".join(written.reasons) or "there are none"}')
-    scales = written.scales
-    scaled = f', depth x {scales.mean:.3f} for the focal length' if scales.count else ''
+    scales = documents.describe_scales(written.scales)
+    scaled = f', depth x {scales["scale"]:.3f} for the focal length' if scales else ''
     print(f'{options.output}: results for {written.frames} pictures{scaled}; topics '
           f'{", ".join(written.topics)}')
     for note in written.notes:

@@ -69,7 +69,8 @@ def main(argv: list[str] | None = None) -> int:
                 raise
             return program.fail('jrn_node', error)
     finally:
-        executor.shutdown()
+        # Without waiting: on Humble a parameter that is still being set would keep it waiting.
+        executor.shutdown(timeout_sec=0)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

@@ -17,7 +17,8 @@ from typing import Any
 from jrn_perception.cli import program
 from jrn_perception.recordings.reader import is_recording, Record, Recording
 from jrn_perception.ros.transport import use_large_segments
-from jrn_perception.sources.opening import EXPECTED, open_source
+from jrn_perception.sources.opening import open_source
+from jrn_perception.sources.source import EXPECTED
 
 DESCRIPTION = f"""\
 Publish {EXPECTED}

@@ -16,10 +16,10 @@ from jrn_perception import drawing
 from jrn_perception.cli import program
 from jrn_perception.frame import Frame
 from jrn_perception.messages.images import to_millimetres
-from jrn_perception.networks import JOINT
+from jrn_perception.networks import architectures_with
 from jrn_perception.networks.jrn import MUTE
-from jrn_perception.perception import Prediction
-from jrn_perception.perception.prediction import limit_depth
+from jrn_perception.perception import Prediction, SetUp
+from jrn_perception.perception.stream import stream
 from jrn_perception.sources.opening import EXPECTED, open_source, Pictures, Source
 import numpy as np
 
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--output', type=Path, default=Path('predictions'), metavar='DIR|FILE',
                         help='a folder (default: predictions), or a file: .png for one picture, '
                              '.mp4 or .avi for a video')
-    program.add_network(result, choices=JOINT)
+    program.add_network(result, choices=architectures_with('depth', 'semantics'))
     result.add_argument('--mute', default='none', choices=MUTE,
                         help='the input of the JRN that is muted; default: %(default)s')
     result.add_argument('--topic', default='', metavar='NAME',
@@ -79,13 +79,12 @@ def _predict(arguments: argparse.Namespace) -> int:
     done, interrupted = 0, False
     total = min((n for n in (source.length, arguments.count) if n), default=None)
     try:
-        for frame in program.track(islice(source, arguments.count), total,
-                                   Path(source.name).name):
-            prediction = perception(frame.rgb, arguments.mute, focal_length=frame.focal_length)
-            name = writer.write(frame, prediction)
+        steps = stream(perception, islice(source, arguments.count), lambda frame: frame,
+                       set_up=SetUp(arguments.mute))
+        for step in program.track(steps, total, Path(source.name).name):
+            name = writer.write(step.frame, step.prediction)
             if arguments.raw:
-                limits = perception.card.depth_range_at(prediction.depth_scale)
-                write_raw(writer.folder / name, prediction, limits)
+                write_raw(writer.folder / name, step.prediction)
             done += 1
     except KeyboardInterrupt:
         interrupted = True
@@ -180,14 +179,13 @@ class Film:
             self._film.release()
 
 
-def write_raw(path: Path, prediction: Prediction, limits: tuple[float, float]) -> None:
+def write_raw(path: Path, prediction: Prediction) -> None:
     """
     Write ``path``_depth.png (16 bit, mm) and ``path``_labels.png (class ids).
 
-    Depth outside ``limits`` (metres) is 0, "invalid".
+    Depth outside the network's limits is 0, "invalid".
     """
-    depth = limit_depth(prediction.depth, *limits)
-    save(path.with_name(f'{path.name}_depth.png'), to_millimetres(depth))
+    save(path.with_name(f'{path.name}_depth.png'), to_millimetres(prediction.valid_depth()))
     save(path.with_name(f'{path.name}_labels.png'), prediction.labels)
 
 

@@ -215,11 +215,11 @@ def _connect(evaluator: Evaluator, plan: _Plan, settings: dict[str, Any],
 def _report(options: argparse.Namespace, replay: Replay, reasons: list[str],
             notes: list[str]) -> int:
     """Print and write the results; return the exit code."""
-    from jrn_perception.evaluation.reports import bag_document, documents, tables
+    from jrn_perception.evaluation.reports import documents, tables
 
     evaluation = replay.result(reasons, notes)
     document = replay.document(evaluation)
-    bag_document.print_bag(document, replay.timings(), tables.console())
+    tables.print_bag(document, replay.timings(), tables.console())
     if options.json:
         documents.write(document, options.json)
     for reason in evaluation.reasons:

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Cityscapes (Cordts et al., CVPR 2016): streets with labels, and depth by stereo."""
+"""Cityscapes (Cordts et al., CVPR 2016): streets with labels and with depth from stereo."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PARTS = {'leftImg8bit': '_leftImg8bit.png', 'gtFine': '_gtFine_labelIds.png',
 
 
 class Camera(NamedTuple):
-    """The left camera of a stereo pair: 3x3 matrix in pixels, and metres to the right one."""
+    """The left camera of a stereo pair: 3x3 matrix (pixels), metres to the right camera."""
 
     matrix: np.ndarray
     baseline: float
@@ -35,19 +35,19 @@ class Camera(NamedTuple):
 
 class Cityscapes(Sequence):
     """
-    The frames of one split: rgb, labels in ``CITYSCAPES19``, depth by stereo (NaN = none).
+    The frames of one split: rgb, labels in ``CITYSCAPES19``, depth from stereo (NaN = none).
 
-    ``root`` holds a folder for each of the packages that the owner offers:
-    ``leftImg8bit/<split>/<city>/<name>_leftImg8bit.png``, and the same way
+    ``root`` holds a folder for each downloaded package of the data set:
+    ``leftImg8bit/<split>/<city>/<name>_leftImg8bit.png``, and in the same way
     ``gtFine/…_gtFine_labelIds.png`` (uint8 ids), ``disparity/…_disparity.png`` (uint16; disparity
     in pixels = (value - 1) / 256, 0 = none) and ``camera/…_camera.json``. Depth is baseline * fx /
-    disparity. A package without a folder for the split was not installed: without gtFine frames
-    have no labels and ``labels`` is None, without disparity no depth. Inside a package a missing
-    file is damage. The labels of ``test`` are not public; its gtFine marks the car and the border
-    only, so all is unlabelled.
+    disparity. A package without a folder for the split counts as not installed: without gtFine,
+    frames have no labels and ``labels`` is None; without disparity, they have no depth. A file
+    that is missing inside an installed package is damage. The labels of split ``test`` are not
+    public: its gtFine marks only the car and the border, so every pixel is unlabelled.
 
-    Raises FileNotFoundError without pictures or without any annotation, or with disparity but no
-    camera; DamagedSampleError on access to a frame of which a part is missing or damaged.
+    Raises FileNotFoundError if there are no pictures or no annotations, or disparity but no
+    camera; DamagedSampleError on access to a frame with a missing or damaged file.
     """
 
     def __init__(self, root: str | Path, split: str = 'val'):
@@ -57,10 +57,10 @@ class Cityscapes(Sequence):
             raise FileNotFoundError(f'{self.root}: should hold leftImg8bit/{split}, and '
                                     f'gtFine/{split} or disparity/{split} or both')
         if 'disparity' in self.parts and 'camera' not in self.parts:
-            raise FileNotFoundError(f'{self.root}: holds disparity/{split} but no camera/{split}, '
-                                    'without which there are no metres')
+            raise FileNotFoundError(f'{self.root}: holds disparity/{split} but no camera/{split}; '
+                                    'disparity becomes metres only with the camera')
         self.labels = CITYSCAPES19 if 'gtFine' in self.parts else None
-        # A name counts that has any part, so that another is missed.
+        # Count a sample if any of its files exists, so that a missing companion is reported.
         self.names = sorted({
             f'{path.parent.name}/{path.name[:-len(suffix)]}' for part, suffix in _PARTS.items()
             for path in (self.root / part / split).glob(f'*/*{suffix}')})
@@ -88,14 +88,14 @@ class Cityscapes(Sequence):
             path = self._path('disparity', name, _PARTS['disparity'])
             stored = read_map(path, np.uint16)
             require_size(stored, rgb.shape[:2], path)
-            # 1 stands for disparity 0, which is infinitely far: no depth either.
+            # 1 is disparity 0, a point at infinity: no depth either.
             disparity = np.where(stored > 1, (stored - np.float32(1)) / 256, np.float32(np.nan))
             depth = (baseline * matrix[0, 0] / disparity).astype(np.float32)
         return Frame(rgb, name.split('/')[1], depth=depth, labels=labels, camera_matrix=matrix)
 
 
 def read_camera(path: Path) -> Camera:
-    """Return what a ``_camera.json`` says; DamagedSampleError if it is missing or incomplete."""
+    """Return the camera in a ``_camera.json``; DamagedSampleError if missing or incomplete."""
     try:
         content = json.loads(path.read_text())
         inner = content['intrinsic']

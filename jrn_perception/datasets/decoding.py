@@ -1,14 +1,14 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files of data sets as arrays: pictures, maps, lists of names, and how their damage is told."""
+"""Files of data sets as arrays: pictures, maps and lists of names; damage as an error."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import cv2
-from jrn_perception.messages.images import is_cut_off
+from jrn_perception.messages.decoding import decode, DecodingError
 import numpy as np
 
 
@@ -20,48 +20,42 @@ def read_colour(path: Path) -> np.ndarray:
     """
     Return the picture at ``path`` as RGB, uint8 (H, W, 3); DamagedSampleError.
 
-    An EXIF orientation is ignored: depth and labels lie on the pixels as they are stored. Damage
-    inside a JPEG that its decoder conceals is not seen.
+    An EXIF orientation is ignored, because depth and labels belong to the pixels as they are
+    stored. Damage that the JPEG decoder conceals is not detected.
     """
-    return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION),
+    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION),
                         cv2.COLOR_BGR2RGB)
 
 
 def read_map(path: Path, *dtypes: type) -> np.ndarray:
-    """Return the picture at ``path``, (H, W) of one of ``dtypes``; DamagedSampleError."""
-    picture = _decode(path, cv2.IMREAD_UNCHANGED)
+    """Return the map at ``path``, (H, W) with one of ``dtypes``; DamagedSampleError."""
+    picture = _read(path, cv2.IMREAD_UNCHANGED)
     if picture.ndim != 2 or picture.dtype not in dtypes:
         wanted = ' or '.join(np.dtype(d).name for d in dtypes)
         raise DamagedSampleError(f'{path}: is {picture.dtype} {picture.shape}, '
-                                 f'where one channel of {wanted} belongs')
+                                 f'expected one channel of {wanted}')
     return picture
 
 
-def _decode(path: Path, flags: int) -> np.ndarray:
+def _read(path: Path, flags: int) -> np.ndarray:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise DamagedSampleError(f'{path}: missing') from None
     except OSError as error:
         raise DamagedSampleError(f'{path}: {error.strerror}') from error
-    # OpenCV 4 returns what there is of a picture that was cut off, and paints the rest in grey.
-    if is_cut_off(data):
-        raise DamagedSampleError(f'{path}: cut off after {len(data)} bytes')
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise DamagedSampleError(f'{path}: not a picture that OpenCV can decode '
-                                 f'({len(data)} bytes)')
-    return picture
+        return decode(data, flags)
+    except DecodingError as error:
+        raise DamagedSampleError(f'{path}: {error}') from error
 
 
 def listed(path: Path, hint: str) -> list[str]:
     """
     Return the names in the text file of a split.
 
-    FileNotFoundError that ends with ``hint`` if it is not there, ValueError if it names nothing.
+    Raises FileNotFoundError, ending with ``hint``, if the file does not exist; ValueError if it
+    names no frames.
     """
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such split; {hint}')
@@ -72,14 +66,14 @@ def listed(path: Path, hint: str) -> list[str]:
 
 
 def to_metres(millimetres: np.ndarray) -> np.ndarray:
-    """Return float32 metres for whole millimetres, NaN for 0, which is "none"."""
+    """Return float32 metres for whole millimetres, NaN for 0, which means "unknown"."""
     metres = millimetres.astype(np.float32) / 1000
     metres[millimetres == 0] = np.nan
     return metres
 
 
 def require_size(array: np.ndarray, size: tuple[int, int], path: Path) -> None:
-    """Raise DamagedSampleError if ``array`` is not (H, W, ...) of ``size``, its picture's."""
+    """Raise DamagedSampleError if ``array`` does not have the (H, W) of its picture, ``size``."""
     if array.shape[:2] != tuple(size):
         raise DamagedSampleError(f'{path}: is {array.shape[1]}x{array.shape[0]}, '
                                  f'its picture is {size[1]}x{size[0]}')
@@ -89,8 +83,9 @@ def translate(ids: np.ndarray, table: np.ndarray, path: Path | str) -> np.ndarra
     """
     Return class ids, uint8, for the ids of a data set.
 
-    ``table`` is int16, index = the data set's id, value = class id or 255; -1 = no such id, which
-    in ``ids`` is damage, as is one beyond the table (DamagedSampleError naming ``path``).
+    ``table`` is int16; its index is the data set's id, its value the class id, 255 for
+    unlabelled, or -1 for an id that the data set does not have. Raises DamagedSampleError, naming
+    ``path``, if ``ids`` contains such an id or an id beyond the table.
     """
     classes = table.take(ids, mode='clip')
     wrong = (ids >= len(table)) | (classes < 0)

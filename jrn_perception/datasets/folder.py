@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-One's own frames as folders of pictures.
+Your own frames as folders of pictures.
 
-``rgb/NAME.jpg`` or ``.png``; for each of them ``depth_mm/NAME.png`` (uint16 millimetres, 0 =
-none), ``labels/NAME.png`` (uint8, 0 = unlabelled, 1..K = the classes), both or one; a text file of
-NAMEs for each split; and ``dataset.json``::
+The folder holds ``rgb/NAME.jpg`` or ``.png``; for each picture ``depth_mm/NAME.png`` (uint16
+millimetres, 0 = unknown), ``labels/NAME.png`` (uint8, 0 = unlabelled, 1..K = the classes), or
+both; a text file with the NAMEs of each split; and ``dataset.json``::
 
     {"classes": ["floor", "pallet", "person"],
      "focal_length": [615.2, 614.8],
      "depth_range": [0.3, 20]}
 
-``classes`` are the names of 1..K, or "nyu40"; ``focal_length`` (x, y) the camera's, in pixels of
-its pictures, without which depth is right for this camera alone; ``depth_range`` in metres what it
-measures, by default a Kinect's.
+``classes`` are the names of the ids 1..K, or "nyu40". ``focal_length`` (x, y) is the camera's, in
+pixels of its pictures; without it, depth is right only for this camera. ``depth_range`` is the
+range that the depth sensor measures, in metres; by default a Kinect's.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ DESCRIPTION = 'dataset.json'
 
 class Folder(Sequence):
     """
-    The frames of one split; a frame without a depth or label picture has no such annotation.
+    The frames of one split; ``depth`` or ``labels`` is None for a frame without that file.
 
-    Raises FileNotFoundError if the split or ``dataset.json`` is not there, ValueError if the split
-    is empty or the json is not as above, DamagedSampleError on access to a frame that is damaged,
-    has no picture, or neither annotation.
+    Raises FileNotFoundError if the split or ``dataset.json`` does not exist; ValueError if the
+    split is empty or the json is not as above; DamagedSampleError on access to a frame that is
+    damaged, has no picture, or has neither depth nor labels.
     """
 
     def __init__(self, root: str | Path, split: str = 'val'):
@@ -99,14 +99,14 @@ class Folder(Sequence):
 
 
 def _read(path: Path) -> tuple[LabelSet, tuple[float, float] | None, tuple[float, float] | None]:
-    """Return the label set, the focal length and the depth range; ValueError that says what."""
+    """Return label set, focal length and depth range; ValueError that says what is wrong."""
     try:
         content = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f'{path}: not json: {error}') from error
     known = {'classes', 'focal_length', 'depth_range'}
     if not isinstance(content, dict) or set(content) - known or 'classes' not in content:
-        raise ValueError(f'{path}: expected an object with classes and, where they are known, '
+        raise ValueError(f'{path}: expected an object with classes and, if they are known, '
                          'focal_length and depth_range')
     names = content['classes']
     if names != NYU40.name and not (isinstance(names, list) and all(
@@ -127,6 +127,6 @@ def _pair(path: Path, content: dict, key: str) -> tuple[float, float] | None:
         isinstance(part, (int, float)) and not isinstance(part, bool) and part > 0
         for part in value)
     if not numbers or key == 'depth_range' and not value[0] < value[1]:
-        raise ValueError(f'{path}: {key} cannot be {value!r}: two positive numbers'
-                         + (', the nearer one first' if key == 'depth_range' else ''))
+        raise ValueError(f'{path}: {key} cannot be {value!r}: expected two positive numbers'
+                         + (', the smaller one first' if key == 'depth_range' else ''))
     return float(value[0]), float(value[1])

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-KITTI: depth from a street (Uhrig et al., 3DV 2017) and its semantics (Alhaija et al., IJCV 2018).
+KITTI: streets with depth (Uhrig et al., 3DV 2017) or semantics (Alhaija et al., IJCV 2018).
 
-Two data sets of one car. Pictures differ by some pixels in size from day to day.
+The two data sets come from the same car. The size of the pictures differs by a few pixels between
+days.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from jrn_perception.frame import Frame
 from jrn_perception.labels import CITYSCAPES19, CITYSCAPES_IDS_TO_CITYSCAPES19, UNLABELLED
 import numpy as np
 
-# Ids are those of Cityscapes; 255 is what a licence plate's -1 becomes in 8 bits.
+# The ids are Cityscapes'. A licence plate has the id -1, which is 255 in 8 bits.
 CITYSCAPES_TABLE = np.full(256, -1, np.int16)
 CITYSCAPES_TABLE[:len(CITYSCAPES_IDS_TO_CITYSCAPES19)] = CITYSCAPES_IDS_TO_CITYSCAPES19
 CITYSCAPES_TABLE[255] = UNLABELLED
@@ -31,12 +32,12 @@ CITYSCAPES_TABLE[255] = UNLABELLED
 
 class KITTIDepth(Sequence):
     """
-    Frames of the left colour camera with accumulated laser depth (NaN = none, most pixels).
+    Frames of the left colour camera with accumulated laser depth (NaN = none: most pixels).
 
     ``root`` holds ``<split>/<drive>/proj_depth/groundtruth/image_02/N.png`` (uint16, metres times
-    256, 0 = none), ``raw`` (default: ``root``) the pictures of the raw data,
-    ``<date>/<drive>/image_02/data/N.png``, and ``<date>/calib_cam_to_cam.txt``; where a date has
-    no such file ``camera_matrix`` is None. Raises FileNotFoundError if the split holds no depth,
+    256, 0 = none). ``raw`` (default: ``root``) holds the raw data: the pictures
+    ``<date>/<drive>/image_02/data/N.png`` and ``<date>/calib_cam_to_cam.txt``; without the latter
+    ``camera_matrix`` is None. Raises FileNotFoundError if the split holds no depth,
     DamagedSampleError on access to a damaged frame.
     """
 
@@ -56,7 +57,7 @@ class KITTIDepth(Sequence):
     def __getitem__(self, index: int) -> Frame:
         path = self.paths[index]
         drive = path.parents[3].name
-        # A drive is called by its date: 2011_09_26_drive_0001_sync.
+        # The name of a drive begins with its date: 2011_09_26_drive_0001_sync.
         date = self.raw / drive[:len('2011_09_26')]
         rgb = read_colour(date / drive / 'image_02' / 'data' / path.name)
         depth = read_map(path, np.uint16)
@@ -68,7 +69,7 @@ class KITTIDepth(Sequence):
 
 
 def _camera_matrix(path: Path) -> np.ndarray | None:
-    """Return the 3x3 of the rectified left colour camera; None where the file is not there."""
+    """Return the 3x3 matrix of the rectified left colour camera; None without the file."""
     if not path.is_file():
         return None
     for line in path.read_text(errors='replace').splitlines():
@@ -85,17 +86,17 @@ class KITTISemantics(Sequence):
     """
     The 200 frames with labels in ``CITYSCAPES19``.
 
-    ``root`` holds ``training/image_2/N_10.png`` and ``training/semantic/N_10.png`` (uint8, the ids
-    of Cityscapes). The ``N_11.png`` of the scene flow benchmark, which shares the folder, are not
-    annotated and left alone. Raises FileNotFoundError if there is nothing, DamagedSampleError on
-    access to a frame of which a part is missing or damaged.
+    ``root`` holds ``training/image_2/N_10.png`` and ``training/semantic/N_10.png`` (uint8, ids of
+    Cityscapes). The pictures ``N_11.png`` in the same folder belong to the scene flow benchmark,
+    have no labels and are ignored. Raises FileNotFoundError if there are no frames,
+    DamagedSampleError on access to a frame with a missing or damaged file.
     """
 
     labels = CITYSCAPES19
 
     def __init__(self, root: str | Path):
         self.root = Path(root) / 'training'
-        # A name counts that has either part, so that the other is missed.
+        # Count a sample if either file exists, so that a missing companion is reported.
         self.names = sorted({path.name for folder in ('image_2', 'semantic')
                              for path in (self.root / folder).glob('*_10.png')})
         if not self.names or not (self.root / 'semantic').is_dir():

@@ -4,8 +4,9 @@
 """
 NYU-Depth v2 (Silberman et al., ECCV 2012) as folders of pictures.
 
-``rgb/NNNN.jpg``, ``depth_mm/NNNN.png`` (uint16 millimetres, 0 = none), ``label40/NNNN.png`` (0 =
-void, 1..40 = the classes of Gupta et al.), and a text file of NNNN for each split.
+The folder holds ``rgb/NNNN.jpg``, ``depth_mm/NNNN.png`` (uint16 millimetres, 0 = unknown),
+``label40/NNNN.png`` (0 = void, 1..40 = the classes of Gupta et al.), and a text file with the
+NNNN of each split.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = ['CAMERA_MATRIX', 'CROP', 'DamagedSampleError', 'NYUv2', 'NYUv2DepthOn
 CAMERA_MATRIX = np.array(((518.85790117450188, 0., 325.58244941119034),
                           (0., 519.46961112127485, 253.73616633400465),
                           (0., 0., 1.)))
-# The part of the 640x480 picture that the field evaluates (Gupta et al.; without the white rim).
+# The part of the 640x480 picture that the field evaluates: all but the white rim (Gupta et al.).
 CROP = (slice(45, 471), slice(41, 601))
 # Void 0 -> 255, class 1..40 -> 0..39.
 _IDS = np.array((UNLABELLED, *range(len(NYU40))), np.int16)
@@ -42,9 +43,9 @@ class NYUv2(Sequence):
     """
     The labelled frames of one split: rgb 640x480, depth (NaN = none), labels in ``NYU40``.
 
-    ``split`` is the stem of a text file in ``root`` (``train``, ``fit``, ``val``). Raises
-    FileNotFoundError if that is not there, ValueError if it is empty, DamagedSampleError on access
-    to a damaged frame.
+    ``split`` is the name of a text file in ``root`` without ``.txt`` (``train``, ``fit``,
+    ``val``). Raises FileNotFoundError if the text file does not exist, ValueError if it is empty,
+    DamagedSampleError on access to a damaged frame.
     """
 
     labels = NYU40
@@ -73,9 +74,11 @@ class NYUv2(Sequence):
 
 class NYUv2DepthOnly(Sequence):
     """
-    Frames of the raw recordings with depth alone: ``<scene>/N.jpg`` and ``<scene>/N.png``.
+    Frames of the raw recordings, with depth only: ``<scene>/N.jpg`` and ``<scene>/N.png``.
 
-    320x240; the depth picture is uint8, 255 = 10 m, 0 = none: steps of 4 cm.
+    The pictures are 320x240. The depth picture is uint8 in steps of 4 cm: 255 = 10 m, 0 = none.
+    Raises FileNotFoundError if there are no pictures, DamagedSampleError on access to a damaged
+    frame.
     """
 
     labels = None
@@ -102,5 +105,5 @@ class NYUv2DepthOnly(Sequence):
 
 
 def _camera(rgb: np.ndarray) -> np.ndarray:
-    """Return the camera matrix of the whole picture at this size."""
+    """Return the camera matrix for a picture that is not cropped, at its size."""
     return np.diag((rgb.shape[1] / 640, rgb.shape[0] / 480, 1.)) @ CAMERA_MATRIX

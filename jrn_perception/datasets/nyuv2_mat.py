@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""NYU-Depth v2 (Silberman et al., ECCV 2012) from its one file, ``nyu_depth_v2_labeled.mat``."""
+"""NYU-Depth v2 (Silberman et al., ECCV 2012) from its file ``nyu_depth_v2_labeled.mat``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ import numpy as np
 
 FILE_NAME = 'nyu_depth_v2_labeled.mat'
 COUNT = 1449
-# The official training split, numbered from 1 as in MATLAB (trainNdxs of the owner's splits.mat);
-# the other 654 are the test split.
+# The official training split, numbered from 1 as in MATLAB (trainNdxs of the data set's
+# splits.mat); the other 654 frames are the test split.
 _TRAIN = (
     '3-8 10-13 19-20 22-27 44-45 48-55 58 64-75 80-83 92-116 120-124 130 135-136 138-152 156-166 '
     '170 177-179 203-206 213-219 223-249 251-263 265-270 274-278 286-295 303-309 313-314 318-324 '
@@ -34,19 +34,20 @@ _TRAIN = (
     '1213-1215 1221-1225 1231-1232 1236-1246 1251-1253 1266-1274 1281-1284 1296 1300-1301 '
     '1309-1313 1316-1328 1333-1334 1341-1346 1350-1352 1357-1363 1366-1367 1370-1383 1392-1393 '
     '1402-1406 1415-1420 1425-1429 1434-1440')
-# What this project keeps out of the training split to tune on; whole runs, that is whole scenes.
+# The frames of the training split that this project does not train on but tunes on: whole runs,
+# that is whole scenes.
 _VAL = (
     '3-8 10-13 22-27 177-179 313-314 449-461 467-468 608-611 659-662 695-696 729-730 735-742 '
     '745-758 968-969 996-1000 1059-1074 1172-1173 1197-1200 1221-1225 1296 1300-1301 1392-1393 '
     '1434-1440')
-# Datasets of the file as HDF5 sees them. MATLAB counts the first axis fastest, so they are in
-# reverse: MATLAB's height x width x 3 x 1449 is (1449, 3, width, height).
+# Shapes of the file's arrays in HDF5. MATLAB stores the first axis contiguously, so HDF5 has the
+# axes in reverse: MATLAB's height x width x 3 x 1449 is (1449, 3, width, height).
 _SHAPES = {'images': (COUNT, 3, 640, 480), 'depths': (COUNT, 640, 480),
            'labels': (COUNT, 640, 480)}
 
 
 def split_numbers(split: str) -> tuple[int, ...]:
-    """Return the frame numbers, from 1, of train, test, all, or of this project's fit or val."""
+    """Return the frame numbers, from 1, of train, test or all, or of this project's fit or val."""
     train, val = (
         {n for run in text.split()
          for n in range(int(run.split('-')[0]), int(run.split('-')[-1]) + 1)}
@@ -63,7 +64,7 @@ def class_map() -> dict[str, int]:
     """
     Return the NYU40 id of each of the 894 names, in the order of the file's labels 1..894.
 
-    Gupta et al., CVPR 2013: mapClass of classMapping40.mat, there counted from 1.
+    Source: Gupta et al., CVPR 2013, mapClass of classMapping40.mat, which counts from 1.
     """
     text = (resources.files('jrn_perception.datasets') / 'nyuv2_classes.json').read_text('utf-8')
     return {name: number - 1 for name, number in json.loads(text)['nyu40'].items()}
@@ -73,10 +74,10 @@ class NYUv2Mat(Sequence):
     """
     The labelled frames of one split: rgb 640x480, in-painted depth, labels in ``NYU40``.
 
-    ``root`` is the file (MATLAB 7.3, that is HDF5) or its folder, ``split`` as ``split_numbers``
-    has it. The file is opened for each frame, so that worker processes may share the reader.
-    Raises FileNotFoundError if it is not there, ValueError if it is another file or cut off,
-    DamagedSampleError on access to a damaged frame.
+    ``root`` is the file (MATLAB 7.3, that is HDF5) or its folder; ``split`` is a split of
+    ``split_numbers``. The file is opened for each frame, so that worker processes may share the
+    reader. Raises FileNotFoundError if the file does not exist, ValueError if it differs from the
+    official file or is cut off, DamagedSampleError on access to a damaged frame.
     """
 
     labels = NYU40
@@ -94,7 +95,7 @@ class NYUv2Mat(Sequence):
         self._table = np.array((UNLABELLED, *class_map().values()), np.int16)
 
     def _open(self):
-        # Imported here because nothing but this reader needs it; the extras bring it.
+        # Only this reader needs h5py, which is installed by extras.
         import h5py
         return h5py.File(self.path, 'r')
 

@@ -4,10 +4,10 @@
 """
 Data sets by name.
 
-A reader is a ``Sequence[Frame]`` with an attribute ``labels``, the ``LabelSet`` of its frames or
-None, and maybe ``depth_range``, the metres that its depth camera measures. It raises
-``DamagedSampleError`` on access to a sample that is missing or damaged, and never yields a frame
-that differs from its owner's; ``subsets.Tolerant`` decides whether that ends the work.
+A reader is a ``Sequence[Frame]`` with an attribute ``labels``: the ``LabelSet`` of its frames, or
+None. It may have an attribute ``depth_range``: the metres that its depth camera measures. A reader
+raises ``DamagedSampleError`` on access to a missing or damaged sample, and never yields a frame
+that differs from the data set's; ``subsets.Undamaged`` stops there or skips the sample.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from jrn_perception.frame import Frame
 @dataclass(frozen=True)
 class Reader:
     """
-    How a data set is opened: ``module`` of this package and the class ``reader`` in it.
+    How a data set is opened: a module of this folder and the name of the class in it.
 
-    ``layout`` and ``splits`` tell a user what belongs where; a data set without splits has ''.
+    ``layout`` and ``splits`` describe the files for a user; ``splits`` is '' if the data set has
+    none. ``options`` are further arguments of the class.
     """
 
     module: str
@@ -47,7 +48,7 @@ READERS = {
     'nyuv2_depth_only': Reader(
         'nyuv2', 'NYUv2DepthOnly', '<scene>/N.jpg, <scene>/N.png (uint8, 255 = 10 m)'),
     'nyuv2_mat': Reader(
-        'nyuv2_mat', 'NYUv2Mat', 'nyu_depth_v2_labeled.mat, or the folder it is in',
+        'nyuv2_mat', 'NYUv2Mat', 'nyu_depth_v2_labeled.mat, or its folder',
         'train, test, fit, val, all; test if none is given'),
     'kitti_depth': Reader(
         'kitti', 'KITTIDepth', '<split>/<drive>/proj_depth/groundtruth/image_02/N.png and the raw '
@@ -61,13 +62,13 @@ READERS = {
         'scannet', 'ScanNet', 'scans/<scene>/ with color/, depth/, label-filt/ and intrinsic/; '
         'scannetv2-labels.combined.tsv', 'scannetv2_<split>.txt; all scenes if none is given'),
     'scannet20': Reader(
-        'scannet', 'ScanNet', 'as scannet, labels in the 20 classes of its benchmark',
+        'scannet', 'ScanNet', "as scannet, with labels in the 20 classes of ScanNet's benchmark",
         'as scannet', {'labels': 'scannet20'}),
 }
 
 
 def layouts(names: Iterable[str] = tuple(READERS)) -> str:
-    """Return what each data set looks like on disk, for a command's help."""
+    """Return the layout of each data set on disk, for the help of a command."""
     lines = ['how data sets are laid out:']
     for name in names:
         entry = READERS[name]
@@ -77,7 +78,7 @@ def layouts(names: Iterable[str] = tuple(READERS)) -> str:
 
 
 def open_to_train(name: str, root: str | Path, split: str | None) -> Sequence[Frame]:
-    """Return what ``open_dataset`` does; ValueError for the default split: it is to measure on."""
+    """Open a data set for training; ValueError without a split: the default is to measure on."""
     if name in READERS and READERS[name].splits and split is None:
         raise ValueError(f'{root}: name the split to learn from; {name} has '
                          f'{READERS[name].splits.partition(";")[0]}')
@@ -86,13 +87,14 @@ def open_to_train(name: str, root: str | Path, split: str | None) -> Sequence[Fr
 
 def open_dataset(name: str, root: str | Path, split: str | None = None) -> Sequence[Frame]:
     """
-    Return the reader called ``name`` in ``READERS`` on the data set in ``root``.
+    Return the reader called ``name`` in ``READERS`` for the data set in ``root``.
 
-    Raises ValueError for an unknown name or a split where there are none, FileNotFoundError if
-    ``root`` is not laid out that way, ModuleNotFoundError if an extra is to be installed.
+    Raises ValueError for an unknown name and for a split of a data set without splits,
+    FileNotFoundError if ``root`` does not have the reader's layout, ModuleNotFoundError if an
+    extra is not installed.
     """
     if name not in READERS:
-        raise ValueError(f'no reader for data set {name!r}; there are {", ".join(READERS)}')
+        raise ValueError(f'no reader for data set {name!r}; choose from {", ".join(READERS)}')
     entry = READERS[name]
     arguments = dict(entry.options)
     if split is not None:

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""ScanNet (Dai et al., CVPR 2017): rooms scanned with a depth camera, exported frame by frame."""
+"""ScanNet (Dai et al., CVPR 2017): rooms scanned with a depth camera, exported as frames."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from jrn_perception.labels import (
 import numpy as np
 
 LABEL_MAP = 'scannetv2-labels.combined.tsv'
-# The owner's sizes, 1296x968 and 640x480, differ by 0.4 % in shape.
+# The aspects of ScanNet's pictures (1296x968) and depth (640x480) differ by 0.4 %.
 _SHAPE_TOLERANCE = 0.02
 
 
@@ -38,17 +38,20 @@ class ScanNet(Sequence):
     """
     The frames of the scenes of one split: rgb, depth (NaN = none), labels.
 
-    ``root`` holds ``scans/<scene>/`` with what the owner's SensReader exports, ``color/N.jpg``,
-    ``depth/N.png`` (uint16 millimetres, 0 = none) and ``intrinsic/intrinsic_color.txt`` (without
-    it ``camera_matrix`` is None), and with the unpacked ``label-filt/N.png`` (ScanNet's own ids);
-    the owner's table of these ids, ``scannetv2-labels.combined.tsv``; and
-    ``scannetv2_<split>.txt`` with the split's scenes (``split`` None: all that are there). Where
-    the table is, every frame has labels, of ``labels`` 'nyu40' or 'scannet20'; where neither
-    table nor label-filt is, none has.
+    ``root`` holds:
 
-    Depth (640x480) and labels are brought to the picture's size (1296x968) by nearest neighbour.
-    Raises FileNotFoundError for what ``root`` lacks, ValueError for a damaged table,
-    DamagedSampleError on access to a damaged frame or to a scene of the split that is not there.
+    * ``scans/<scene>/`` with the files that ScanNet's SensReader exports: ``color/N.jpg``,
+      ``depth/N.png`` (uint16 millimetres, 0 = none) and ``intrinsic/intrinsic_color.txt`` (without
+      it ``camera_matrix`` is None); and the unpacked ``label-filt/N.png`` (ScanNet's own ids);
+    * ``scannetv2-labels.combined.tsv``, ScanNet's table of these ids;
+    * ``scannetv2_<split>.txt`` with the scenes of a split (``split`` None: all scenes).
+
+    If the table exists, every frame has labels in the label set ``labels``, 'nyu40' or
+    'scannet20'. If neither table nor label-filt exists, no frame has labels.
+
+    Depth (640x480) and labels are resized to the picture's size (1296x968) by nearest neighbour.
+    Raises FileNotFoundError if ``root`` lacks a file or folder, ValueError for a damaged table,
+    DamagedSampleError on access to a damaged frame or to a missing scene of the split.
     """
 
     def __init__(self, root: str | Path, split: str | None = None, labels: str = 'nyu40'):
@@ -61,7 +64,7 @@ class ScanNet(Sequence):
                             "the lists are in Tasks/Benchmark of ScanNet's repository")
         else:
             scenes = sorted(path.name for path in scans.glob('*') if path.is_dir())
-        # One that holds nothing counts as a sample, so that it is missed.
+        # Count an empty scene as a sample, so that its missing frames are reported.
         self.names = [name for scene in scenes for name in _frames(scans / scene) or [(scene, '')]]
         if not any(number for _, number in self.names):
             raise FileNotFoundError(f'{scans}: should hold <scene>/color/N.jpg and '
@@ -97,19 +100,19 @@ class ScanNet(Sequence):
 
 
 def _frames(folder: Path) -> list[tuple[str, str]]:
-    """Return (scene, number) of the frames that have a picture or depth, in their order."""
+    """Return (scene, number) of each frame with a picture or depth, in the order of numbers."""
     numbers = {path.stem for pattern in ('color/*.jpg', 'depth/*.png')
                for path in folder.glob(pattern)}
     return [(folder.name, number) for number in sorted(numbers, key=lambda n: (len(n), n))]
 
 
 def _resize(array: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
-    """Return ``array`` at ``size`` (H, W); DamagedSampleError where the shape is another."""
+    """Return ``array`` at ``size`` (H, W); DamagedSampleError if its aspect differs."""
     height, width = array.shape
     stretch = (width * size[0]) / (height * size[1])
     if abs(stretch - 1) > _SHAPE_TOLERANCE:
-        raise DamagedSampleError(f'{path}: is {width}x{height}, its picture {size[1]}x{size[0]} '
-                                 'has another shape')
+        raise DamagedSampleError(f'{path}: is {width}x{height}, its picture {size[1]}x{size[0]}: '
+                                 'their aspects differ')
     return cv2.resize(array, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
@@ -126,20 +129,20 @@ def read_label_map(path: Path) -> np.ndarray:
     """
     Return the table from ScanNet's ids to ``NYU40``: int16, 255 = void, -1 = no such id.
 
-    ``path`` is the owner's tab-separated file, of which the columns ``id`` and ``nyu40id`` count.
-    Raises ValueError naming the line that is wrong.
+    ``path`` is ScanNet's tab-separated file; only its columns ``id`` and ``nyu40id`` are read.
+    Raises ValueError that names the wrong line.
     """
     table = np.full(1 << 16, -1, np.int16)
     table[0] = UNLABELLED
     with path.open(newline='', encoding='utf-8') as stream:
-        # Names hold inch signs, which are no quotation marks.
+        # Some names contain inch signs, which are not quotation marks.
         rows = csv.DictReader(stream, delimiter='\t', quoting=csv.QUOTE_NONE)
         if not {'id', 'nyu40id'} <= set(rows.fieldnames or ()):
             raise ValueError(f'{path}: has no columns id and nyu40id')
         for row in rows:
             try:
                 raw = int(row['id'])
-                # Empty is void; a column that is not there (None) is damage.
+                # An empty cell means void; a missing cell (None) is damage.
                 nyu40 = 0 if row['nyu40id'] == '' else int(row['nyu40id'])
             except (TypeError, ValueError):
                 raise ValueError(f'{path}: line {rows.line_num}: id {row["id"]!r} and nyu40id '

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Parts of a data set: selections, held-out folds, and the samples that are not damaged."""
+"""Parts of a data set: selections, held-out folds, and the undamaged samples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet
 
 _log = logging.getLogger(__name__)
-# Damaged samples that a report names; the others are counted.
+# A report names this many damaged samples and counts the others.
 _NAMED = 10
 
 
@@ -33,17 +33,18 @@ class Selection(Sequence):
         return self.frames[self.indices[index]]
 
 
-# Frames that are held out, or not, together: as many as long scenes of NYU-Depth v2 have.
+# So many consecutive frames are held out together: the length of long scenes of NYU-Depth v2.
 RUN = 20
 
 
 def held_out(frames: Sequence[Frame], part: int, parts: int) -> tuple[Selection, Selection]:
     """
-    Return the frames without part ``part`` of ``parts`` (from 1), and that part.
+    Return the frames without part ``part`` of ``parts`` (from 1), and the frames of that part.
 
-    Runs of neighbours, which in most data sets show the same scene, are dealt out in turn: what
-    was trained on the others has not seen this part's scenes, but for those that a border cuts,
-    and has seen scenes of all kinds where the data set is sorted by kind.
+    Runs of consecutive frames, which in most data sets show the same scene, go to the parts in
+    turn. A network that is trained on the other parts has therefore not seen the scenes of this
+    part, except those that a border of a run divides, and has seen scenes of all kinds even if
+    the data set is sorted by kind.
     """
     if not 1 <= part <= parts:
         raise ValueError(f'part {part}/{parts}: a number from 1/{parts} to {parts}/{parts}')
@@ -53,13 +54,16 @@ def held_out(frames: Sequence[Frame], part: int, parts: int) -> tuple[Selection,
                  for wanted in (False, True))
 
 
-class Tolerant:
+class Undamaged:
     """
-    The frames of a data set, one after the other, past damaged samples or up to the first.
+    The undamaged frames of a data set, in order.
 
-    ``on_damage`` is ``'raise'`` or ``'skip'``. What was skipped is in ``damaged``, message by
-    index, and is logged as a warning when an iteration ends. If nothing is left, iterating raises
-    DamagedSampleError all the same: no measure follows from no frames. ``len`` counts all samples.
+    ``on_damage`` chooses between an error at the first damaged sample (``'raise'``) and skipping
+    all of them (``'skip'``). Skipped samples are in ``damaged``, message by index, and are logged
+    as a warning when an iteration ends. If every sample is damaged, iterating raises
+    DamagedSampleError in both cases: nothing can be measured on no frames. ``len`` counts all
+    samples. Threads may ``read`` samples in any order instead of iterating, and call
+    ``report_damage`` at the end.
     """
 
     def __init__(self, frames: Sequence[Frame], on_damage: str = 'raise'):
@@ -77,22 +81,36 @@ class Tolerant:
         self.damaged.clear()
         try:
             for index in range(len(self.frames)):
-                try:
-                    frame = self.frames[index]
-                except DamagedSampleError as error:
-                    if self.on_damage == 'raise':
-                        raise
-                    self.damaged[index] = str(error)
-                else:
+                frame = self.read(index)
+                if frame is not None:
                     yield frame
         finally:
-            if self.damaged:
-                _log.warning(self.report())
+            self.report_damage()
+        self.require_some()
+
+    def read(self, index: int) -> Frame | None:
+        """Return a sample, None for one that is damaged and skipped; DamagedSampleError."""
+        try:
+            return self.frames[index]
+        except DamagedSampleError as error:
+            if self.on_damage == 'raise':
+                raise
+            self.damaged[index] = str(error)
+            return None
+
+    def report_damage(self) -> None:
+        """Log which samples were skipped, if any were."""
+        self.damaged = dict(sorted(self.damaged.items()))
+        if self.damaged:
+            _log.warning(self.report())
+
+    def require_some(self) -> None:
+        """Raise DamagedSampleError if every sample was damaged."""
         if self.damaged and len(self.damaged) == len(self.frames):
             raise DamagedSampleError(self.report())
 
     def report(self) -> str:
-        """Return how many samples were skipped, and the first of them by name."""
+        """Return how many samples were skipped, and the messages of the first ones."""
         text = f'{len(self.damaged)} of {len(self.frames)} samples damaged and left out'
         named = list(self.damaged.values())[:_NAMED]
         if len(named) < len(self.damaged):
@@ -100,7 +118,7 @@ class Tolerant:
         return '\n  '.join([text + ':' * bool(named), *named])
 
     def selection(self) -> Selection:
-        """Return the sound samples for access in any order, having read every one once."""
+        """Read every sample once; return the undamaged ones for access in any order."""
         for _ in self:
             pass
         return Selection(self.frames, [i for i in range(len(self)) if i not in self.damaged])

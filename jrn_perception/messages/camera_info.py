@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a CameraInfo says of the images it belongs to, whether ROS or ``rosbags`` read it."""
+"""The camera that a CameraInfo describes; the message may come from ROS or from ``rosbags``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class Intrinsics(NamedTuple):
 
 class Calibration(NamedTuple):
     """
-    What is known of the camera that took an image.
+    The known calibration of the camera that took an image.
 
-    ``info``: its CameraInfo, None if there is none for images of this size. ``intrinsics``: None
-    without it, or if its K is 0. ``fault``: what is missing, in words; empty if nothing is.
+    ``info`` is its CameraInfo, None if there is none for images of this size. ``intrinsics`` is
+    None without ``info``, and if its K is 0. ``fault`` says in words what is missing; it is empty
+    if nothing is.
     """
 
     info: Any = None
@@ -31,7 +32,7 @@ class Calibration(NamedTuple):
 
 
 def match(info: Any, size: tuple[int, int]) -> Calibration:
-    """Return what ``info``, the latest there is, says of an image of ``size`` (height, width)."""
+    """Return the calibration in ``info`` (None: no message) for an image of (height, width)."""
     if info is None:
         return Calibration(fault='no camera_info has come')
     height, width = image_size(info)
@@ -46,17 +47,17 @@ def match(info: Any, size: tuple[int, int]) -> Calibration:
 
 
 def image_size(info: Any) -> tuple[int, int]:
-    """Return the (height, width) of the images: the region of interest, binned."""
+    """Return the (height, width) of the images: the region of interest after binning."""
     return ((info.roi.height or info.height) // max(1, info.binning_y),
             (info.roi.width or info.width) // max(1, info.binning_x))
 
 
 def intrinsics(info: Any) -> Intrinsics | None:
     """
-    Return the pinhole of the images; None if uncalibrated (K is 0).
+    Return the pinhole camera of the images; None if uncalibrated (K is 0).
 
-    K is that of the whole sensor. The region of interest moves the principal point and binning
-    divides all, in this order, as in image_geometry's PinholeCameraModel.
+    K describes the whole sensor. First the region of interest moves the principal point, then
+    binning divides all values, as in image_geometry's PinholeCameraModel.
     """
     fx, cx, fy, cy = info.k[0], info.k[2], info.k[4], info.k[5]
     if not (fx > 0 and fy > 0):

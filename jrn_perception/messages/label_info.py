@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What the ids of a label map mean: vision_msgs/LabelInfo or a json file, brought to a label set.
+The meaning of the ids in a label map: from vision_msgs/LabelInfo or json to a label set.
 
-The definitions of both messages stand here since ``rosbags`` comes without vision_msgs and
-recordings from before Iron without definitions.
+This file contains the definitions of both messages, because ``rosbags`` does not have vision_msgs
+and recordings from distributions before Iron contain no definitions.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 import json
 from pathlib import Path
+from typing import Any, TYPE_CHECKING
 
 from jrn_perception.labels import FOLDS, LABEL_SETS, LabelSet, UNLABELLED
 import numpy as np
+
+if TYPE_CHECKING:
+    from rosbags.typesys.store import Typestore
 
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 VISION_CLASS = 'vision_msgs/msg/VisionClass'
@@ -25,12 +29,12 @@ DEFINITIONS = {
     LABEL_INFO: 'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\n'
                 'float32 threshold\n',
 }
-# Names for "no class": nothing is missing where the label set does not have them.
+# Names for "no class": a label set without them is not incomplete.
 NO_CLASS = ('background', 'ignore', 'unknown', 'unlabeled', 'unlabelled', 'void')
 
 
-def typestore():
-    """Return a new type store of ``rosbags`` with the common types of ROS 2 and these two."""
+def typestore() -> Typestore:
+    """Return a new type store of ``rosbags`` with ROS 2's common types and the two above."""
     from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 
     store = get_typestore(Stores.LATEST)
@@ -42,8 +46,8 @@ def typestore():
 def names_of(data: bytes) -> dict[int, str]:
     """Return the names by id of a serialised LabelInfo; ValueError if it cannot be read."""
     try:
-        msg = typestore().deserialize_cdr(data, LABEL_INFO)
-    # Cut off CDR data ends in whatever the generated code meets first.
+        msg: Any = typestore().deserialize_cdr(data, LABEL_INFO)
+    # For CDR data that is cut off, the generated code raises errors of many types.
     except Exception as error:  # noqa: B902
         raise ValueError(f'a {LABEL_INFO} cannot be decoded: {error}') from error
     return {item.class_id: item.class_name for item in msg.class_map}
@@ -54,7 +58,7 @@ def read_names(path: Path) -> dict[int, str]:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
         if not all(isinstance(name, str) for name in content.values()):
-            raise ValueError('a name is no text')
+            raise ValueError('a name is not a text')
         names = {int(key): name for key, name in content.items()}
         if not names or not all(0 <= key <= UNLABELLED for key in names):
             raise ValueError('ids are 0 to 255')
@@ -69,10 +73,10 @@ def read_names(path: Path) -> dict[int, str]:
 @dataclass(frozen=True)
 class Ids:
     """
-    How the ids of a recording become those of a label set.
+    The map from the ids of a recording to the ids of a label set.
 
-    ``table`` is uint8 (256,), index = recorded id, 255 where the set has no such class;
-    ``missing`` are the names that the set does not have.
+    ``table`` is uint8 (256,): the index is the recorded id, the value the id in ``labels``, 255 if
+    the set does not have the class. ``missing`` are the recorded names that the set does not have.
     """
 
     labels: LabelSet
@@ -82,10 +86,11 @@ class Ids:
 
 def match(names: dict[int, str], wanted: Iterable[LabelSet]) -> Ids:
     """
-    Return the map to the label set that knows most of ``names``.
+    Return the map to the label set that has most of ``names``.
 
-    Of several the first: of ``wanted``, those that fold into them, all others. Upper case and
-    underscores make no difference. Raises ValueError if no set knows any.
+    If several sets have equally many, the first wins in this order: ``wanted``, sets that fold
+    into a wanted one, all others. Upper case and underscores make no difference. Raises ValueError
+    if no set has any of the names.
     """
     wanted = list(dict.fromkeys(wanted))
     finer = [LABEL_SETS[source] for source, target in FOLDS

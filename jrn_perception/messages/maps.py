@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Depth maps and label maps out of image messages, and depth into them, without ROS.
+Depth maps and label maps from image messages, and depth into messages, without ROS.
 
-``compressedDepth`` is image_transport's: 12 bytes of header (an int32 and two float32, A and B),
-then a PNG of 16 bits. Of ``16UC1`` the PNG holds the millimetres. Of ``32FC1`` it holds
-``A / depth + B`` for a depth in metres, finer where it is near, 0 = invalid.
+``compressedDepth`` is a format of image_transport: a header of 12 bytes (an int32 and two float32,
+A and B), then a PNG of 16 bits. For ``16UC1`` the PNG holds millimetres. For ``32FC1`` it holds
+``A / depth + B``, with the depth in metres, so that near depth has finer steps; 0 = invalid.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import struct
 from typing import Any
 
 import cv2
-from jrn_perception.messages.images import BadImage, is_cut_off, rows_of, to_millimetres
+from jrn_perception.messages.decoding import decode, DecodingError
+from jrn_perception.messages.images import BadImage, rows_of, to_millimetres
 import numpy as np
 
-DEPTH = {'16UC1': np.dtype(np.uint16), 'mono16': np.dtype(np.uint16),
-         '32FC1': np.dtype(np.float32)}
-LABELS = ('mono8', '8UC1')
+DEPTH: dict[str, np.dtype] = {'16UC1': np.dtype(np.uint16), 'mono16': np.dtype(np.uint16),
+                              '32FC1': np.dtype(np.float32)}
+LABELS = {'mono8': np.dtype(np.uint8), '8UC1': np.dtype(np.uint8)}
 _HEADER = struct.Struct('<i2f')
 _INVERSE_DEPTH = 0
-# image_transport's defaults: step and reach of what is kept of 32FC1.
+# image_transport's defaults for 32FC1: the number of steps per 1/depth, and the farthest metres.
 QUANTISATION, REACH = 100.0, 10.0
 
 
@@ -31,9 +32,9 @@ def to_depth(msg: Any) -> np.ndarray:
     """
     Return the depth of an Image or CompressedImage, float32 (H, W) in metres, NaN = invalid.
 
-    Raw are 32FC1 (metres) and 16UC1 (millimetres, as is mono16); compressed are compressedDepth
-    and a plain PNG of 16UC1. Invalid are 0, negative values, infinity and NaN. Raises
-    ``BadImage``.
+    A raw message may be 32FC1 (metres), 16UC1 or mono16 (millimetres). A compressed message may be
+    compressedDepth or a plain PNG of 16UC1. 0, negative values, infinity and NaN are invalid.
+    Raises ``BadImage``.
     """
     values = _raw(msg, DEPTH, 'depth') if hasattr(msg, 'encoding') else _compressed_depth(msg)
     if values.dtype == np.uint16:
@@ -45,13 +46,14 @@ def to_labels(msg: Any) -> np.ndarray:
     """
     Return the class ids of an Image or CompressedImage, uint8 (H, W).
 
-    Raw are mono8 and 8UC1; compressed is PNG alone, since JPEG changes ids. Raises ``BadImage``.
+    A raw message may be mono8 or 8UC1. A compressed message must be a PNG, because JPEG changes
+    ids. Raises ``BadImage``.
     """
     if hasattr(msg, 'encoding'):
-        return _raw(msg, dict.fromkeys(LABELS, np.dtype(np.uint8)), 'labels').copy()
+        return _raw(msg, LABELS, 'labels').copy()
     data = bytes(msg.data)
     if data.startswith(b'\xff\xd8'):
-        raise BadImage('labels in a JPEG are not the ids that they were: record them as PNG')
+        raise BadImage('JPEG changes the ids of labels: record them as PNG')
     ids = _png(data, msg.format)
     if ids.dtype != np.uint8 or ids.ndim != 2:
         raise BadImage(f'format {msg.format!r} holds {ids.dtype} {ids.shape}, labels are one '
@@ -61,9 +63,11 @@ def to_labels(msg: Any) -> np.ndarray:
 
 def compress_depth(depth: np.ndarray, encoding: str = '16UC1', level: int = 9) -> bytes:
     """
-    Return metres (H, W) as the data of a compressedDepth message, ``level`` as for a PNG.
+    Return metres (H, W) as the data of a compressedDepth message.
 
-    ``16UC1`` keeps millimetres up to 65.535 m; ``32FC1`` keeps up to 10 m, to 0.5 mm at 3 m.
+    ``16UC1`` keeps millimetres up to 65.535 m. ``32FC1`` keeps depth up to 10 m, with an error of
+    up to 0.5 mm at 3 m. ``level`` is the compression of the PNG, 0 to 9. Raises ValueError for
+    other encodings.
     """
     if encoding == '16UC1':
         header, values = _HEADER.pack(_INVERSE_DEPTH, 0, 0), to_millimetres(depth)
@@ -85,7 +89,7 @@ def _raw(msg: Any, dtypes: dict[str, np.dtype], meaning: str) -> np.ndarray:
     if not msg.height or not msg.width:
         raise BadImage(f'the size is {msg.width}x{msg.height}, a picture needs at least 1x1')
     if msg.encoding not in dtypes:
-        raise BadImage(f'encoding {msg.encoding!r} is no {meaning}: expected '
+        raise BadImage(f'encoding {msg.encoding!r} does not hold {meaning}: expected '
                        f'{" or ".join(dtypes)}')
     dtype = dtypes[msg.encoding]
     rows = np.ascontiguousarray(rows_of(msg, msg.width * dtype.itemsize))
@@ -102,10 +106,10 @@ def _compressed_depth(msg: Any) -> np.ndarray:
                            'one channel of 16 bits or compressedDepth')
         return values
     if 'rvl' in msg.format.lower():
-        raise BadImage(f'format {msg.format!r}: of compressedDepth only png can be read, not rvl')
+        raise BadImage(f'format {msg.format!r}: compressedDepth can be read as png, not rvl')
     if len(data) < _HEADER.size:
-        raise BadImage(f'{len(data)} bytes are no compressedDepth, its header alone has '
-                       f'{_HEADER.size}')
+        raise BadImage(f'{len(data)} bytes are too few for compressedDepth, whose header alone '
+                       f'has {_HEADER.size}')
     kind, scale, offset = _HEADER.unpack_from(data)
     values = _png(data[_HEADER.size:], msg.format)
     if values.dtype != np.uint16 or values.ndim != 2:
@@ -114,7 +118,7 @@ def _compressed_depth(msg: Any) -> np.ndarray:
     if source in ('16UC1', 'mono16'):
         return values
     if source != '32FC1' or kind != _INVERSE_DEPTH:
-        raise BadImage(f'format {msg.format!r} (kind {kind}): compressedDepth is of 16UC1 or '
+        raise BadImage(f'format {msg.format!r} (kind {kind}): compressedDepth holds 16UC1 or '
                        '32FC1')
     with np.errstate(divide='ignore'):
         depth = np.float32(scale) / (values.astype(np.float32) - np.float32(offset))
@@ -122,12 +126,7 @@ def _compressed_depth(msg: Any) -> np.ndarray:
 
 
 def _png(data: bytes, layout: str) -> np.ndarray:
-    if is_cut_off(data):
-        raise BadImage(f'the data is cut off after {len(data)} bytes (format {layout!r})')
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise BadImage(f'OpenCV cannot decode the {len(data)} bytes of format {layout!r}')
-    return picture
+        return decode(data)
+    except DecodingError as error:
+        raise BadImage(f'the data is {error} (format {layout!r})') from error

@@ -2,37 +2,41 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Pure torch, a file per architecture; this is the table of contents.
+The table of networks; the networks are pure torch, one file per architecture.
 
 Launch choices, the node's parameters, weights files and README tables derive from
-``ARCHITECTURES``: architecture -> variant -> ``Spec``. The first variant is the default one.
+``ARCHITECTURES``: architecture -> variant -> ``Spec``. An architecture's first variant is its
+default. Reading the table imports no torch: ``Spec.build`` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
-from jrn_perception import labels
-from jrn_perception.networks.external.fcn import FCN16s
-from jrn_perception.networks.external.multiscale import MultiScaleDepth
-from jrn_perception.networks.hydranet import HydraNet
-from jrn_perception.networks.jrn import JointRefinementNetwork, JRNOptions
-from jrn_perception.networks.single_task import depth_network, semantics_network
-from torch import nn
+from jrn_perception import labels as label_sets
+from jrn_perception.labels import LabelSet
+from jrn_perception.networks.interface import TASKS
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spec:
     """
-    One network of the table.
+    One network of the table: its name in public, and separately what the name stands for.
 
-    ``build(**options)`` makes it; ``options`` are the keyword arguments that its weights' card may
-    hold. ``labels`` is the label set it predicts, None for depth alone. ``parameters`` is the
-    golden number of parameters, frozen ones included, under default options. ``inputs`` names,
-    for a network that refines others' predictions, the (architecture, variant) of each task's
-    network.
+    ``heads`` maps each task to its output channels. ``labels`` is the label set of the semantics,
+    None without that task. ``encoder`` is a key of ``networks.encoders.ENCODERS``, '' if the
+    network has no such encoder. ``weights`` is the tag of the shipped weights, the data set that
+    they were trained on, '' if none are shipped. ``parameters`` is the golden number of
+    parameters under default options, frozen ones included. ``inputs``, for a network that refines
+    the predictions of others, names the (architecture, variant) of those.
+
+    ``build(**options)`` returns the network with random weights; ``options`` are the keyword
+    arguments that the card of a weights file may hold.
     """
 
     architecture: str
@@ -40,7 +44,10 @@ class Spec:
     summary: str
     parameters: int
     build: Callable[..., nn.Module]
-    labels: labels.LabelSet | None
+    heads: Mapping[str, int]
+    labels: LabelSet | None = None
+    encoder: str = ''
+    weights: str = ''
     inputs: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -48,55 +55,129 @@ class Spec:
         return f'{self.architecture}_{self.variant}'
 
 
-def _jrn(variant: str, fusion: str, channels: int, parameters: int) -> Spec:
+def _jrn(*, fusion: str, channels: int, parameters: int) -> Spec:
+    classes = len(label_sets.NYU5)
+
+    def build(**options: Any) -> nn.Module:
+        from jrn_perception.networks.jrn import JointRefinementNetwork, JRNOptions
+        return JointRefinementNetwork(fusion, channels, classes, JRNOptions(**options))
+
     return Spec(
-        'jrn', variant, f'joint refinement, {fusion} fusion, C = {channels}', parameters,
-        lambda **options: JointRefinementNetwork(
-            fusion, channels, len(labels.NYU5), JRNOptions(**options)),
-        labels.NYU5, inputs=(('depth', 'mobilenetv2'), ('semantics', 'mobilenetv2')))
+        architecture='jrn', variant=f'{fusion}{channels}',
+        summary=f'joint refinement, {fusion} fusion, C = {channels}', parameters=parameters,
+        build=build, heads={'depth': 1, 'semantics': classes}, labels=label_sets.NYU5,
+        weights='nyuv2', inputs=(('depth', 'mobilenetv2'), ('semantics', 'mobilenetv2')))
 
 
-def _hydranet(variant: str, label_set: labels.LabelSet, parameters: int, summary: str,
-              normals: bool = False, **fixed: Any) -> Spec:
-    heads = {'semantics': len(label_set), 'depth': 1} | ({'normals': 3} if normals else {})
-    return Spec('hydranet', variant, summary, parameters,
-                lambda **options: HydraNet(heads, **fixed, **options), label_set)
+def _hydranet(*, variant: str, summary: str, parameters: int, labels: LabelSet,
+              encoder: str = 'mobilenetv2', dropout: float = 0., normals: bool = False,
+              weights: str = '') -> Spec:
+    heads = {'semantics': len(labels), 'depth': 1} | ({'normals': 3} if normals else {})
+
+    def build(*, depth_activation: str = 'softplus') -> nn.Module:
+        from jrn_perception.networks.hydranet import HydraNet
+        return HydraNet(heads, depth_activation, encoder, dropout)
+
+    return Spec(architecture='hydranet', variant=variant, summary=summary, parameters=parameters,
+                build=build, heads=heads, labels=labels, encoder=encoder, weights=weights)
 
 
-_SPECS = (
-    _jrn('sum60', 'sum', 60, 532_206),
-    _jrn('cat60', 'cat', 60, 564_606),
-    _jrn('cat10', 'cat', 10, 29_406),
-    _jrn('cat5', 'cat', 5, 13_011),
-    _jrn('cat1', 'cat', 1, 4_755),
-    _hydranet('nyu40', labels.NYU40, 3_070_057, 'NYU-Depth v2, 40 classes and depth'),
-    _hydranet('nyu40_normals', labels.NYU40, 3_077_228,
-              'NYU-Depth v2, 40 classes, depth and surface normals', normals=True),
-    _hydranet('nyu40_resnet50', labels.NYU40, 25_570_153,
-              'the same with ResNet-50 and dropout, for GPUs and as a teacher',
-              encoder='resnet50', dropout=0.5),
-    _hydranet('kitti6', labels.KITTI6, 2_991_687, 'KITTI, 6 classes and depth'),
-    _hydranet('nyu40_kitti6', labels.NYU40_KITTI6, 3_083_887,
-              'one network for NYU-Depth v2 and KITTI, 46 classes and depth'),
-    Spec('hydranet', labels.CUSTOM, "depth and classes of one's own, named in the weights' card",
-         2_980_162, lambda classes=1, **options: HydraNet(
-             {'semantics': classes, 'depth': 1}, **options), labels.custom(['something'])),
-    Spec('depth', 'mobilenetv2', 'depth alone, the HydraNet design', 2_977_601,
-         depth_network, None),
-    Spec('depth', 'multiscale', "Eigen & Fergus's three scales, VGG-16, the paper's input",
-         217_298_676, MultiScaleDepth, None),
-    Spec('semantics', 'mobilenetv2', '40 classes alone, the HydraNet design', 3_067_496,
-         lambda: semantics_network(len(labels.NYU40)), labels.NYU40),
-    Spec('semantics', 'fcn16s', "FCN-16s, VGG-16, the paper's input", 136_108_944,
-         lambda **options: FCN16s(len(labels.NYU40), **options), labels.NYU40),
-)
+def _hydranet_custom(*, depth_activation: str = 'softplus', classes: int = 1) -> nn.Module:
+    from jrn_perception.networks.hydranet import HydraNet
+    return HydraNet({'semantics': classes, 'depth': 1}, depth_activation)
 
-ARCHITECTURES: dict[str, dict[str, Spec]] = {}
-for _spec in _SPECS:
-    ARCHITECTURES.setdefault(_spec.architecture, {})[_spec.variant] = _spec
 
-# The architectures that give depth and semantics, the node's choice.
-JOINT = ('jrn', 'hydranet')
+def _depth() -> nn.Module:
+    from jrn_perception.networks.single_task import depth_network
+    return depth_network()
+
+
+def _semantics() -> nn.Module:
+    from jrn_perception.networks.single_task import semantics_network
+    return semantics_network(len(label_sets.NYU40))
+
+
+def _multiscale(*, normals: bool = False) -> nn.Module:
+    from jrn_perception.networks.external.multiscale import MultiScaleDepth
+    return MultiScaleDepth(normals=normals)
+
+
+def _fcn16s(**options: Any) -> nn.Module:
+    from jrn_perception.networks.external.fcn import FCN16s
+    return FCN16s(len(label_sets.NYU40), **options)
+
+
+def _by_variant(*specs: Spec) -> dict[str, Spec]:
+    return {spec.variant: spec for spec in specs}
+
+
+ARCHITECTURES: dict[str, dict[str, Spec]] = {
+    'jrn': _by_variant(
+        _jrn(fusion='sum', channels=60, parameters=532_206),
+        _jrn(fusion='cat', channels=60, parameters=564_606),
+        _jrn(fusion='cat', channels=10, parameters=29_406),
+        _jrn(fusion='cat', channels=5, parameters=13_011),
+        _jrn(fusion='cat', channels=1, parameters=4_755)),
+    'hydranet': _by_variant(
+        _hydranet(variant='nyu40', summary='NYU-Depth v2, 40 classes and depth',
+                  parameters=3_070_057, labels=label_sets.NYU40, weights='nyuv2'),
+        _hydranet(variant='nyu40_normals',
+                  summary='NYU-Depth v2, 40 classes, depth and surface normals',
+                  parameters=3_077_228, labels=label_sets.NYU40, normals=True),
+        _hydranet(variant='nyu40_resnet50',
+                  summary='nyu40 with ResNet-50 and dropout, for GPUs and as a teacher',
+                  parameters=25_570_153, labels=label_sets.NYU40, encoder='resnet50',
+                  dropout=0.5),
+        _hydranet(variant='kitti6', summary='KITTI, 6 classes and depth', parameters=2_991_687,
+                  labels=label_sets.KITTI6),
+        _hydranet(variant='nyu40_kitti6',
+                  summary='one network for NYU-Depth v2 and KITTI, 46 classes and depth',
+                  parameters=3_083_887, labels=label_sets.NYU40_KITTI6),
+        Spec(architecture='hydranet', variant=label_sets.CUSTOM,
+             summary="depth and classes of one's own, named in the weights' card",
+             parameters=2_980_162, build=_hydranet_custom, heads={'semantics': 1, 'depth': 1},
+             labels=label_sets.custom(['something']), encoder='mobilenetv2')),
+    'depth': _by_variant(
+        Spec(architecture='depth', variant='mobilenetv2',
+             summary='depth alone, the HydraNet design', parameters=2_977_601, build=_depth,
+             heads={'depth': 1}, encoder='mobilenetv2', weights='nyuv2'),
+        Spec(architecture='depth', variant='multiscale',
+             summary="Eigen & Fergus's three scales, VGG-16, the paper's input",
+             parameters=217_298_676, build=_multiscale, heads={'depth': 1})),
+    'semantics': _by_variant(
+        Spec(architecture='semantics', variant='mobilenetv2',
+             summary='40 classes alone, the HydraNet design', parameters=3_067_496,
+             build=_semantics, heads={'semantics': 40}, labels=label_sets.NYU40,
+             encoder='mobilenetv2', weights='nyuv2'),
+        Spec(architecture='semantics', variant='fcn16s',
+             summary="FCN-16s, VGG-16, the paper's input", parameters=136_108_944, build=_fcn16s,
+             heads={'semantics': 40}, labels=label_sets.NYU40)),
+}
+
+
+def architectures_with(*tasks: str) -> tuple[str, ...]:
+    """Return the architectures of which every variant has a head for each of the tasks."""
+    return tuple(architecture for architecture, variants in ARCHITECTURES.items()
+                 if all(set(tasks) <= set(spec.heads) for spec in variants.values()))
+
+
+def list_networks(architecture: str = '', *, tasks: Collection[str] = (),
+                  shipped: bool = False) -> list[str]:
+    """
+    Return the names, 'architecture_variant', of the networks in the table, in its order.
+
+    ``architecture`` limits the list to its variants, ``tasks`` to networks with a head for each
+    of these tasks, ``shipped`` to networks whose weights come with the package. Raises ValueError
+    that lists the choices.
+    """
+    if architecture:
+        find(architecture)
+    unknown = sorted(set(tasks) - set(TASKS))
+    if unknown:
+        raise ValueError(f'unknown task {unknown[0]!r}: choose from {", ".join(TASKS)}')
+    return [spec.name for name, variants in ARCHITECTURES.items() if architecture in ('', name)
+            for spec in variants.values()
+            if set(tasks) <= set(spec.heads) and (spec.weights or not shipped)]
 
 
 def find(architecture: str, variant: str = '') -> Spec:

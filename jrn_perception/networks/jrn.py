@@ -8,7 +8,8 @@ The joint refinement network (JRN) and the modular pipeline around it.
 2017 (arXiv:1702.08009). Fig. 2: three scale branches at 1/8, 1/4 and 1/2 of the image, joined by
 concatenation; Fig. 3: the branch. The paper fixes the inputs (absolute depth in metres, class
 probabilities), the 20 channels per modality, the fusion, the C channels of the branch, ReLU after
-each convolution and direct prediction. What it leaves open is a field of ``JRNOptions``.
+each convolution and direct prediction. Each choice that it leaves open is a field of
+``JRNOptions``.
 """
 
 from __future__ import annotations
@@ -16,14 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from jrn_perception.networks.interface import Influence, Maps
+from jrn_perception.networks.interface import Influence, Maps, MUTE, MUTE_VALUES
 from jrn_perception.networks.layers import convolve_exactly, resize
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-MUTE = ('none', 'depth', 'semantics')
-MUTE_VALUES = ('zero', 'mean', 'noise')
 MODALITY_CHANNELS = 20
 SCALES = (8, 4, 2)
 
@@ -36,16 +35,16 @@ def _choice(*choices: Any) -> Any:
 @dataclass(frozen=True)
 class JRNOptions:
     """
-    What the paper does not say; each default is the reading closest to its text.
+    The choices that the paper leaves open; each default is the reading closest to its text.
 
     ``downsampling`` of the two inputs: ``area`` or ``bilinear`` (antialiased). ``output_stride``:
-    where the branches meet, 1/2 of the image (the finest branch) or 1/4, where the finest branch
-    works at 1/4 as well. ``upsampling`` of the coarser branches. ``head_kernel`` of the two output
-    convolutions. ``depth_activation`` of the depth output. ``squeeze``: C channels in the whole
-    branch, or only after the fusion (``fusion``) with 60 behind it. ``residual``: predict the
-    correction of the inputs (metres; log probabilities) instead of the outputs.
-    ``semantics_input``: class probabilities or one-hot decisions. ``depth_input``: metres or their
-    natural logarithm.
+    the branches meet at 1/2 of the image, the finest branch's resolution, or at 1/4, which is then
+    also the finest branch's resolution. ``upsampling`` of the coarser branches. ``head_kernel``:
+    the kernel size of the two output convolutions. ``depth_activation``: the activation of the
+    depth output. ``squeeze``: C channels in the whole ``branch``, or only in the convolution after
+    the ``fusion``, followed by 60. ``residual``: predict corrections of the inputs (metres; log
+    probabilities) instead of the outputs themselves. ``semantics_input``: class probabilities or
+    one-hot decisions. ``depth_input``: metres or their natural logarithm.
     """
 
     downsampling: str = _choice('area', 'bilinear')
@@ -58,7 +57,7 @@ class JRNOptions:
     semantics_input: str = _choice('probabilities', 'one_hot')
     depth_input: str = _choice('metres', 'log')
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for option in fields(self):
             value, choices = getattr(self, option.name), option.metadata['choices']
             if value not in choices:
@@ -85,8 +84,9 @@ class Branch(nn.Module):
         self.convolutions = nn.ModuleList(
             (_conv(fused, channels), _conv(channels, outputs), _conv(outputs, outputs)))
         for convolution in self.convolutions:
-            # What comes in is never negative. A lone filter of negative sum answers it with a
-            # constant 0 and never learns; with its sign changed it is as likely a draw.
+            # The inputs of these layers are never negative. After a ReLU, a single filter with a
+            # negative sum gives a constant 0 and never learns. Changing its sign gives a filter
+            # that was equally likely to be drawn.
             if convolution.out_channels == 1:
                 convolution.weight.data *= convolution.weight.data.sum().sign()
 
@@ -104,9 +104,9 @@ class JointRefinementNetwork(nn.Module):
     Refine a depth map and a semantic map by each other.
 
     ``fusion`` is ``cat`` or ``sum``, ``channels`` the C of the variant's name (Cat60, Sum60,
-    Cat10, Cat5, Cat1). The statistics that a muted input takes with ``mean`` and ``noise`` are
-    buffers, set by training: depth's mean and standard deviation and the mean probability of
-    each class.
+    Cat10, Cat5, Cat1). The statistics of the values that replace a muted input (``mean`` and
+    ``noise``) are buffers, set by training: depth's mean and standard deviation and the mean
+    probability of each class.
     """
 
     def __init__(self, fusion: str, channels: int, num_classes: int = 5,
@@ -123,29 +123,34 @@ class JointRefinementNetwork(nn.Module):
         self.predict_depth = _conv(joined, 1, options.head_kernel)
         self.predict_semantics = _conv(joined, num_classes, options.head_kernel)
         if options.residual:
-            # Zero corrections at first: refinement starts at the accuracy of its inputs.
+            # The first corrections are zero: training starts at the accuracy of the inputs.
             nn.init.zeros_(self.predict_depth.weight)
             nn.init.zeros_(self.predict_semantics.weight)
         self.register_buffer('depth_mean', torch.tensor(2.7))
         self.register_buffer('depth_std', torch.tensor(1.3))
         self.register_buffer('class_mean', torch.full((num_classes,), 1 / num_classes))
 
+    @property
+    def output_stride(self) -> int:
+        return self.options.output_stride
+
     def forward(self, depth: Tensor, probabilities: Tensor, size: tuple[int, int],
                 mute: str = 'none', mute_value: str = 'zero') -> Maps:
         """
         Return refined depth (metres) and logits at 1/``output_stride`` of the image.
 
-        ``depth`` (B, 1, h, w) in metres and ``probabilities`` (B, K, h, w) come at any resolution;
-        ``size`` is the (height, width) of the image whose 1/8, 1/4 and 1/2 the branches work at.
-        ``mute`` replaces one input before anything else sees it (Sec. III-C, the influence test):
-        by ``zero``, by its ``mean`` over the training set, or by seeded ``noise``.
+        ``depth`` (B, 1, h, w) in metres and ``probabilities`` (B, K, h, w) may have any
+        resolution; ``size`` is the (height, width) of the image. The branches run at 1/8, 1/4 and
+        1/2 of it. ``mute`` names the input to replace before any computation (Sec. III-C, the
+        influence test), ``mute_value`` its replacement: ``zero``, its ``mean`` over the training
+        set, or seeded ``noise``. Raises ValueError for other names.
         """
         depth, probabilities = self.muted(depth, probabilities, mute, mute_value)
         stride = self.options.output_stride
         target = _scaled(size, stride)
         seen_depth = depth.clamp(min=0.1).log() if self.options.depth_input == 'log' else depth
         seen_semantics = probabilities
-        # What mutes them is no decision for a class.
+        # Muted semantics are not a decision for a class.
         if self.options.semantics_input == 'one_hot' and mute != 'semantics':
             seen_semantics = functional.one_hot(
                 probabilities.argmax(1), probabilities.shape[1]).movedim(-1, 1).to(depth.dtype)
@@ -166,7 +171,7 @@ class JointRefinementNetwork(nn.Module):
 
     def muted(self, depth: Tensor, probabilities: Tensor, mute: str,
               value: str) -> tuple[Tensor, Tensor]:
-        """Return both inputs, the one that ``mute`` names replaced; ValueError for other names."""
+        """Return both inputs after replacing the input ``mute``; ValueError for other names."""
         if mute not in MUTE:
             raise ValueError(f'mute {mute!r}: choose from {", ".join(MUTE)}')
         if value not in MUTE_VALUES:
@@ -187,11 +192,11 @@ class JointRefinementNetwork(nn.Module):
         return mean.view(1, -1, 1, 1).expand_as(probabilities)
 
     def _noisy_depth(self, depth: Tensor) -> Tensor:
-        """Independent pixels with the training set's mean and spread, never behind the camera."""
+        """Return independent pixels with the training set's mean and spread, none below 0 m."""
         return (self.depth_mean + self.depth_std * _noise(depth)).clamp(min=0).to(depth.dtype)
 
     def _noisy_semantics(self, probabilities: Tensor) -> Tensor:
-        """Independent pixels, each a distribution over the classes: softmax of normal logits."""
+        """Return an independent class distribution per pixel: the softmax of normal logits."""
         return _noise(probabilities).softmax(1).to(probabilities.dtype)
 
     def _shrink(self, x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -213,19 +218,25 @@ def _scaled(size: tuple[int, int], stride: int) -> tuple[int, int]:
 
 
 def _noise(like: Tensor) -> Tensor:
-    """Return the same normal noise for the same shape each time: a muted run can be repeated."""
+    """Return normal noise that depends on the shape alone, so that muted runs are repeatable."""
     generator = torch.Generator(like.device).manual_seed(0)
     return torch.randn(like.shape, generator=generator, device=like.device)
 
 
+def _given(inputs: Maps) -> tuple[Tensor, Tensor]:
+    """Return metres and class probabilities of unrefined maps."""
+    assert inputs.depth is not None and inputs.semantics is not None
+    return inputs.depth, inputs.semantics.exp()
+
+
 class ModularNetwork(nn.Module):
     """
-    Two single-task networks and the JRN that refines what they predict.
+    Two single-task networks and the JRN that refines their predictions.
 
-    ``fold`` (K, n) sums the n classes of the semantic network into the JRN's K, a 0/1 matrix.
+    ``fold`` (K, n), a 0/1 matrix, sums the n classes of the semantic network to the JRN's K.
     ``forward`` takes RGB (B, 3, H, W) normalised with the ImageNet mean and standard deviation
-    and returns the refined ``Maps``; their ``inputs`` are the unrefined ones, folded, as logits.
-    With ``influence`` they hold what each modality does to the other's output as well.
+    and returns the refined ``Maps``. Their ``inputs`` are the unrefined maps, folded, as logits.
+    With ``influence`` they also hold how far each modality moves the other's output.
     """
 
     def __init__(self, depth: nn.Module, semantics: nn.Module, refine: JointRefinementNetwork,
@@ -236,27 +247,41 @@ class ModularNetwork(nn.Module):
 
     @property
     def output_stride(self) -> int:
-        return self.refine.options.output_stride
+        return self.refine.output_stride
 
     def predict_inputs(self, image: Tensor) -> Maps:
-        """Return the single-task networks' depth and folded log probabilities."""
-        probabilities = self.semantics(image).semantics.float().softmax(1)
-        # float16, which autocast may bring, would make the bound 0 and its logarithm infinite.
+        """
+        Return the unrefined maps: metres, and folded log probabilities in place of logits.
+
+        A network that serves both tasks runs once.
+        """
+        semantics = self.semantics(image)
+        depth = semantics if self.depth is self.semantics else self.depth(image)
+        probabilities = semantics.semantics.float().softmax(1)
+        # In float16, which autocast may use, the bound would be 0 and its logarithm infinite.
         folded = functional.conv2d(probabilities, self.fold[:, :, None, None]).float()
-        return Maps(self.depth(image).depth, folded.clamp(min=1e-8).log())
+        return Maps(depth.depth, folded.clamp(min=1e-8).log())
 
     def forward(self, image: Tensor, mute: str = 'none', mute_value: str = 'zero',
-                influence: bool = False) -> Maps:
-        inputs = self.predict_inputs(image)
+                influence: bool = False, inputs: Maps | None = None) -> Maps:
+        """
+        Return the refined maps of (B, 3, H, W) images; ``mute`` is as in the JRN's ``forward``.
+
+        Given ``inputs``, which ``predict_inputs`` returned for these images, the single-task
+        networks do not run and only the size of ``image`` counts. So several JRNs, or one under
+        several set-ups, share one run of the single-task networks.
+        """
+        if inputs is None:
+            inputs = self.predict_inputs(image)
         size = tuple(image.shape[-2:])
         if influence:
             return self._all_setups(inputs, size, mute, mute_value)._replace(inputs=inputs)
-        refined = self.refine(inputs.depth, inputs.semantics.exp(), size, mute, mute_value)
+        refined = self.refine(*_given(inputs), size, mute, mute_value)
         return refined._replace(inputs=inputs)
 
     def _all_setups(self, inputs: Maps, size: tuple[int, int], mute: str, mute_value: str) -> Maps:
-        """Refine in the three set-ups of Fig. 4 as one batch; return that of ``mute``."""
-        given = inputs.depth, inputs.semantics.exp()
+        """Refine in all set-ups of Fig. 4 as one batch; return ``mute``'s maps and influence."""
+        given = _given(inputs)
         pairs = [self.refine.muted(*given, setup, mute_value) for setup in MUTE]
         maps = self.refine(*(torch.cat(maps) for maps in zip(*pairs)), size)
         depths = maps.depth.chunk(len(MUTE))

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return (B, C, H, W) brought to ``size`` bilinearly, pixel centres aligned (no corners)."""
+    """Return (B, C, H, W) resized to ``size`` bilinearly, pixel areas aligned, not corners."""
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     return functional.interpolate(x, size=size, mode='bilinear', align_corners=False)
@@ -22,8 +22,8 @@ def max_pool_5x5(x: Tensor) -> Tensor:
     """
     Return the 5x5, stride 1 maximum.
 
-    Two 1-D maxima give the same values in a quarter of the time on a CPU; their backward pass, in
-    turn, is slower than that of the square window.
+    On a CPU, two 1-D maxima give the same values in a quarter of the time. Their backward pass is
+    slower than the square window's, so training uses the square window.
     """
     if x.requires_grad:
         return functional.max_pool2d(x, 5, stride=1, padding=2)
@@ -33,9 +33,9 @@ def max_pool_5x5(x: Tensor) -> Tensor:
 
 def convolve_exactly(convolution: nn.Conv2d, x: Tensor) -> Tensor:
     """
-    Return the convolution in float32 under autocast, too: a bfloat16 has steps of 3 cm at 5 m.
+    Return the convolution in float32 even under autocast: a bfloat16 has steps of 3 cm at 5 m.
 
-    ``x`` comes from another convolution, whose precision tells whether autocast is on.
+    ``x`` must come from another convolution: its precision shows whether autocast is on.
     """
     if x.dtype == convolution.weight.dtype:
         return convolution(x)
@@ -45,17 +45,17 @@ def convolve_exactly(convolution: nn.Conv2d, x: Tensor) -> Tensor:
 
 class ChannelScale(nn.Conv2d):
     """
-    A factor for each channel: a depthwise 1x1 convolution, as the product that it is.
+    A factor for each channel: a depthwise 1x1 convolution, computed as a product.
 
-    The values are the same; on one thread of a CPU with AVX2 the convolution takes twenty times as
-    long, which is a third of HydraNet's time there (benchmarks/inference.py).
+    The values are the same. On one thread of a CPU with AVX2 the convolution would take twenty
+    times as long, a third of HydraNet's time (benchmarks/inference.py).
     """
 
     def __init__(self, channels: int):
         super().__init__(channels, channels, 1, groups=channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        # In the precision of what comes in, as autocast has it for a convolution.
+        # In the precision of the input, as autocast does for a convolution.
         return x * self.weight.view(1, -1, 1, 1).to(x.dtype)
 
 
@@ -63,8 +63,8 @@ class ChainedResidualPooling(nn.Module):
     """
     Chained residual pooling of light-weight RefineNet (Nekrasov et al., BMVC 2018, Fig. 2).
 
-    Each stage pools (5x5, stride 1), projects (1x1, no bias) and adds. ``depthwise``: it
-    projects each channel alone, as the ICRA 2019 network does at its finest level.
+    Each stage pools (5x5, stride 1), projects (1x1, no bias) and adds. With ``depthwise`` the
+    projection treats each channel alone, as the ICRA 2019 network does at its finest level.
     """
 
     def __init__(self, channels: int, stages: int = 4, depthwise: bool = False):
@@ -85,7 +85,7 @@ def fold_batch_norms(module: nn.Module) -> nn.Module:
     """
     Fold each ``conv``, ``bn`` pair of the module's Sequentials into the convolution, in place.
 
-    For inference only: the module must be in eval mode. Returns the module.
+    The module must be in eval mode and is for inference only afterwards. Returns the module.
     """
     for child in module.children():
         fold_batch_norms(child)

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The two networks in front of the JRN: the HydraNet design with one head each.
+The two input networks of the JRN: the HydraNet design with one head each.
 
-The paper's own pair is in ``fcn.py`` and ``multiscale.py``; this one runs in real time on a CPU.
+This pair runs in real time on a CPU. The JRN paper's own pair is in ``external``: ``fcn.py`` and
+``multiscale.py``.
 """
 
 from __future__ import annotations

@@ -5,22 +5,19 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from typing import Any
 
 from jrn_perception import weights
-from jrn_perception.networks.interface import Maps, MEAN, STD
-from jrn_perception.networks.layers import fold_batch_norms
-from jrn_perception.perception.backends.torch import DTYPES, select_device, select_precision
+from jrn_perception.perception.backends.interface import ArrayMaps, Backend, SetUp
+from jrn_perception.perception.backends.torch import TorchBackend
 from jrn_perception.perception.prediction import Prediction
 from jrn_perception.perception.preprocessing import (
     focal_ratio,
     input_size_for,
-    multiple_of_stride,
+    multiple,
     resize_picture,
 )
 import numpy as np
-import torch
-from torch import nn, Tensor
 
 
 class Perception:
@@ -28,24 +25,20 @@ class Perception:
     A network that is ready for pictures: ``perception(rgb) -> Prediction``.
 
     ``Perception.load('jrn', 'sum60')`` takes the weights that come with the package. ``card``
-    tells what is loaded, ``label_set`` what the labels mean.
+    tells what is loaded, ``label_set`` what the labels mean, ``can_mute`` whether the network has
+    modalities at its input that can be muted.
     """
 
     def __init__(self, loaded: weights.Loaded, device: str = 'auto', precision: str = 'auto',
                  height: int = 0, width: int = 0):
         self.card, self.source = loaded.card, loaded.source
         self.label_set = loaded.card.label_set
-        self.device = select_device(device)
-        self.precision = select_precision(precision, self.device)
         if height < 0 or width < 0:
             raise ValueError(f'inference size {height}x{width}: 0 (the trained size) or positive')
         self._requested = height, width
-        network = fold_batch_norms(loaded.network)
-        self._network: nn.Module = network.to(self.device, memory_format=torch.channels_last)
-        # Whether there are modalities at its input that can be muted.
-        self.mutable = bool(loaded.card.spec.inputs)
-        self._mean = torch.tensor(MEAN, device=self.device).view(3, 1, 1) * 255
-        self._std = torch.tensor(STD, device=self.device).view(3, 1, 1) * 255
+        self.backend: Backend = TorchBackend(
+            loaded.network, loaded.card.preprocessing, bool(loaded.card.spec.inputs), device,
+            loaded.card.precision if precision == 'auto' else precision)
 
     @classmethod
     def load(cls, architecture: str = 'jrn', variant: str = '', *, weights_file: str = '',
@@ -61,79 +54,88 @@ class Perception:
         return cls(weights.load(architecture, variant, weights_file), device, precision, height,
                    width)
 
+    @property
+    def device(self) -> Any:
+        return self.backend.device
+
+    @property
+    def precision(self) -> str:
+        return self.backend.precision
+
+    @property
+    def can_mute(self) -> bool:
+        return self.backend.can_mute
+
     def __call__(self, rgb: np.ndarray, mute: str = 'none', mute_value: str = 'zero',
                  focal_length: tuple[float, float] | None = None) -> Prediction:
         """
         Return the prediction for uint8 RGB (H, W, 3) of any size.
 
         ``focal_length`` (x, y) of the camera, in pixels of the picture, makes the depth metric for
-        cameras other than that of training (see ``depth_scale``).
-        ``mute`` replaces one input of a JRN: none, depth, semantics; ``mute_value`` by what: zero,
-        mean, noise. Raises ValueError for another array, or to mute what has no such input.
+        cameras other than that of training (see ``depth_scale``). ``mute`` replaces one input of a
+        JRN: none, depth, semantics; ``mute_value`` is the replacement: zero, mean, noise. Raises
+        ValueError for another array, or for muting a network that has no such input.
+        """
+        maps = self.infer(self.preprocess(rgb)[None], SetUp(mute, mute_value))
+        return self.postprocess(maps, rgb.shape[:2], focal_length)
+
+    def preprocess(self, rgb: np.ndarray) -> np.ndarray:
+        """
+        Return uint8 RGB (H, W, 3) as the network gets it: its size (h, w, 3), its channel order.
+
+        ValueError for another array.
         """
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
             raise ValueError(f'a picture is uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}')
-        return self.postprocess(self.infer(self.preprocess(rgb), mute, mute_value), rgb.shape[:2],
-                                focal_length)
+        return resize_picture(rgb, self.inference_size(*rgb.shape[:2]), self.card.preprocessing)
 
-    def preprocess(self, rgb: np.ndarray) -> Tensor:
-        """Return the network's input (1, 3, h, w) on its device."""
-        height, width = self.inference_size(*rgb.shape[:2])
-        small = resize_picture(rgb, (height, width))
-        # (h, w, 3) seen as (1, 3, h, w) is what channels_last means: nothing is moved.
-        image = torch.from_numpy(small).to(self.device).permute(2, 0, 1)[None]
-        return (image - self._mean) / self._std
-
-    @torch.inference_mode()
-    def infer(self, image: Tensor, mute: str = 'none', mute_value: str = 'zero',
-              influence: bool = False) -> Maps:
+    def infer(self, pictures: np.ndarray, set_up: SetUp | None = None,
+              inputs: ArrayMaps | None = None) -> ArrayMaps:
         """
-        Return the network's maps for a preprocessed picture; waits for a GPU to finish.
+        Return the network's maps for preprocessed pictures (B, h, w, 3).
 
-        With ``influence`` a JRN refines in the three set-ups of the influence test at once.
+        For a JRN ``set_up`` chooses what is muted, and ``inputs``, the ``inputs`` of its maps for
+        the same pictures, spare its single-task networks a second run. ValueError for muting a
+        network that has no such input.
         """
-        arguments = {}
-        if self.mutable:
-            arguments = {'mute': mute, 'mute_value': mute_value, 'influence': influence}
-        elif mute != 'none' or influence:
-            raise ValueError(f'mute {mute!r}: {self.card.architecture} has no such input; only a '
-                             'jrn has')
-        with self._autocast():
-            maps = self._network(image, **arguments)
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize(self.device)
-        return maps
+        set_up = set_up or SetUp()
+        if not self.can_mute and (set_up.mute != 'none' or set_up.influence):
+            raise ValueError(f'mute {set_up.mute!r}: {self.card.architecture} has no such input; '
+                             'only a jrn has')
+        return self.backend.run(pictures, set_up, inputs)
 
-    def postprocess(self, maps: Maps, size: tuple[int, int],
-                    focal_length: tuple[float, float] | None = None) -> Prediction:
-        """Return the prediction for a picture of ``size`` (height, width)."""
-        scale = 1.0 if focal_length is None else self.depth_scale(size, focal_length)
-        return Prediction(maps, tuple(size), self.label_set, scale)
+    def postprocess(self, maps: ArrayMaps, size: tuple[int, int],
+                    focal_length: tuple[float, float] | None = None, index: int = 0
+                    ) -> Prediction:
+        """Return the prediction for picture ``index`` of a batch, of ``size`` (height, width)."""
+        return Prediction(maps, size, self.label_set, self.depth_scale(size, focal_length),
+                          self.card.depth_range, index)
 
-    def depth_scale(self, size: tuple[int, int], focal_length: tuple[float, float]) -> float:
+    def depth_scale(self, size: tuple[int, int],
+                    focal_length: tuple[float, float] | None = None) -> float:
         """
-        Return what turns the network's depth into metres for a camera of this focal length.
+        Return what turns the network's depth into metres for a picture (height, width).
 
         The network has learned how large things are in pixels at a distance, under one focal
-        length. Under another, counted in pixels of the network's input, the same picture is of
-        things farther away in proportion. 1 where the weights do not tell theirs.
+        length. Under another, counted in pixels of the network's input, the same picture shows
+        things that are farther away in proportion. Where the focal length (x, y) of the camera or
+        of training is not known, the camera is taken for that of training: what remains is the
+        ratio of the input's size to the size of training.
         """
-        trained = self.card.focal_length
-        if trained is None:
-            return 1.0
         height, width = self.inference_size(*size)
+        trained = self.card.focal_length
+        if focal_length is None or trained is None:
+            return focal_ratio((width, height), self._usual_size(*size)[::-1])
         return focal_ratio((focal_length[0] * width / size[1], focal_length[1] * height / size[0]),
                            trained)
 
     def warm_up(self) -> None:
-        """Run one picture: later ones do not wait for allocations, and a misfit shows here."""
+        """Run one picture, so that later ones need no allocations and a misfit shows now."""
         self(np.zeros((*self.card.input_size, 3), np.uint8))
 
     def gpu_memory_mb(self) -> float:
         """Return the megabytes that tensors hold on the GPU; 0 on a CPU."""
-        if self.device.type != 'cuda':
-            return 0.0
-        return torch.cuda.memory_allocated(self.device) / 2 ** 20
+        return self.backend.memory_mb()
 
     def inference_size(self, height: int, width: int) -> tuple[int, int]:
         """
@@ -144,13 +146,13 @@ class Perception:
         wanted_height, wanted_width = self._requested
         if wanted_height and wanted_width:
             return wanted_height, wanted_width
+        step = self.card.preprocessing.multiple_of
         if wanted_height:
-            return wanted_height, multiple_of_stride(wanted_height * width / height)
+            return wanted_height, multiple(wanted_height * width / height, step)
         if wanted_width:
-            return multiple_of_stride(wanted_width * height / width), wanted_width
-        return input_size_for(self.card.input_size, height, width)
+            return multiple(wanted_width * height / width, step), wanted_width
+        return self._usual_size(height, width)
 
-    def _autocast(self):
-        if self.precision == 'fp32':
-            return nullcontext()
-        return torch.autocast(self.device.type, DTYPES[self.precision])
+    def _usual_size(self, height: int, width: int) -> tuple[int, int]:
+        return input_size_for(self.card.input_size, height, width,
+                              self.card.preprocessing.multiple_of)

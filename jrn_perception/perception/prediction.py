@@ -1,129 +1,185 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a network says about one picture, at the picture's size."""
+"""A network's prediction for one picture, at the picture's size."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 import math
 
 import cv2
 from jrn_perception.labels import LabelSet, UNLABELLED
-from jrn_perception.networks.interface import Maps
+from jrn_perception.perception.backends.interface import ArrayMaps
 import numpy as np
-from torch import Tensor
 
-# Logits are enlarged as far towards the picture's size as this many values go, before the class is
-# decided; the rest of the way decisions are copied. Five classes fit at 640x480. All the way for
-# forty takes 10 ms, more than all else around the network, and changes a pixel in forty:
-# benchmarks/upsampling.py.
+# Logits are enlarged towards the picture's size until they are this many values, then the class
+# is decided; for the rest of the way decisions are copied. Five classes fit at 640x480. Forty
+# classes at full size take 10 ms, more than all else around the network, and change one pixel in
+# forty: benchmarks/upsampling.py.
 LOGIT_BUDGET = 2 ** 21
 
 
 class Prediction:
     """
-    What a network says about one picture, at the picture's size.
+    A network's prediction for one picture, at the picture's size (H, W).
 
-    Each property is computed when it is first read, so that nobody pays for what nobody wants.
-    ``depth``: float32 (H, W), metres along the optical axis. ``labels``: uint8 (H, W), ids of
-    ``label_set``. ``confidence``: float32 (H, W), 0..1, the largest class probability, decided at
-    the network's resolution and interpolated. ``inputs``: the unrefined prediction that a JRN
-    started from. ``depth_scale``: what the network's depth was multiplied by for the camera's
-    focal length. What the network does not predict is None.
+    Each property is computed when it is first read, so that an output that nobody reads costs
+    nothing. An output that the network does not have is None. ``index`` is the picture's place in
+    the batch of ``maps``. ``depth_scale`` is the factor on the network's depth for the camera's
+    focal length. ``depth_range`` (low, high) are the metres that the network was trained on,
+    before that factor.
     """
 
-    def __init__(self, maps: Maps, size: tuple[int, int], label_set: LabelSet | None,
-                 depth_scale: float = 1.0):
-        self._maps, self._size, self.label_set = maps, size, label_set
-        self.depth_scale = depth_scale
+    def __init__(self, maps: ArrayMaps, size: tuple[int, int], label_set: LabelSet | None,
+                 depth_scale: float = 1.0, depth_range: tuple[float, float] = (0.0, math.inf),
+                 index: int = 0):
+        self._maps, self._size, self._index = maps, size, index
+        self.label_set = label_set
+        self.depth_scale, self.depth_range = depth_scale, depth_range
+
+    @classmethod
+    def of_arrays(cls, depth: np.ndarray, labels: np.ndarray, confidence: np.ndarray,
+                  label_set: LabelSet | None, depth_scale: float = 1.0,
+                  depth_range: tuple[float, float] = (0.0, math.inf)) -> Prediction:
+        """Return a prediction that has the picture's size already, as a node publishes it."""
+        prediction = cls(ArrayMaps(), depth.shape, label_set, depth_scale, depth_range)
+        # In place of the cached properties.
+        vars(prediction).update(depth=depth, labels=labels, confidence=confidence)
+        return prediction
+
+    def folded(self, matrix: np.ndarray, label_set: LabelSet) -> Prediction:
+        """
+        Return the same prediction in the n coarser classes of ``label_set``.
+
+        ``matrix`` (n, K) is 0/1 (``labels.fold_matrix``): probabilities are summed.
+        """
+        return Prediction(_folded(self._maps.at(self._index), matrix), self._size, label_set,
+                          self.depth_scale, self.depth_range)
 
     @cached_property
     def depth(self) -> np.ndarray | None:
-        if self._maps.depth is None:
-            return None
-        depth = self.depth_scale * self._maps.depth[0, 0].float()
-        return _enlarge(depth.cpu().numpy(), self._size, smooth=True)
+        """Return metres along the optical axis, float32 (H, W)."""
+        return self._scaled(self._maps.depth)
 
     @cached_property
     def labels(self) -> np.ndarray | None:
-        if self._maps.semantics is None:
+        """Return ids of ``label_set``, uint8 (H, W)."""
+        logits = self._logits
+        if logits is None:
             return None
-        logits = self._logits.numpy()
         height, width, count = logits.shape
         scale = math.sqrt(LOGIT_BUDGET / (height * width * count))
         size = (max(height, min(self._size[0], int(height * scale))),
                 max(width, min(self._size[1], int(width * scale))))
-        # OpenCV and NumPy on (h, w, K) take a tenth of torch's time on (K, h, w) here.
         labels = _enlarge(logits, size, smooth=True).argmax(2).astype(np.uint8)
         return _enlarge(labels, self._size, smooth=False)
 
     @cached_property
     def confidence(self) -> np.ndarray | None:
-        if self._maps.semantics is None:
+        """
+        Return the largest class probability, float32 (H, W), 0..1.
+
+        It is decided at the network's resolution, then interpolated.
+        """
+        logits = self._logits
+        if logits is None:
             return None
         # The softmax of the largest logit, without the other K - 1 quotients.
-        largest = (self._logits.amax(2) - self._logits.logsumexp(2)).exp()
-        return _enlarge(largest.numpy(), self._size, smooth=True)
-
-    @cached_property
-    def inputs(self) -> Prediction | None:
-        if self._maps.inputs is None:
-            return None
-        return Prediction(self._maps.inputs, self._size, self.label_set, self.depth_scale)
+        shifted = np.exp(logits - logits.max(2, keepdims=True))
+        return _enlarge(1 / shifted.sum(2), self._size, smooth=True)
 
     @cached_property
     def normals(self) -> np.ndarray | None:
-        """Return surface normals, float32 (H, W, 3) of length 1, where the network has them."""
+        """Return surface normals, float32 (H, W, 3) of length 1."""
         if self._maps.normals is None:
             return None
-        normals = self._maps.normals[0].permute(1, 2, 0).float().cpu().contiguous().numpy()
-        normals = _enlarge(normals, self._size, smooth=True)
+        normals = _enlarge(self._maps.normals[self._index], self._size, smooth=True)
         return normals / np.maximum(np.linalg.norm(normals, axis=2, keepdims=True), 1e-6)
+
+    @cached_property
+    def inputs(self) -> Prediction | None:
+        """Return the unrefined prediction that a JRN started from."""
+        if self._maps.inputs is None:
+            return None
+        return Prediction(self._maps.inputs, self._size, self.label_set, self.depth_scale,
+                          self.depth_range, self._index)
 
     @cached_property
     def influence_depth(self) -> np.ndarray | None:
         """Return metres by which semantics moved the depth, float32 (H, W); see ``Influence``."""
-        if self._maps.influence is None:
-            return None
-        moved = self.depth_scale * self._maps.influence.depth[0, 0].float()
-        return _enlarge(moved.cpu().numpy(), self._size, smooth=True)
+        return None if self._maps.influence is None else self._scaled(self._maps.influence.depth)
 
     @cached_property
     def influence_semantics(self) -> np.ndarray | None:
         """Return the probability that depth added to the class, float32 (H, W), -1..1."""
         if self._maps.influence is None:
             return None
-        moved = self._maps.influence.semantics[0, 0].float()
-        return _enlarge(moved.cpu().numpy(), self._size, smooth=True)
+        return _enlarge(self._maps.influence.semantics[self._index], self._size, smooth=True)
 
     @cached_property
     def mean_influence(self) -> tuple[float, float] | None:
         """Return mean absolute metres and mean absolute probability of both influences."""
-        if self._maps.influence is None:
+        depth, semantics = self.influence_depth, self.influence_semantics
+        if depth is None or semantics is None:
             return None
-        # Of the enlarged maps, which interpolation between unlike signs has made smaller: the
-        # numbers are to be those of what is published.
-        depth, semantics = (float(np.abs(moved).mean(dtype=np.float64))
-                            for moved in (self.influence_depth, self.influence_semantics))
-        return depth, semantics
+        # Means of the enlarged maps, in which interpolation between unlike signs has made values
+        # smaller: the numbers describe the maps that are published.
+        return (float(np.abs(depth).mean(dtype=np.float64)),
+                float(np.abs(semantics).mean(dtype=np.float64)))
 
-    @cached_property
-    def _logits(self) -> Tensor:
-        """Return the logits (h, w, K) on the CPU; a view of a channels_last network's output."""
-        return self._maps.semantics[0].permute(1, 2, 0).float().cpu().contiguous()
+    def depth_limits(self, min_depth: float = 0.0, max_depth: float = 0.0
+                     ) -> tuple[float, float]:
+        """
+        Return the metres between which depth is valid; 0 takes the network's own limit.
+
+        The network's limits are metres of the training camera: they are scaled as its depth is.
+        """
+        low, high = self.depth_range
+        return min_depth or self.depth_scale * low, max_depth or self.depth_scale * high
+
+    def valid_depth(self, min_depth: float = 0.0, max_depth: float = 0.0) -> np.ndarray | None:
+        """Return ``depth`` with NaN, "invalid" (REP 118), outside ``depth_limits``."""
+        if self.depth is None:
+            return None
+        low, high = self.depth_limits(min_depth, max_depth)
+        valid = (self.depth >= low) & (self.depth <= high)
+        return np.where(valid, self.depth, np.float32(math.nan))
+
+    def confident_labels(self, threshold: float) -> np.ndarray | None:
+        """Return ``labels`` with 255, unlabelled, where ``confidence`` is below ``threshold``."""
+        if threshold <= 0 or self.labels is None or self.confidence is None:
+            return self.labels
+        return np.where(self.confidence >= threshold, self.labels, np.uint8(UNLABELLED))
+
+    @property
+    def _logits(self) -> np.ndarray | None:
+        return None if self._maps.semantics is None else self._maps.semantics[self._index]
+
+    def _scaled(self, metres: np.ndarray | None) -> np.ndarray | None:
+        if metres is None:
+            return None
+        return _enlarge(np.float32(self.depth_scale) * metres[self._index], self._size,
+                        smooth=True)
 
 
-def limit_depth(depth: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return a copy of ``depth`` with NaN, "invalid" (REP 118), outside ``low``..``high``."""
-    return np.where((depth >= low) & (depth <= high), depth, np.float32(math.nan))
+def fold_logits(logits: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """
+    Return log probabilities (..., n) of coarser classes for logits (..., K).
+
+    ``matrix`` (n, K) is 0/1: probabilities are summed, and bounded from below by 1e-8.
+    """
+    probabilities = np.exp(logits - logits.max(-1, keepdims=True))
+    probabilities /= probabilities.sum(-1, keepdims=True)
+    folded = probabilities @ matrix.T.astype(np.float32)
+    return np.log(np.maximum(folded, np.float32(1e-8)))
 
 
-def limit_labels(prediction: Prediction, threshold: float) -> np.ndarray:
-    """Return the labels with 255 where the confidence is below ``threshold``."""
-    if threshold <= 0:
-        return prediction.labels
-    return np.where(prediction.confidence >= threshold, prediction.labels, np.uint8(UNLABELLED))
+def _folded(maps: ArrayMaps, matrix: np.ndarray) -> ArrayMaps:
+    semantics = None if maps.semantics is None else fold_logits(maps.semantics, matrix)
+    inputs = None if maps.inputs is None else _folded(maps.inputs, matrix)
+    return replace(maps, semantics=semantics, inputs=inputs)
 
 
 def _enlarge(array: np.ndarray, size: tuple[int, int], smooth: bool) -> np.ndarray:

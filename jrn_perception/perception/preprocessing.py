@@ -8,46 +8,56 @@ from __future__ import annotations
 import math
 
 import cv2
+from jrn_perception.weights.card import Preprocessing
 import numpy as np
 
-# Inference sizes are multiples of the coarsest feature map's stride: no row or column is padding.
-STRIDE = 32
+DEFAULT = Preprocessing()
 # Relative; a card rounds to 0.001 pixels.
 SAME_CAMERA = 1e-5
+INTERPOLATIONS = {'nearest': cv2.INTER_NEAREST, 'linear': cv2.INTER_LINEAR,
+                  'cubic': cv2.INTER_CUBIC, 'area': cv2.INTER_AREA,
+                  'lanczos4': cv2.INTER_LANCZOS4}
 
 
-def resize_picture(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_picture(rgb: np.ndarray, size: tuple[int, int],
+                   preprocessing: Preprocessing = DEFAULT) -> np.ndarray:
     """
-    Return (H, W, 3) at (height, width) ``size``, as networks get it, in training and at work.
+    Return (H, W, 3) at (height, width) ``size``, the same way in training and at inference.
 
-    How sharp that is moves what they say of depth by a few per cent.
+    The sharpness of the result moves predicted depth by a few per cent. Its channels are in the
+    order of ``preprocessing``.
     """
     shrinks = size[0] * size[1] < rgb.shape[0] * rgb.shape[1]
-    return cv2.resize(rgb, size[::-1],
-                      interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    name = preprocessing.shrink if shrinks else preprocessing.enlarge
+    picture = cv2.resize(rgb, size[::-1], interpolation=INTERPOLATIONS[name])
+    if preprocessing.channels == 'bgr':
+        picture = np.ascontiguousarray(picture[..., ::-1])
+    return picture
 
 
-def input_size_for(trained: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+def input_size_for(trained: tuple[int, int], height: int, width: int, multiple_of: int = 32
+                   ) -> tuple[int, int]:
     """
     Return the (height, width) of a network's input for a picture of this size.
 
-    As many pixels as ``trained`` (height, width), in the picture's aspect: constant cost.
+    As many pixels as ``trained`` (height, width), in the picture's aspect: constant cost. Both are
+    multiples of the coarsest feature map's stride, so that no row or column is padding.
     """
     scale = math.sqrt(trained[0] * trained[1] / (height * width))
-    return multiple_of_stride(scale * height), multiple_of_stride(scale * width)
+    return multiple(scale * height, multiple_of), multiple(scale * width, multiple_of)
 
 
 def focal_ratio(of: tuple[float, float], to: tuple[float, float]) -> float:
     """
     Return how much longer one focal length (x, y) is than another, in pixels of the same input.
 
-    Under the longer one the same picture is of things farther away in proportion. 1 for the camera
-    of training, whose focal length a card has rounded.
+    Under the longer focal length the same picture shows things that are farther away in
+    proportion. 1 if both are equal but for the rounding of a card.
     """
     ratio = math.sqrt(of[0] * of[1] / (to[0] * to[1]))
     return 1.0 if abs(ratio - 1) < SAME_CAMERA else ratio
 
 
-def multiple_of_stride(length: float) -> int:
-    """Return the multiple of ``STRIDE`` next to a length, at least one."""
-    return max(STRIDE, STRIDE * round(length / STRIDE))
+def multiple(length: float, of: int) -> int:
+    """Return the multiple of ``of`` that is nearest to a length, at least one."""
+    return max(of, of * round(length / of))

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-# Other topics have some messages for each picture; all of them until the next would be too many.
+# Other topics have some messages per picture. Not all of them can wait for a slow picture.
 WAITING = 8
 
 Item = TypeVar('Item')
@@ -18,7 +18,7 @@ Result = TypeVar('Result')
 
 
 class _Done(Generic[Item]):
-    """What needs no work, in the place of a future."""
+    """An item that needs no work, in the place of a future."""
 
     def __init__(self, item: Item):
         self._item = item
@@ -38,19 +38,29 @@ def until(ended: Callable[[], bool], items: Iterable[Item]) -> Iterator[Item]:
         yield item
 
 
+def _until_failure(items: Iterable[Item], failures: list[Exception]) -> Iterator[Item]:
+    """Yield ``items`` up to the first exception, which goes to ``failures``."""
+    try:
+        yield from items
+    except Exception as error:  # noqa: B902, BLE001 raised again when all before it is done
+        failures.append(error)
+
+
 def ahead(function: Callable[[Item], Result], items: Iterable[Item], pool: Executor, limit: int,
-          wanted: Callable[[Item], bool] = lambda item: True) -> Iterator[Result]:
+          wanted: Callable[[Item], Any] = lambda item: True) -> Iterator[Result]:
     """
     Yield ``function(item)`` in the order of ``items``, at most ``limit`` of them begun ahead.
 
-    An item that is not ``wanted`` goes through as it is, in its place, and waits there for those
-    before it: at most ``WAITING`` times ``limit`` wait, of either kind. What ``function`` raises
-    is raised here. When the consumer stops early, what is begun is finished and dropped.
+    An item that is not ``wanted`` goes through as it is, in its place, and waits there for the
+    items before it: at most ``WAITING`` times ``limit`` wait, of either kind. An exception of
+    ``function`` or of ``items`` is raised here, after the results of all items before it. When the
+    consumer stops early, work in progress is finished and dropped.
     """
     pending: deque[Future | _Done] = deque()
     running = 0
+    failures: list[Exception] = []
     try:
-        for item in items:
+        for item in _until_failure(items, failures):
             if wanted(item):
                 pending.append(pool.submit(function, item))
                 running += 1
@@ -63,6 +73,8 @@ def ahead(function: Callable[[Item], Result], items: Iterable[Item], pool: Execu
                 yield first.result()
         while pending:
             yield pending.popleft().result()
+        if failures:
+            raise failures[0]
     finally:
         for future in pending:
             if isinstance(future, Future):

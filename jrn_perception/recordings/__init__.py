@@ -1,4 +1,4 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""rosbag2 recordings: reading, writing, and the ones that break off."""
+"""rosbag2 recordings: reading, writing, and reading broken ones."""

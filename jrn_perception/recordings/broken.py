@@ -11,19 +11,19 @@ import tempfile
 
 from jrn_perception.recordings import broken_mcap, broken_sqlite
 
-# Where a storage file breaks off, '' if it does not.
+# Functions that say where a storage file breaks off, '' if it is whole.
 _PLACES = {'.mcap': broken_mcap.describe, '.db3': broken_sqlite.describe}
 STORAGE_SUFFIXES = tuple(_PLACES)
 
 
 def storage_files(path: Path) -> list[Path]:
-    """Return the storage files in a folder, or that which ``path`` is."""
+    """Return the storage files in a folder, or ``path`` itself if it is a storage file."""
     found = sorted(path.iterdir()) if path.is_dir() else [path]
     return [file for file in found if file.suffix in STORAGE_SUFFIXES]
 
 
 def find_recording(path: Path) -> Path:
-    """Return ``path``, or the one file in a folder that was left without metadata."""
+    """Return ``path``; for a folder without metadata and with one storage file, that file."""
     if path.is_dir() and not (path / 'metadata.yaml').exists():
         files = storage_files(path)
         return files[0] if len(files) == 1 else path
@@ -31,7 +31,7 @@ def find_recording(path: Path) -> Path:
 
 
 def describe(path: Path) -> str:
-    """Return which file of a recording breaks off, and where, in one line; '' if none does."""
+    """Return in one line which file of a recording breaks off, and where; '' if all are whole."""
     for file in storage_files(path):
         place = _PLACES[file.suffix](file)
         if place:
@@ -42,11 +42,11 @@ def describe(path: Path) -> str:
 
 def readable(path: Path, copies: ExitStack) -> Path:
     """
-    Return a path under which ``rosbags`` can read what is there.
+    Return a path at which ``rosbags`` can read all messages that are left.
 
-    That is ``path`` or, as long as ``copies`` is open, a copy of the messages of SQLite files that
-    break off or were not closed: beside a database that is damaged there is no room for one that
-    is not. Raises sqlite3.Error if nothing of it can be read.
+    The path is ``path`` unless an SQLite file breaks off or was not closed; then it is a copy,
+    which exists until ``copies`` closes, because a recording is never changed in place. Raises
+    sqlite3.Error if no message of such a file can be read.
     """
     copy = {}
     for file in storage_files(path):
@@ -55,7 +55,7 @@ def readable(path: Path, copies: ExitStack) -> Path:
         elif file.suffix == '.db3' and broken_sqlite.is_open(file):
             copy[file] = broken_sqlite.complete
     if not copy:
-        return broken_mcap.CutPath(path)
+        return broken_mcap.BrokenPath(path)
     folder = Path(copies.enter_context(tempfile.TemporaryDirectory()))
     for file in path.iterdir() if path.is_dir() else [path]:
         if file in copy:

@@ -5,9 +5,9 @@
 MCAP files that break off, read as if they had been closed after their last whole record.
 
 A recorder that was killed, a full disk or an incomplete copy leaves a file without its summary,
-and without that ``rosbags`` does not open it. ``CutPath`` lets it: what it reads is the file up to
-where it breaks off, and behind that an index of the chunks, made here. The records are those of
-https://mcap.dev/spec.
+and ``rosbags`` does not open a file without a summary. ``BrokenPath`` appends one: a reader sees
+the file up to the place where it breaks off, followed by an index of the chunks, made here. The
+records are defined in https://mcap.dev/spec.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ MAGIC = b'\x89MCAP0\r\n'
 FOOTER, CHUNK, MESSAGE_INDEX, CHUNK_INDEX, STATISTICS, DATA_END = 2, 6, 7, 8, 11, 15
 LARGEST_CHUNK = 2 ** 30
 _HEAD = struct.Struct('<BQ')
-# First and last time, size of the records before compression, their checksum.
+# First and last time, size and checksum of the uncompressed records.
 _CHUNK = struct.Struct('<QQQI')
-# The index of a chunk that nobody finished does not tell its channels; writers count from 0 or 1.
+# An unfinished chunk has no index of its channels; writers number channels from 0 or 1.
 _FIRST_CHANNELS = range(256)
 
 
@@ -31,8 +31,8 @@ class Break(NamedTuple):
     """
     Where a file of ``size`` bytes breaks off.
 
-    Its first ``kept`` bytes are whole records; ``tail`` belongs behind them: the whole records of
-    a chunk that is not, an index, an end. ``complete`` if all messages are there.
+    The first ``kept`` bytes are whole records. ``tail`` is appended to them: the whole records of
+    an unfinished chunk, an index and an end. ``complete`` says that no message is missing.
     """
 
     size: int
@@ -42,7 +42,7 @@ class Break(NamedTuple):
 
 
 class _Chunk(NamedTuple):
-    """What the index says of a chunk; ``index_size`` bytes of indices of its messages follow."""
+    """An indexed chunk; ``index_size`` bytes of message indices follow the chunk in the file."""
 
     start: int
     size: int
@@ -61,11 +61,11 @@ class _Chunk(NamedTuple):
             '<QQ', self.compressed_size, size))
 
 
-class CutPath(type(Path())):
-    """A path at which or below which MCAP files can be read though they break off."""
+class BrokenPath(type(Path())):
+    """A path of an MCAP file, or of its folder, that can be read although the file breaks off."""
 
     def open(self, mode: str = 'r', *arguments, **options):  # noqa: A003 pathlib names it so
-        """Open the file; if it breaks off, with an end."""
+        """Open the file; append an end if it breaks off."""
         found = find_break(self) if mode == 'rb' and self.suffix == '.mcap' else None
         if found is None:
             return super().open(mode, *arguments, **options)
@@ -73,7 +73,7 @@ class CutPath(type(Path())):
 
 
 class _Mended(io.RawIOBase):
-    """The kept part of a file and its tail, as one."""
+    """The kept part of a file, followed by its tail, as one stream."""
 
     def __init__(self, path: Path, found: Break):
         self._file, self._found, self._place = open(path, 'rb'), found, 0
@@ -113,7 +113,7 @@ def describe(path: Path) -> str:
 
 
 def find_break(path: Path) -> Break | None:
-    """Return where an MCAP file breaks off; None if it does not, or is none."""
+    """Return where an MCAP file breaks off; None if it is whole or no MCAP file."""
     with open(path, 'rb') as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(max(0, size - len(MAGIC)))
@@ -138,7 +138,7 @@ def find_break(path: Path) -> Break | None:
 
 
 def _records(file: BinaryIO, place: int, size: int):
-    """Yield (code, start, end) of the whole records from ``place`` on, as far as ``size``."""
+    """Yield (code, start, end) of the whole records between the bytes ``place`` and ``size``."""
     while True:
         file.seek(place)
         head = file.read(_HEAD.size)
@@ -146,7 +146,7 @@ def _records(file: BinaryIO, place: int, size: int):
             return
         code, length = _HEAD.unpack(head)
         end = place + _HEAD.size + length
-        # A file that a crash has filled with zeros has no records there.
+        # A crash may leave zeros at the end of a file; these are no records.
         if code in (0, FOOTER) or end > size:
             return
         yield code, place, end
@@ -169,23 +169,23 @@ def _indexed(chunk: _Chunk, file: BinaryIO, start: int, end: int) -> _Chunk:
 
 
 def _guessed(chunks: list[_Chunk]) -> _Chunk:
-    """Return the last chunk as holding any channel: more of its index may be missing."""
+    """Return the last chunk with all possible channels: part of its index may be missing."""
     last = chunks[-1]
     channels = {*_FIRST_CHANNELS, *(channel for chunk in chunks for channel in chunk.offsets)}
-    # One message of each: 15 bytes and 16 for a message.
+    # An index with one message: 15 bytes, and 16 bytes for the message.
     start = last.start + last.size
     return last._replace(index_size=31 * len(channels), offsets={
         channel: start + 31 * place for place, channel in enumerate(sorted(channels))})
 
 
 def _part_of_chunk(file: BinaryIO, start: int, size: int) -> bytes:
-    """Return an uncompressed chunk with the whole records that are left of one; b'' if none."""
+    """Return a chunk of the whole records in an unfinished, uncompressed chunk; b'' if none."""
     file.seek(start)
     head = file.read(_HEAD.size + _CHUNK.size + 12)
     if len(head) < _HEAD.size + _CHUNK.size + 12 or head[0] != CHUNK:
         return b''
     first, last, *_ = _CHUNK.unpack_from(head, _HEAD.size)
-    # No part of a compressed one can be read, and what is so large is no chunk.
+    # An unfinished compressed chunk cannot be read, and such a large one is not a chunk.
     if head[-12:-8] != bytes(4) or size - start > LARGEST_CHUNK:
         return b''
     data = io.BytesIO(file.read())
@@ -196,7 +196,7 @@ def _part_of_chunk(file: BinaryIO, start: int, size: int) -> bytes:
 
 
 def _end(chunks: list[_Chunk], start: int) -> bytes:
-    """Return the end of a file: statistics, of which a reader makes its own, indices, a footer."""
+    """Return the end of a file: empty statistics (readers count themselves), indices, a footer."""
     statistics = _record(STATISTICS, bytes(46))
     footer = _record(FOOTER, struct.pack('<QQI', start if chunks else 0, 0, 0))
     return statistics + b''.join(chunk.record() for chunk in chunks) + footer + MAGIC

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-SQLite recordings that break off: the messages before that, copied into a database that is whole.
+SQLite recordings that break off: their readable messages are copied into a new database.
 
-SQLite opens no file that is shorter than its header says, unless its schema is writable, and
-``rosbags`` counts all messages at once. The header: https://www.sqlite.org/fileformat2.html.
+SQLite does not open a file that is shorter than its header says unless its schema is writable,
+and ``rosbags`` counts all messages at once, so it would fail on the missing pages. The header is
+described in https://www.sqlite.org/fileformat2.html.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import sqlite3
 import struct
 
 MAGIC = b'SQLite format 3\0'
-# What SQLite keeps beside a database that was not closed: changes to make, or to take back.
+# Files beside a database that was not closed: changes to apply or to undo.
 BESIDE = ('-wal', '-journal')
 
 
 def describe(path: Path) -> str:
-    """Return where a database breaks off, in words; '' if it does not, or is none."""
+    """Return where a database breaks off, in words; '' if it is whole or no database."""
     size, whole = path.stat().st_size, _size_by_header(path)
     return f'{size} of {whole}' if size < whole else ''
 
@@ -30,7 +31,7 @@ def describe(path: Path) -> str:
 def _size_by_header(path: Path) -> int:
     with open(path, 'rb') as file:
         header = file.read(100)
-    # Both counters agree where the number of pages is up to date.
+    # The number of pages is valid only if both counters agree.
     if len(header) < 100 or header[:16] != MAGIC or header[24:28] != header[92:96]:
         return 0
     page, = struct.unpack_from('>H', header, 16)
@@ -39,21 +40,21 @@ def _size_by_header(path: Path) -> int:
 
 
 def is_open(path: Path) -> bool:
-    """Return whether the last messages are beside the database, whose recorder was killed."""
+    """Return whether a killed recorder left its last messages in a file beside the database."""
     return any(beside.stat().st_size for beside in _beside(path))
 
 
 def complete(path: Path, output: Path) -> None:
     """
-    Copy a database and put into the copy what lies beside it.
+    Copy a database and apply the changes in the files beside it to the copy.
 
-    Not in its place: a recording is only read. ``rosbag2`` writes so under its preset "resilient";
-    ``rosbags`` reads what is in the database alone.
+    The recording itself is only read. rosbag2's preset "resilient" leaves such files, and
+    ``rosbags`` ignores them.
     """
     for file in (path, *_beside(path)):
         shutil.copyfile(file, output.with_name(output.name + file.name[len(path.name):]))
     with closing(sqlite3.connect(output)) as database:
-        # Reading takes unfinished changes back.
+        # Reading undoes unfinished changes.
         database.execute('SELECT * FROM sqlite_master').fetchall()
         database.execute('PRAGMA journal_mode = DELETE')
 
@@ -64,7 +65,7 @@ def _beside(path: Path) -> list[Path]:
 
 
 def salvage(path: Path, output: Path) -> None:
-    """Copy what can be read of all tables to a new database; sqlite3.Error if that is nothing."""
+    """Copy all readable rows of all tables to a new database; sqlite3.Error if there are none."""
     with closing(sqlite3.connect(f'{path.resolve().as_uri()}?mode=ro&immutable=1',
                                  uri=True)) as old, closing(sqlite3.connect(output)) as new:
         old.execute('PRAGMA writable_schema = ON')
@@ -80,8 +81,8 @@ def salvage(path: Path, output: Path) -> None:
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> None:
     try:
-        # In the order in which they were written.
+        # In the order in which the rows were written.
         for row in old.execute(f'SELECT * FROM "{table}"'):
             new.execute(f'INSERT INTO "{table}" VALUES ({", ".join("?" * len(row))})', row)
     except sqlite3.DatabaseError:
-        pass  # Where it breaks off.
+        pass  # The place where the file breaks off.

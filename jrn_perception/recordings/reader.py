@@ -24,7 +24,7 @@ INSTALL = 'reading a recording needs rosbags: pip install "rosbags>=0.11"'
 
 
 class RecordingError(ValueError):
-    """A recording that cannot be read, or not as asked for; one line that says what and where."""
+    """A recording, topic or message that cannot be read; the text names it in one line."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class Topic:
     """
     A topic of a recording.
 
-    ``msgtype`` as in 'sensor_msgs/msg/Image'; ``count`` messages; ``latched`` if late joiners were
-    given the last messages (durability TRANSIENT_LOCAL, as /tf_static).
+    ``msgtype`` looks like 'sensor_msgs/msg/Image'; ``count`` is the number of messages;
+    ``latched`` topics sent their last messages to late joiners (durability TRANSIENT_LOCAL, as
+    /tf_static does).
     """
 
     name: str
@@ -44,7 +45,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Record:
-    """One message as recorded: CDR bytes, and when it was received (ns since the epoch)."""
+    """One recorded message: its CDR bytes and its time of reception (ns since the epoch)."""
 
     topic: Topic
     stamp_ns: int
@@ -63,12 +64,12 @@ class Recording:
     """
     An open rosbag2 recording; a context manager.
 
-    ``path`` is the folder with metadata.yaml or a single .mcap or .db3 file. ``topics`` are those
-    with messages, by name; ``start_ns`` and ``duration_ns`` are the times of reception. A file
-    that breaks off can be read up to there; ``cut`` says where that is, and ``readable`` is what
-    ``rosbags`` can open, ``path`` or, while this is open, a copy of the messages. Raises
-    RecordingError if it is damaged, FileNotFoundError if it is not there, ImportError that says
-    what to install if ``rosbags`` is missing.
+    ``path`` is the folder with metadata.yaml or a single .mcap or .db3 file. ``topics`` maps names
+    to the topics that have messages; ``start_ns`` and ``duration_ns`` are times of reception. A
+    file that breaks off can be read up to that place: ``breaks_off`` names the place ('' for a
+    whole recording), and ``readable`` is the path that ``rosbags`` can open, either ``path`` or a
+    copy that exists until the recording is closed. Raises RecordingError if the recording is
+    damaged, FileNotFoundError if it does not exist, ImportError if ``rosbags`` is missing.
     """
 
     def __init__(self, path: Path | str):
@@ -82,10 +83,10 @@ class Recording:
             raise FileNotFoundError(f'{path}: no such recording')
         self._copies = ExitStack()
         try:
-            self.cut = broken.describe(self.path)
+            self.breaks_off = broken.describe(self.path)
             self.readable = broken.readable(self.path, self._copies)
-            # Recordings from before Iron carry no definitions; the messages read here have the
-            # same fields in every distribution.
+            # Recordings from before Iron carry no message definitions; the messages that this
+            # package reads have the same fields in every distribution.
             self._reader = AnyReader([self.readable],
                                      default_typestore=get_typestore(Stores.LATEST))
             self._reader.open()
@@ -93,8 +94,8 @@ class Recording:
             self._copies.close()
             raise RecordingError(f'{path}: no metadata.yaml; `ros2 bag reindex` writes it, or '
                                  'name the .mcap or .db3 file itself') from None
-        # A damaged file makes its decoders stumble in ways of their own, struct.error,
-        # sqlite3.Error, ZstdError and KeyError among them.
+        # Decoders of damaged files raise struct.error, sqlite3.Error, ZstdError, KeyError and
+        # others.
         except Exception as error:  # noqa: B902
             self._copies.close()
             raise RecordingError(f'{path}: damaged or no rosbag2 recording: '
@@ -106,15 +107,15 @@ class Recording:
             name: Topic(name, parts[0].msgtype, sum(c.msgcount for c in parts), _latched(parts))
             for name, parts in sorted(self._connections.items())
             if sum(c.msgcount for c in parts)}
-        if self.cut and not self.topics:
+        if self.breaks_off and not self.topics:
             self.close()
-            raise RecordingError(f'{self.cut}; there are no messages before')
+            raise RecordingError(f'{self.breaks_off}; there are no messages before')
         self.start_ns = self._reader.start_time if self.topics else 0
         # The reader's end is exclusive.
         self.duration_ns = max(self._reader.end_time - self.start_ns - 1, 0) if self.topics else 0
 
     def close(self) -> None:
-        """Close the files; the recording is of no use afterwards."""
+        """Close the files; the recording cannot be read afterwards."""
         self._reader.close()
         self._copies.close()
 
@@ -137,14 +138,14 @@ class Recording:
 
     def records(self, topics: Collection[str] = ()) -> Iterator[Record]:
         """
-        Yield the messages of ``topics`` (of all, if empty) undecoded, in the order of reception.
+        Yield the undecoded messages of ``topics`` (default: all) in the order of reception.
 
-        Raises RecordingError for an unknown topic, and where the recording is damaged or breaks
-        off: what was yielded before is good.
+        Raises RecordingError for an unknown topic, and at the place where the recording is damaged
+        or breaks off; the messages before that place are yielded.
         """
         chosen = [self.topic(name) for name in topics] or list(self.topics.values())
         connections = [c for topic in chosen for c in self._connections[topic.name]]
-        # No connections would mean all.
+        # An empty list would mean all connections.
         reader = self._reader.messages(connections=connections) if connections else iter(())
         count = 0
         while True:
@@ -152,32 +153,32 @@ class Recording:
                 connection, stamp_ns, data = next(reader)
             except StopIteration:
                 break
-            # As above: whatever the decoders of a damaged file stumble over.
+            # Decoders of damaged files raise many types, as above.
             except Exception as error:  # noqa: B902
                 raise RecordingError(f'{self.path}: damaged after {count} of '
                                      f'{sum(topic.count for topic in chosen)} messages: '
                                      f'{_one_line(error)}') from error
             count += 1
             yield Record(self.topics[connection.topic], stamp_ns, bytes(data))
-        if self.cut:
-            raise RecordingError(f'{self.cut}; {count} messages were read before')
+        if self.breaks_off:
+            raise RecordingError(f'{self.breaks_off}; {count} messages were read before')
 
     def decode(self, record: Record) -> Any:
         """Return the message: an object with the fields of its type, arrays as numpy arrays."""
         try:
             return self._reader.deserialize(record.data, record.topic.msgtype)
-        # Cut off CDR data ends in whatever the generated code meets first.
+        # For truncated CDR data the generated code raises many types.
         except Exception as error:  # noqa: B902
             raise RecordingError(f'{self.path}: {record.topic.name} at {record.stamp_ns} ns '
                                  f'cannot be decoded: {_one_line(error)}') from error
 
     def image_topic(self, name: str = '') -> Topic:
         """
-        Return the topic of pictures called ``name``, or the one that the recording has.
+        Return the image topic called ``name``, or the only suitable one if ``name`` is empty.
 
-        Where nothing is named, depth images do not count, colour goes before grey, and a raw
-        topic before its own compressed form. Raises RecordingError that lists the choices if
-        none or several are left, or if the named one has no pictures.
+        Without a name, depth images are ignored, colour is preferred to grey, and a raw topic to
+        its compressed form. Raises RecordingError, which lists the choices, if no topic or several
+        topics remain, or if the named topic has no pictures.
         """
         images = self.of_type(IMAGE, COMPRESSED)
         listed = ', '.join(f'{t.name} ({t.msgtype.split("/")[-1]}, {t.count})' for t in images)
@@ -211,12 +212,13 @@ class Recording:
     def frames(self, topic: str = '',
                damaged: Callable[[str], None] | None = None) -> Iterator[Frame]:
         """
-        Yield the pictures of an image topic, stamped as in their headers.
+        Yield the pictures of an image topic with the stamps of their headers.
 
-        ``camera_matrix`` is that of the last CameraInfo before the picture (of the first one, for
-        pictures before it) on the topic beside it, None while the camera is uncalibrated (K = 0)
-        or its size is another. ``damaged`` is told in one line about each picture that cannot be
-        decoded, which is then left out; without it RecordingError is raised.
+        ``camera_matrix`` comes from the last CameraInfo before the picture (for the earliest
+        pictures, the first CameraInfo) on the topic beside the image topic; it is None while the
+        camera is uncalibrated (K = 0) or the sizes differ. ``damaged`` is called with one line for
+        each picture that cannot be decoded and is left out; without ``damaged`` such a picture
+        raises RecordingError.
         """
         image = self.image_topic(topic)
         info = self.camera_info_topic(image.name)

@@ -22,7 +22,7 @@ from jrn_perception.recordings.reader import (
 import numpy as np
 
 STORAGES = ('mcap', 'sqlite3')
-# The newest layout of metadata.yaml that Humble can read; what is newer reads it as well.
+# The newest layout of metadata.yaml that Humble can read; newer distributions read it as well.
 VERSION = 8
 ENCODINGS = {'rgb8': (np.uint8, 3), 'bgr8': (np.uint8, 3), 'mono8': (np.uint8, 1),
              '16UC1': (np.uint16, 1), '32FC1': (np.float32, 1)}
@@ -32,10 +32,10 @@ class Writer:
     """
     A new rosbag2 folder; a context manager.
 
-    ``add`` and ``add_copy`` declare topics, ``write`` and ``write_copy`` append messages, in the
-    order of their time of reception. Message definitions go into the file, so that viewers need
-    no ROS. Raises ValueError if ``path`` exists or the storage is unknown, ImportError that says
-    what to install if ``rosbags`` is missing.
+    ``add`` and ``add_copy`` declare topics; ``write`` and ``write_copy`` append messages in the
+    order of their time of reception. The file contains the message definitions, so that viewers
+    need no ROS. Raises ValueError if ``path`` exists or the storage is unknown, ImportError if
+    ``rosbags`` is missing.
     """
 
     def __init__(self, path: Path | str, storage: str = 'mcap'):
@@ -66,7 +66,7 @@ class Writer:
         return list(self._connections)
 
     def add(self, topic: str, msgtype: str, latched: bool = False) -> None:
-        """Declare a topic, reliable, for late joiners as well if ``latched``; ValueError."""
+        """Declare a reliable topic, ``latched`` for late joiners; ValueError if it exists."""
         if topic in self._connections:
             raise ValueError(f'{self.path}: two topics called {topic}')
         self._connections[topic] = self._writer.add_connection(
@@ -74,14 +74,14 @@ class Writer:
 
     def add_copy(self, recording: Path, topics: Collection[str]) -> list[str]:
         """
-        Declare ``topics`` as in another recording; return those that are of unknown definition.
+        Declare ``topics`` as in another recording; return the topics without a known definition.
 
-        These cannot be copied: nobody could read them.
+        Such topics are not declared, since nobody could read a copy of them.
         """
         from rosbags.highlevel import AnyReader
 
         left_out = set()
-        # Without definitions the reader wants types from elsewhere; it decodes nothing here.
+        # The reader asks for types if the recording has none, though it decodes nothing here.
         with AnyReader([recording], default_typestore=self._store) as reader:
             for connection in reader.connections:
                 topic, ext = connection.topic, connection.ext
@@ -146,13 +146,13 @@ class Writer:
 
 
 def copy_header(writer: Writer, msg: Any) -> Any:
-    """Return the header of a message that was read, for one that is to be written."""
+    """Return the header of a message from a recording as a header for the writer."""
     stamp = msg.header.stamp
     return writer.header(stamp.sec * 10**9 + stamp.nanosec, msg.header.frame_id)
 
 
 def check_free(recording: Recording, topics: Collection[str], copied: Collection[str]) -> None:
-    """Raise RecordingError if one of ``topics`` is among those that are copied."""
+    """Raise RecordingError if one of ``topics`` is also in ``copied``."""
     taken = sorted(set(topics) & set(copied))
     if taken:
         raise RecordingError(f'{recording.path}: has {", ".join(taken)} already; choose another '
@@ -169,7 +169,7 @@ def _qos(latched: bool) -> Any:
         QosTime,
     )
 
-    # As rmw writes "for ever".
+    # The value that rmw uses for "infinite".
     never = QosTime(9223372036, 854775807)
     durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
     return Qos(QosHistory.KEEP_LAST, 1 if latched else 10, QosReliability.RELIABLE, durability,

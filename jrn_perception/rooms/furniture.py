@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Furniture made of boxes, and what hangs on walls; sizes in metres."""
+"""Furniture made of boxes, and doors, windows and pictures for the walls; sizes in metres."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _box = Box.spanning
 
 
 def placed(boxes: list[Box], x: float, y: float, yaw: float) -> list[Box]:
-    """Return a piece turned by ``yaw`` about the origin, then moved by (x, y)."""
+    """Return a piece of furniture turned by ``yaw`` about the origin, then moved by (x, y)."""
     return [box.placed(x, y, yaw) for box in boxes]
 
 
 def _both_sides(*boxes: Box) -> list[Box]:
-    """Return the boxes' mirror images in x = 0 and the boxes."""
+    """Return the boxes and their mirror images about x = 0."""
     return [*(box.mirrored() for box in boxes), *boxes]
 
 
@@ -110,7 +110,7 @@ class Furniture:
         return self.table('desk', w, 0.65) + drawers + screen + chair
 
     def sofa(self, seats: int = 0) -> list[Box]:
-        """Return a sofa of so many seats, of two or three for 0, with cushions."""
+        """Return a sofa with cushions; ``seats`` = 0 chooses two or three seats."""
         seats = seats or int(self.rng.integers(2, 4))
         x = seats * 0.33
         cloth = ('sofa', 'fabric', self.fabric)
@@ -197,7 +197,7 @@ class Furniture:
                      (0.25, 0.253), (0.91, 1.39))]
 
     def bookshelf(self) -> list[Box]:
-        """Return a bookshelf, its boards partly full."""
+        """Return a bookshelf with partly filled boards."""
         w, h, shelves = self.between(0.7, 1.1), self.between(1.6, 2.05), 5
         wood = ('bookshelf', 'wood', self.dark)
         boxes = [*_both_sides(_box(*wood, (w / 2 - .012, w / 2 + .012), (0, 0.3), (0, h))),
@@ -250,7 +250,7 @@ class Furniture:
                 _box('door', 'plain', BRASS, (x - 0.1, x - 0.05), (0.025, 0.075), (0.98, 1.03))]
 
     def window(self) -> list[Box]:
-        """Return a window; often with blinds or curtains."""
+        """Return a window, often with blinds or curtains."""
         x, low, high = self.between(0.5, 0.85), self.between(0.85, 1.05), self.between(1.95, 2.15)
         frame = ('window', 'plain', WHITE)
         boxes = [_box('window', 'sky', (1.0, 1.0, 1.0), (-x, x), (0, 0.008), (low, high)),

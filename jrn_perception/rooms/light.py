@@ -1,38 +1,33 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lamps and windows, and the diffuse light that they throw on the faces of a room's boxes."""
+"""
+The light in a room: lamps and windows, bounced light, and darker corners.
+
+No rays are cast: a scene must be cheap to build, since many tests build one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 from jrn_perception.labels import NYU40
 from jrn_perception.rooms.primitives import Box, Geometry
 import numpy as np
 
-CELL = 0.14  # metres between the samples of the light on a face
-ACROSS = 56  # samples across a face at most; the width of the map of light
-BOUNCES = 4
-RINGS, SPOKES = 3, 6  # of the rays that gather the bounced light
-SLIM = 0.1  # metres: what is slimmer in two directions (half extents) throws no shadow
+CLOSE = 0.2  # metres: nearer than this, a lamp's light grows no more
+REACH = 0.5  # metres within which a surface darkens its neighbour
+SAMPLES = 16  # of the neighbourhood of a point
+GOLDEN_ANGLE = 2.399963  # radians between samples: the spiral of a sunflower
 
 
-@dataclass(frozen=True)
-class Light:
-    """A rectangle that shines: centre, two half edges, normal, and radiant power per pi."""
+class Light(NamedTuple):
+    """A small plane that shines: centre, normal (3,), and radiant power per pi as linear RGB."""
 
-    centre: tuple[float, float, float]
-    edges: tuple[tuple[float, float, float], tuple[float, float, float]]
-    normal: tuple[float, float, float]
-    colour: tuple[float, float, float]
-
-    def samples(self, side: int = 3) -> np.ndarray:
-        """Return ``side`` squared points on the rectangle, (n, 3)."""
-        steps = (np.arange(side) + 0.5) * 2 / side - 1
-        a, b = (grid.ravel()[:, None] for grid in np.meshgrid(steps, steps))
-        return np.asarray(self.centre) + a * self.edges[0] + b * self.edges[1]
+    centre: np.ndarray
+    normal: np.ndarray
+    colour: np.ndarray
 
 
 def ceiling_and_windows(rng: np.random.Generator, boxes: list[Box]) -> list[Light]:
@@ -44,83 +39,71 @@ def ceiling_and_windows(rng: np.random.Generator, boxes: list[Box]) -> list[Ligh
         if box.material == 'sky':
             axis = int(np.argmin(half[:2]))
             normal = np.eye(3)[axis] * np.sign(boxes[0].centre[axis] - centre[axis])
-            along = np.eye(3)[1 - axis] * half[1 - axis]
-            lights.append(Light(tuple(centre + 0.18 * normal), (along, (0, 0, half[2])),
-                                tuple(normal), tuple(np.multiply((0.85, 0.95, 1.1), day))))
+            lights.append(Light(centre + 0.18 * normal, normal,
+                                day * np.array((0.85, 0.95, 1.1))))
         elif box.label == NYU40.names.index('otherstructure'):
             centre[2] -= half[2] + 0.02
-            lights.append(Light(tuple(centre), ((0.2, 0, 0), (0, 0.2, 0)), (0, 0, -1.0),
-                                tuple(np.multiply((1.1, 0.93, 0.72), lamp))))
+            lights.append(Light(centre, np.array((0.0, 0.0, -1.0)),
+                                lamp * np.array((1.1, 0.93, 0.72))))
     return lights
 
 
 class Illumination:
     """
-    Diffuse light on every face: soft shadows and four bounces, sampled on a grid once.
+    Diffuse light on every face: straight from each light without shadows, plus a constant.
 
-    Radiosity with cosine-weighted rays that all samples of a face share, so that what is left of
-    the sampling error is smooth. ``albedo`` is the mean reflectance of each face, (n, 3).
+    The constant is the bounced light of an integrating sphere: power * albedo / (area * (1 -
+    albedo)), for the surface of the room and the mean reflectance of everything in it.
+    ``albedo`` is the mean reflectance of each face, (n, 3).
     """
 
     def __init__(self, geometry: Geometry, albedo: np.ndarray, lights: list[Light]):
-        self.geometry = geometry
-        extent = geometry.extent
-        self.count = np.clip(np.ceil(extent / CELL).astype(int) + 1, 2, ACROSS)
-        self.row = np.concatenate(([0], np.cumsum(self.count[:, 1])[:-1]))
-        self.scale = ((self.count - 1) / extent).astype(np.float32)
-        face = np.arange(len(self.count)).repeat(self.count.prod(1))
-        v, u = np.concatenate([np.indices((down, across)).reshape(2, -1)
-                               for across, down in self.count], axis=1)
-        # Off the edges and the surface, where the neighbouring face would shade the sample.
-        inset = np.minimum(0.012, 0.2 * extent)[face]
-        uv = np.clip(np.stack((u, v), 1) / self.scale[face], inset, extent[face] - inset)
-        axes = geometry.axes[face]
-        points = (geometry.corner[face] + uv[:, :1] * axes[:, 0] + uv[:, 1:] * axes[:, 1]
-                  + 2e-3 * axes[:, 2]).astype(np.float32)
-        self.casters = [index for index, box in enumerate(geometry.boxes)
-                        if sorted(box.half)[1] > SLIM]
-        with np.errstate(divide='ignore', invalid='ignore'):
-            direct = sum(self._direct(points, axes[:, 2], light) for light in lights)
-            sources = self._sources(points, axes)
-        total = direct
-        cells = (self.row[face] + v) * ACROSS + u
-        image = np.zeros((int(self.count[:, 1].sum()) * ACROSS, 3), np.float32)
-        for _ in range(BOUNCES):
-            image[cells] = total * albedo[face]
-            total = direct + image[sources].mean(1)
-        image[cells] = total
-        self.image = image.reshape(-1, ACROSS, 3)
+        self.lights = lights
+        self._normals = geometry.axes[:, 2].astype(np.float32)
+        area = geometry.extent.prod(1)
+        mean = area @ albedo / area.sum()
+        power = np.pi * sum(light.colour for light in lights)
+        self.ambient = (power * mean / (1 - mean) / area[:6].sum()).astype(np.float32)
 
-    def _direct(self, points: np.ndarray, normals: np.ndarray, light: Light) -> np.ndarray:
-        """Return what arrives straight from a light, (n, 3)."""
-        total = np.zeros(len(points), np.float32)
-        samples = light.samples()
-        for sample in samples:
-            way = (sample - points).astype(np.float32)
-            square = np.einsum('ni,ni->n', way, way)
-            incoming, outgoing = np.einsum('ni,ni->n', way, normals), -(way @ light.normal)
-            lit = np.flatnonzero((incoming > 0) & (outgoing > 0))
-            depth, _ = self.geometry.nearest(self.casters[1:], points[lit], way[lit])
-            lit = lit[depth > 1]
-            total[lit] += incoming[lit] * outgoing[lit] / np.maximum(square[lit], 0.04) ** 2
-        return total[:, None] / len(samples) * np.asarray(light.colour, np.float32)
+    def at(self, faces: np.ndarray, points: list[np.ndarray]) -> np.ndarray:
+        """Return the light, float32 (H, W, 3), at world points on faces, (H, W) each."""
+        normals = [self._normals[:, axis][faces] for axis in range(3)]
+        total = np.empty((*faces.shape, 3), np.float32)
+        total[:] = self.ambient
+        for light in self.lights:
+            ways = [np.float32(start) - end for start, end in zip(light.centre, points)]
+            square = sum(way * way for way in ways)
+            incoming = sum(way * normal for way, normal in zip(ways, normals))
+            outgoing = sum(way * np.float32(-axis)
+                           for way, axis in zip(ways, light.normal) if axis)
+            falling = incoming.clip(0) * outgoing.clip(0) / np.maximum(square, CLOSE ** 2) ** 2
+            total += falling[..., None] * light.colour.astype(np.float32)
+        return total
 
-    def _sources(self, points: np.ndarray, axes: np.ndarray) -> np.ndarray:
-        """Return the grid cells, (n, k), that a sample sees along its cosine-weighted rays."""
-        radius = np.sqrt((np.arange(RINGS) + 0.5) / RINGS).repeat(SPOKES)
-        angle = 2 * np.pi * (np.arange(RINGS * SPOKES) / SPOKES + 0.37 * radius)
-        own = np.stack((radius * np.cos(angle), radius * np.sin(angle), np.sqrt(1 - radius ** 2)))
-        rays = np.einsum('ik,nij->nkj', own, axes).reshape(-1, 3).astype(np.float32)
-        origins = points.repeat(RINGS * SPOKES, axis=0)
-        depth, faces = self.geometry.nearest(self.casters, origins, rays)
-        hits = origins + depth[:, None] * rays
-        u, v = self.geometry.on_face(faces, list(hits.T))
-        x = np.clip(np.rint(u * self.scale[faces, 0]).astype(int), 0, self.count[faces, 0] - 1)
-        y = np.clip(np.rint(v * self.scale[faces, 1]).astype(int), 0, self.count[faces, 1] - 1)
-        return ((self.row[faces] + y) * ACROSS + x).reshape(len(points), -1)
+    def openness(self, faces: np.ndarray, points: list[np.ndarray],
+                 focal: np.ndarray) -> np.ndarray:
+        """
+        Return how much of the light reaches the visible points, float32 (H, W), less in corners.
 
-    def at(self, faces: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Return the light, float32 (H, W, 3), at face coordinates (H, W) in metres."""
-        x = u * self.scale[faces, 0]
-        y = v * self.scale[faces, 1] + self.row[faces].astype(np.float32)
-        return cv2.remap(self.image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        Screen-space ambient occlusion: ``SAMPLES`` neighbours in the picture, up to ``REACH``
+        metres away, darken a point by how steeply they rise above its face. ``focal`` is the focal
+        length over the depth, (H, W), pixels per metre. Computed on at most about 120 rows.
+        """
+        step = max(1, len(faces) // 120)
+        part = np.s_[::step, ::step]
+        spots = np.stack([axis[part] for axis in points], -1)
+        normals, scale = self._normals[faces[part]], focal[part] / np.float32(step)
+        down, across = np.indices(scale.shape, dtype=np.float32)
+        risen = np.zeros(scale.shape, np.float32)
+        for k in range(SAMPLES):
+            radius, angle = scale * np.float32(REACH * (k + 1) / SAMPLES), k * GOLDEN_ANGLE
+            x = across + radius * np.float32(np.cos(angle))
+            y = down + radius * np.float32(np.sin(angle))
+            way = cv2.remap(spots, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+            way -= spots
+            square = np.einsum('hwi,hwi->hw', way, way) + np.float32(1e-6)
+            sine = np.einsum('hwi,hwi->hw', way, normals) / np.sqrt(square)
+            risen += (sine - 0.05).clip(0) / (1 + square / REACH ** 2)
+        dark = (2 / SAMPLES * risen).clip(0, 0.9)
+        smooth = cv2.GaussianBlur(1 - dark, (0, 0), 1.0)
+        return cv2.resize(smooth, faces.shape[::-1], interpolation=cv2.INTER_LINEAR)

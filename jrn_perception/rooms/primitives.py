@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Boxes in a room, and the rays that meet them.
+Boxes in a room, and their intersection with rays.
 
 World axes: x and y along two walls from a corner of the room, z up, metres. Colours are linear
 RGB in 0..1. A face has the index ``6 * box + 2 * axis + side``; box 0 is the room, whose faces
@@ -19,9 +19,8 @@ from jrn_perception.labels import NYU40
 from jrn_perception.rooms.textures import MATERIALS
 import numpy as np
 
-CHUNK = 16384  # rays of which the working set stays in a processor's cache
-CLOSE = 0.05  # metres: a box that comes nearer has no bounded outline in the picture
-SAMPLES = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))  # of a pixel
+CLOSE = 0.05  # metres: the picture's outline of a nearer box is not bounded
+SAMPLES = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))  # in a pixel
 CORNERS = np.array(list(product((-1, 1), repeat=3)))
 
 
@@ -45,7 +44,7 @@ class Box:
                    NYU40.names.index(label), material, colour)
 
     def axes(self) -> np.ndarray:
-        """Return the world directions of the box's own axes, one a row, (3, 3)."""
+        """Return the world directions of the box's own axes as rows, (3, 3)."""
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
         return np.array(((cos, sin, 0), (-sin, cos, 0), (0, 0, 1)))
 
@@ -57,13 +56,13 @@ class Box:
         quarters = (self.yaw + yaw) / (np.pi / 2)
         if abs(quarters - round(quarters)) > 1e-9:
             return replace(self, centre=centre, yaw=self.yaw + yaw)
-        # Rays meet a box without yaw faster.
+        # Intersecting a box without yaw is faster.
         u, v, w = self.half
         half = (v, u, w) if round(quarters) % 2 else self.half
         return replace(self, centre=centre, half=half, yaw=0.0)
 
     def mirrored(self) -> Box:
-        """Return the box on the other side of x = 0."""
+        """Return the mirror image of the box about x = 0."""
         x, y, z = self.centre
         return replace(self, centre=(-x, y, z), yaw=-self.yaw)
 
@@ -76,7 +75,7 @@ class Box:
 
 
 class Pose(NamedTuple):
-    """Where a camera is: world position (3,); rows of ``rotation`` are right, down, forward."""
+    """A camera: its world position (3,); the rows of ``rotation`` are right, down, forward."""
 
     position: np.ndarray
     rotation: np.ndarray
@@ -90,7 +89,7 @@ class Pose(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """Which rays met a box (flat indices), at which ray parameter, and on which face."""
+    """The rays that hit a box (flat indices), their ray parameters, and the faces they hit."""
 
     rays: np.ndarray
     at: np.ndarray
@@ -105,7 +104,7 @@ class View(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where points lie on their faces: metres from the face's corner."""
+    """Points on their faces: metres from the corner of each face."""
 
     u: np.ndarray
     v: np.ndarray
@@ -113,10 +112,10 @@ class Place(NamedTuple):
 
 class Coverage(NamedTuple):
     """
-    What the pixels on outlines show, three sources by n pixels.
+    How faces share the pixels on outlines; each array is three sources by n pixels.
 
-    The sources are the pixel itself, a neighbour above or below and one beside it; ``share`` is
-    the part of the pixel's area, 0..1, that shows the face which the source shows.
+    The sources are the pixel itself, its neighbour above or below, and its neighbour to the left
+    or right. ``share`` is the part of the pixel's area, 0..1, that the source's face covers.
     """
 
     rows: np.ndarray
@@ -126,10 +125,10 @@ class Coverage(NamedTuple):
 
 class Geometry:
     """
-    Boxes as arrays; the first one is the room around the others.
+    Boxes as arrays; the first box is the room around the others.
 
-    By face: ``corner`` (n, 3), where u and v are zero; ``axes`` (n, 3, 3), the directions of u, v
-    and the normal; ``extent`` (n, 2), how far u and v reach.
+    Per face: ``corner`` (n, 3), the point where u and v are zero; ``axes`` (n, 3, 3), the
+    directions of u, v and the normal; ``extent`` (n, 2), the largest u and v.
     """
 
     def __init__(self, boxes: list[Box]):
@@ -162,8 +161,8 @@ class Geometry:
         """
         Intersect rays with one box.
 
-        ``origin`` and ``rays`` are three numbers or arrays of world coordinates. The hit gives
-        the flat indices of the rays that the box stops nearer than ``farther``.
+        ``origin`` and ``rays`` are three numbers or arrays of world coordinates. A ray hits if it
+        meets the box before the ray parameter ``farther``.
         """
         box = self.boxes[index]
         origin = [value - np.float32(c) for value, c in zip(origin, box.centre)]
@@ -190,18 +189,6 @@ class Geometry:
                         np.where(at == planes[1].ravel()[hit], 1, 2))
         back = np.choose(axis, [ray.ravel()[hit] < 0 for ray in rays])
         return Hits(hit, at, 6 * index + 2 * axis + (back ^ (index == 0)))
-
-    def nearest(self, indices: list[int], origins: np.ndarray, rays: np.ndarray) -> View:
-        """Return ray parameters and faces, (n,) each, of the first hits among some boxes."""
-        depth = np.full(len(rays), np.inf, np.float32)
-        faces = np.zeros(len(rays), np.int64)
-        for start in range(0, len(rays), CHUNK):
-            part = slice(start, start + CHUNK)
-            origin, ray = list(origins[part].T.copy()), list(rays[part].T.copy())
-            for index in indices:
-                hit, at, face = self.cast(index, origin, ray, depth[part])
-                depth[part][hit], faces[part][hit] = at, face
-        return View(depth, faces)
 
     def seen(self, pose: Pose, matrix: np.ndarray, height: int, width: int) -> View:
         """Return depth in metres and visible faces, (H, W) each, through the pixel centres."""
@@ -246,8 +233,8 @@ class Geometry:
         """
         Return how the visible faces (H, W) share the pixels where they change.
 
-        Rays beside the pixel's centre choose only between the faces that the pixel and two of
-        its neighbours show, which is far cheaper than to cast them at all boxes.
+        Rays beside the pixel's centre choose only between the faces of the pixel and of two
+        neighbours, which is far cheaper than intersecting all boxes.
         """
         outline = np.zeros(faces.shape, bool)
         for one, two in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):

@@ -4,8 +4,8 @@
 """
 Procedural pictures of indoor rooms with exact depth and labels.
 
-The tests, the demo and the sample recording need pictures that anybody may have and whose ground
-truth has no noise; no picture of a data set is in the package.
+The tests, the demo and the sample recording need pictures that are free to distribute and have
+exact ground truth; the package contains no picture of a data set.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ FLOORS = (('carpet', (0.46, 0.37, 0.27)), ('carpet', (0.33, 0.32, 0.31)),
           ('carpet', (0.3, 0.22, 0.16)), ('parquet', (0.62, 0.36, 0.18)),
           ('parquet', (0.4, 0.2, 0.1)), ('tiles', (0.62, 0.56, 0.48)))
 FLOOR, CEILING = 4, 5  # faces of the room
-PLACINGS = 40  # tries to place a piece before the room goes without it
+PLACINGS = 40  # attempts to place a piece before it is left out
 GAP = 0.04  # metres between two pieces
-SWING = 0.7  # metres before a door that stay free
+SWING = 0.7  # metres in front of a door that stay free
 RIM = 0.03  # metres over which the edge of a face darkens
 SPOTS = 16  # places that the camera tries
 
 
 class Room(NamedTuple):
-    """Boxes, of which the first is the room itself; material and colour of its floor."""
+    """Boxes, the first of which is the room itself; material and colour of its floor."""
 
     boxes: list[Box]
     floor: tuple[str, tuple[float, float, float]]
@@ -92,10 +92,11 @@ def furnish(rng: np.random.Generator, size: np.ndarray) -> Room:
 @dataclass(frozen=True)
 class Walk:
     """
-    How a hand-held camera moves: it sways about its spot, looks around, and bobs with each step.
+    The motion of a hand-held camera: it sways about its spot, looks around, bobs at each step.
 
     ``spot`` and ``sway``: (x, y) and metres; ``yaw`` and ``pitch``: radians; ``rates``: radians
-    per second of the sway along x and y and of the yaw; ``phases``: of these, pitch and roll.
+    per second of the sway along x and y and of the yaw; ``phases``: of all five motions, the last
+    two being pitch and roll.
     """
 
     height: float
@@ -107,7 +108,7 @@ class Walk:
     sway: float = 0.0
 
     def pose(self, time: float) -> Pose:
-        """Return where the camera is at ``time`` seconds."""
+        """Return the position and rotation of the camera at ``time`` seconds."""
         swing = np.sin(self.rates * time + self.phases[:3])
         step = 2 * np.pi * 1.6 * time
         x, y = self.spot + self.sway * swing[:2]
@@ -124,11 +125,10 @@ class Walk:
 
 class Scene:
     """
-    A furnished room, drawn from a seed, and a hand-held camera on its way through it.
+    A furnished room, drawn from a seed, and a hand-held camera that walks through it.
 
-    ``boxes`` are what stands in the room; the first is the room itself (from the origin to
-    ``size``). The light falls once, when the room is built; a picture then is one look-up per
-    pixel.
+    ``boxes`` are the room itself (the first box, from the origin to ``size``) and the objects in
+    it.
     """
 
     def __init__(self, seed: int):
@@ -189,13 +189,13 @@ class Scene:
         return max(walks, key=self._worth)
 
     def _worth(self, walk: Walk) -> float:
-        """Return how much there is to see where a walk starts."""
+        """Return a score of the first view of a walk: classes in view, free space ahead."""
         depth, faces = self._geometry.seen(walk.pose(0.0), camera_matrix(24, 32), 24, 32)
         share = np.bincount(self._labels[faces].ravel(), minlength=len(NYU40)) / faces.size
         return np.minimum(share, 0.1).sum() + 0.1 * np.median(depth) - 2 * (depth < 0.9).mean()
 
     def pose(self, time: float) -> Pose:
-        """Return where the camera is at ``time`` seconds."""
+        """Return the position and rotation of the camera at ``time`` seconds."""
         return self._walk.pose(time)
 
     def _shade(self, pose: Pose, matrix: np.ndarray, view: View) -> np.ndarray:
@@ -209,14 +209,17 @@ class Scene:
                              np.minimum(v, extent[faces, 1] - v))
         rim = 1 - self._edges[faces] * (1 - inwards / RIM).clip(0) ** 2
         scale_u, scale_v = self._scale[faces, 0], self._scale[faces, 1]
-        texels = np.maximum(scale_u, scale_v) * depth / np.float32(matrix[0, 0])
+        focal = np.float32(matrix[0, 0]) / depth
+        texels = np.maximum(scale_u, scale_v) / focal
         level = sum((texels > blur).astype(np.float32) for blur in BLURS[1:])
         x, y = u * scale_u + self._offset[faces, 0], v * scale_v + self._offset[faces, 1]
         x -= SIDE * np.floor(x / SIDE)
         y -= SIDE * np.floor(y / SIDE)
         y += self._rows[faces] + level * BAND
         texture = cv2.remap(textures().image, x, y, cv2.INTER_LINEAR)
-        light = self._light.at(faces, u, v) + self._emission[faces][..., None]
+        light = self._light.at(faces, points)
+        light *= self._light.openness(faces, points, focal)[..., None]
+        light += self._emission[faces][..., None]
         light *= rim[..., None] / 255
         light *= self._colours[faces]
         light *= texture
@@ -226,9 +229,9 @@ class Scene:
         """
         Return the picture at ``time`` seconds with exact depth and NYU40 labels.
 
-        Depth and labels belong to the pixel centres; the picture has smooth outlines, and is
-        blurred and noisy as that of a small camera. The same seed, time and size give the same
-        bytes. Raises ValueError for a negative time.
+        Depth and labels belong to the pixel centres; the picture has smooth outlines, and the blur
+        and the noise of a small camera. The same seed, time and size give the same bytes. Raises
+        ValueError for a negative time.
         """
         if time < 0:
             raise ValueError(f'time must not be negative, is {time} s')
@@ -239,7 +242,7 @@ class Scene:
         down, across = (np.linspace(-1, 1, n, dtype=np.float32) ** 2 for n in (height, width))
         picture *= (1 - 0.14 * (down[:, None] + across))[..., None] * self._gain
         rng = np.random.default_rng((self.seed, stamp, height, width))
-        # Outlines after the clipping: a lamp far beyond white would keep its stairs.
+        # Mix outlines after clipping: a lamp far beyond white would keep a jagged outline.
         picture = np.minimum(picture, 1, out=picture)
         rows, columns, share = self._geometry.coverage(pose, matrix, view.faces)
         picture[rows[0], columns[0]] = (share[..., None] * picture[rows, columns]).sum(0)

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 SIDE = 256
-BLURS = (0.0, 1.0, 2.0, 4.0)  # Gaussian sigma in texels of each level against aliasing
-BAND = SIDE + 1  # a row and a column repeat, so that interpolation may cross the period's end
+BLURS = (0.0, 1.0, 2.0, 4.0)  # Gaussian sigma in texels of the levels, against aliasing
+BAND = SIDE + 1  # one row and column repeat, so that interpolation may cross the end of a period
 LEATHER = ((0.5, 0.45, 0.38), (0.25, 0.04, 0.03), (0.04, 0.06, 0.13), (0.06, 0.09, 0.06),
            (0.3, 0.17, 0.08), (0.05, 0.05, 0.05), (0.7, 0.68, 0.62), (0.45, 0.3, 0.1))
 
@@ -26,9 +26,9 @@ class Material(NamedTuple):
     """
     How a face looks.
 
-    ``metres`` is what one period of the texture covers; 0 stretches it over the face. ``grain``
-    lays the texture's u along the longer side. ``edge`` is how much the rim of the face darkens
-    (0..1), ``emission`` the light of its own.
+    ``metres`` is the length that one period of the texture covers; 0 stretches the texture over
+    the face. ``grain`` puts the texture's u along the longer side. ``edge`` is how much the rim
+    of the face darkens (0..1). ``emission`` is the light that the face itself sends out.
     """
 
     texture: str
@@ -67,7 +67,7 @@ class Atlas(NamedTuple):
     """
     All textures in one uint8 picture (H, SIDE + 1, 3), and the row at which each one starts.
 
-    Below a texture follow its blurred levels, ``BAND`` rows each, in the order of ``BLURS``.
+    Each texture is followed by its blurred levels, ``BAND`` rows each, in the order of ``BLURS``.
     """
 
     image: np.ndarray
@@ -86,7 +86,7 @@ def _noise(rng: np.random.Generator, sigma_u: float, sigma_v: float) -> np.ndarr
 
 
 def _parquet(rng: np.random.Generator, wood: np.ndarray) -> np.ndarray:
-    """Return rows of staggered planks, each of its own shade, (SIDE, SIDE)."""
+    """Return rows of staggered planks of different shades, (SIDE, SIDE)."""
     v, u = np.mgrid[:SIDE, :SIDE]
     row = v // 32
     along = (u + 83 * row) % SIDE
@@ -116,7 +116,7 @@ def _books(rng: np.random.Generator) -> np.ndarray:
 
 
 def _landscape(rng: np.random.Generator) -> np.ndarray:
-    """Return the sky above trees, what a window shows, (SIDE, SIDE, 3)."""
+    """Return the view from a window, sky above trees, (SIDE, SIDE, 3)."""
     v, u = np.mgrid[:SIDE, :SIDE]
     trees = np.array((0.2, 0.23, 0.17)) + _noise(rng, 8, 6)[..., None] * 0.06
     return np.where((v < 150 + 18 * np.sin(u / 30))[..., None], (0.86, 0.93, 1.0), trees)

@@ -1,18 +1,18 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What operators see on /diagnostics: counters, timings and a verdict with a reason."""
+"""The status on /diagnostics: counters, timings, and a verdict with its reason."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 import threading
 from time import monotonic
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from jrn_perception.perception import Perception
+from jrn_perception.ros.configuration import Configuration
 from jrn_perception.ros.parameters import Settings
 import numpy as np
 from rclpy.node import Node
@@ -42,7 +42,7 @@ class Timing:
 @dataclass
 class Statistics:
     """
-    Counters since the start, and what happened in the last ``WINDOW_S`` seconds.
+    Counters since the start, and the events of the last ``WINDOW_S`` seconds.
 
     The executor's thread counts arrivals, the worker's thread results.
     """
@@ -51,10 +51,12 @@ class Statistics:
     dropped: int = 0
     rejected: int = 0
     failed: int = 0
+    outputs_failed: int = 0
     last_rejection: str = ''
     last_failure: str = ''
     camera_info_fault: str = ''
     depth_fault: str = ''
+    output_fault: str = ''
     influence: tuple[float, float] | None = None
     last_arrival: float = field(default_factory=monotonic)
     _arrivals: deque = field(default_factory=lambda: deque(maxlen=1000))
@@ -89,6 +91,13 @@ class Statistics:
             self.failed += 1
             self.last_failure = reason
 
+    def miss_outputs(self, reasons: Mapping[str, str]) -> None:
+        """Note why outputs of a frame are missing, by name; none if all were published."""
+        with self._lock:
+            self.outputs_failed += len(reasons)
+            self.output_fault = '; '.join(f'output {name} fails: {reason}'
+                                          for name, reason in reasons.items())
+
     def finish(self, timing: Timing) -> None:
         with self._lock:
             self.processed += 1
@@ -96,7 +105,7 @@ class Statistics:
             self._timings.append((monotonic(), timing))
 
     def recent(self) -> Recent:
-        """Return what happened within the window."""
+        """Return the counts and timings of the window."""
         since = monotonic() - WINDOW_S
         with self._lock:
             return Recent(
@@ -112,7 +121,7 @@ class Recent:
     """
     Counts and timings of the last ``WINDOW_S`` seconds.
 
-    ``offers``: arrivals that were wanted and due, whether they were processed or dropped.
+    ``offers``: arrivals that were due, whether they were processed or dropped later.
     """
 
     arrivals: int
@@ -135,13 +144,13 @@ class Recent:
 
 
 @dataclass(frozen=True)
-class Moment:
+class Activity:
     """
-    What the node is at when it is judged.
+    The state of a camera stream at the time of a status.
 
     ``wanted_for``: seconds since an output was first wanted, negative while none is; ``idle``:
-    why none is. ``busy_for``: seconds that the frame in work has been there. ``explain`` says why
-    no frame may be arriving; it is asked only then.
+    why none is wanted. ``busy_for``: seconds that the current frame has been processed.
+    ``explain`` returns why no frame may be arriving; it is called only in that case.
     """
 
     wanted_for: float
@@ -151,23 +160,24 @@ class Moment:
 
 
 def judge(settings: Settings, statistics: Statistics, recent: Recent,
-          moment: Moment) -> tuple[bytes, str, str]:
+          activity: Activity) -> tuple[bytes, str, str]:
     """Return (level, state, message) of the status."""
     if not settings.enabled:
         return OK, 'disabled', 'disabled: set enabled to true or call ~/enable'
-    if moment.wanted_for < 0:
-        return OK, 'idle', f'idle: {moment.idle}'
-    # A network that is always slow is not stuck. NaN, no timings, is never the larger one.
+    if activity.wanted_for < 0:
+        return OK, 'idle', f'idle: {activity.idle}'
+    # A network that is always slow is not stuck. Without timings the maximum is NaN, which
+    # ``max`` ignores in second place.
     patience = max(settings.max_silence_s, 2 * recent.processing()[2] / 1000)
-    if moment.busy_for > patience:
-        return ERROR, 'stuck', (f'a frame has been in work for {moment.busy_for:.1f} s, longer '
-                                f'than max_silence_s ({settings.max_silence_s:g}); if it stays '
-                                'so, start the node again')
+    if activity.busy_for > patience:
+        return ERROR, 'stuck', (f'a frame has been in progress for {activity.busy_for:.1f} s, '
+                                f'longer than max_silence_s ({settings.max_silence_s:g}); if this '
+                                'lasts, restart the node')
     if statistics.last_failure:
         return ERROR, 'failing', f'processing fails: {statistics.last_failure}'
-    silent_for = min(monotonic() - statistics.last_arrival, moment.wanted_for)
+    silent_for = min(monotonic() - statistics.last_arrival, activity.wanted_for)
     if silent_for > settings.max_silence_s:
-        return ERROR, 'silent', f'no frame for {silent_for:.1f} s: {moment.explain()}'
+        return ERROR, 'silent', f'no frame for {silent_for:.1f} s: {activity.explain()}'
     if recent.rejections and not recent.timings:
         return ERROR, 'rejecting', f'every frame is rejected: {statistics.last_rejection}'
     if faults := _warnings(settings, statistics, recent):
@@ -178,7 +188,7 @@ def judge(settings: Settings, statistics: Statistics, recent: Recent,
 
 
 def _warnings(settings: Settings, statistics: Statistics, recent: Recent) -> list[str]:
-    """Return all that is wrong while frames flow: a slow network must not hide the rest."""
+    """Return everything that is wrong while frames flow: one fault must not hide another."""
     faults = []
     if recent.drops > recent.offers / 2:
         faults.append(f'{recent.drops} of {recent.offers} frames dropped: the camera is faster '
@@ -187,12 +197,13 @@ def _warnings(settings: Settings, statistics: Statistics, recent: Recent) -> lis
     if mean > settings.max_processing_time_ms:
         faults.append(f'a frame takes {mean:.0f} ms, more than max_processing_time_ms '
                       f'({settings.max_processing_time_ms:g})')
-    return faults + [fault for fault in (statistics.camera_info_fault, statistics.depth_fault)
-                     if fault]
+    return faults + [fault for fault in (statistics.camera_info_fault, statistics.depth_fault,
+                                         statistics.output_fault) if fault]
 
 
-def identify(settings: Settings, perception: Perception) -> dict[str, object]:
-    """Return which network runs, where, and the GPU memory that it holds."""
+def identify(configuration: Configuration) -> dict[str, object]:
+    """Return which network processes the frames, where, and the GPU memory that it holds."""
+    settings, perception = configuration
     return {
         'architecture': settings.architecture,
         'variant': settings.variant,
@@ -215,6 +226,7 @@ def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:
         'frames_dropped': statistics.dropped,
         'frames_rejected': statistics.rejected,
         'frames_failed': statistics.failed,
+        'outputs_failed': statistics.outputs_failed,
         **{stage: recent.mean(stage) for stage in STAGES},
         'processing_time_ms_mean': mean,
         'processing_time_ms_p95': p95,
@@ -224,20 +236,26 @@ def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:
         'influence_semantics': semantics}
 
 
-def report(name: str, settings: Settings, perception: Perception, statistics: Statistics,
-           moment: Moment) -> DiagnosticStatus:
-    """Return the status of the node ``name``."""
+def report(name: str, settings: Settings, running: Configuration, statistics: Statistics,
+           activity: Activity) -> DiagnosticStatus:
+    """
+    Return the status of the node ``name``.
+
+    ``settings`` are the latest, which ``running`` takes over between two frames.
+    """
     recent = statistics.recent()
-    level, state, message = judge(settings, statistics, recent, moment)
+    level, state, message = judge(settings, statistics, recent, activity)
+    numbers = summarise(statistics, recent)
+    if activity.wanted_for < 0:  # The node does not read images, so it cannot know their rate.
+        numbers['rate_in_hz'] = float('nan')
     return DiagnosticStatus(
         level=level, name=f'{name}: perception', message=message,
-        hardware_id=str(perception.device),
-        values=key_values({'state': state, **identify(settings, perception),
-                           **summarise(statistics, recent)}))
+        hardware_id=str(running.perception.device),
+        values=key_values({'state': state, **identify(running), **numbers}))
 
 
 def explain_silence(node: Node, subscription: Subscription) -> str:
-    """Return one line on who publishes what the node reads, and what keeps it from arriving."""
+    """Return in one line who publishes the images, and why none may be arriving."""
     topic = subscription.topic_name
     publishers = node.get_publishers_info_by_topic(topic)
     if not publishers:
@@ -257,7 +275,7 @@ def explain_silence(node: Node, subscription: Subscription) -> str:
 
 
 def key_values(values: dict[str, object]) -> list[KeyValue]:
-    """Return diagnostic key-value pairs; floats with three decimals, or figures below 1."""
+    """Return diagnostic key-value pairs; floats get three decimals, below 1 three digits."""
     def text(value: object) -> str:
         if not isinstance(value, float):
             return str(value)

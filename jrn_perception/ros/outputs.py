@@ -1,60 +1,76 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The maps and clouds that the node publishes: one table, each computed only when wanted."""
+"""One table of the maps and clouds that the node publishes; each is made only when wanted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple
 
 from jrn_perception import drawing
 from jrn_perception.messages.camera_info import Intrinsics
-from jrn_perception.perception import Prediction
-from jrn_perception.perception.prediction import limit_depth, limit_labels
+from jrn_perception.perception import Perception, Prediction
+from jrn_perception.ros.configuration import Configuration
 from jrn_perception.ros.conversions.images import depth_message, image_message
 from jrn_perception.ros.conversions.points import cloud_message, decimate
-from jrn_perception.ros.parameters import depth_limits, Settings
-from jrn_perception.ros.qos import DATA_QOS, PICTURE_QOS
+from jrn_perception.ros.parameters import Settings
+from jrn_perception.ros.qos import DATA_QOS, PICTURE_QOS, publish_on_demand
 import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 
+# Seconds between two counts of the subscribers, where no event reports that they come or go.
+POLL_S = 0.1
+
+
+class Frame(NamedTuple):
+    """
+    One processed image, which the outputs are made from: uint8 RGB (H, W, 3) and its prediction.
+
+    ``header`` is the image's, ``intrinsics`` its camera's, None if that is not calibrated.
+    """
+
+    rgb: np.ndarray
+    prediction: Prediction
+    header: Header
+    intrinsics: Intrinsics | None = None
+
 
 class Result:
-    """
-    One processed frame: what the outputs are made from, shared between them.
+    """A frame under the settings of the node; outputs share the maps that are computed here."""
 
-    ``intrinsics`` are those of the camera, None if it is not calibrated.
-    """
-
-    def __init__(self, rgb: np.ndarray, prediction: Prediction, settings: Settings,
-                 depth_range: tuple[float, float], header: Header,
-                 intrinsics: Intrinsics | None = None):
-        self.rgb, self.prediction, self.settings = rgb, prediction, settings
-        self.header, self.intrinsics = header, intrinsics
-        self.depth_range = depth_limits(settings, depth_range, prediction.depth_scale)
+    def __init__(self, frame: Frame, settings: Settings):
+        self.rgb, self.prediction, self.header, self.intrinsics = frame
+        self.settings = settings
+        self.depth_range = self.prediction.depth_limits(settings.min_depth, settings.max_depth)
 
     @cached_property
     def depth(self) -> np.ndarray:
-        return limit_depth(self.prediction.depth, *self.depth_range)
+        """Metres, float32 (H, W), NaN outside ``depth_range``."""
+        return self.prediction.valid_depth(self.settings.min_depth, self.settings.max_depth)
 
     @cached_property
     def labels(self) -> np.ndarray:
-        return limit_labels(self.prediction, self.settings.confidence_threshold)
+        """Class ids, uint8 (H, W), 255 where the network is not confident."""
+        return self.prediction.confident_labels(self.settings.confidence_threshold)
 
 
 @dataclass(frozen=True)
 class Output:
     """
-    A topic of type ``kind``.
+    A topic of type ``kind``, whose message ``make`` returns.
 
-    ``picture`` marks those made for people to look at, ``influence`` those for which a JRN runs in
-    all set-ups of the influence test, ``cloud`` the points and what belongs to them, for which the
-    camera has to be calibrated; all three are made for a subscriber only, lazy or not. ``metric``
-    marks those in metres, which take the correction for the focal length.
+    ``picture`` marks outputs made for people to look at. ``influence`` marks outputs for which a
+    JRN runs in all set-ups of the influence test. ``cloud`` marks the point cloud and its
+    companions, which need a calibrated camera. All three are made for a subscriber only, whatever
+    ``lazy`` says. ``metric`` marks outputs in metres, which are corrected for the focal length.
     """
 
     name: str
@@ -73,6 +89,10 @@ class Output:
     @property
     def qos(self) -> QoSProfile:
         return PICTURE_QOS if self.picture else DATA_QOS
+
+    def available(self, perception: Perception) -> bool:
+        """Return whether this network can give the output at all."""
+        return perception.can_mute or not self.influence
 
 
 def _depth(result: Result) -> Image:
@@ -100,7 +120,7 @@ def _influence_semantics(result: Result) -> Image:
 
 def _depth_color(result: Result) -> Image:
     low, high = result.depth_range
-    # The limits of the weights, scaled for this camera, may all lie beyond one that is set.
+    # The network's limits, scaled for this camera, may both lie beyond the one that is set.
     picture = drawing.colourise_depth(result.depth, low, max(high, low + 0.001),
                                       result.settings.depth_colormap)
     return image_message(picture, result.header, 'rgb8')
@@ -156,3 +176,76 @@ OUTPUTS = (
     Output('points/confidence', 'mono8, 0..255, the probability of the classes of the points',
            _points_confidence, cloud=True),
 )
+
+
+class Delivery:
+    """
+    The messages of one frame. An output that fails does not take the others with it.
+
+    ``failures`` holds the error of each output that could not be made or published,
+    ``delivered`` the names of the published ones.
+    """
+
+    def __init__(self):
+        self.failures: dict[str, Exception] = {}
+        self.delivered: list[str] = []
+        self._messages: list[tuple[str, Publisher, Any]] = []
+
+    def add(self, name: str, publisher: Publisher, message: Any) -> None:
+        """Have ``message`` published."""
+        self._messages.append((name, publisher, message))
+
+    def publish(self) -> None:
+        """Publish all messages, one directly after the other."""
+        for name, publisher, message in self._messages:
+            try:
+                publisher.publish(message)
+                self.delivered.append(name)
+            except Exception as error:  # noqa: B902, BLE001 whatever it is, the others go out
+                self.failures[name] = error
+
+
+class OutputPublishers:
+    """
+    The publishers of one camera's outputs.
+
+    ``on_demand`` is called, on the executor's thread, when subscribers come or go.
+    """
+
+    def __init__(self, node: Node, on_demand: Callable[[], None]):
+        self._publishers: dict[str, Publisher] = {}
+        has_events = True
+        for output in OUTPUTS:
+            self._publishers[output.name], reports = publish_on_demand(
+                node, output.kind, output.name, output.qos, on_demand)
+            has_events &= reports
+        if not has_events:
+            node.create_timer(POLL_S, on_demand, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def listened_to(self, perception: Perception | None = None) -> list[Output]:
+        """Return the outputs with subscribers, only those that ``perception`` gives if given."""
+        return [output for output in OUTPUTS if self._has_listener(output)
+                and (perception is None or output.available(perception))]
+
+    def wanted(self, configuration: Configuration) -> list[Output]:
+        """Return the outputs to make for a frame."""
+        settings, perception = configuration
+        return [output for output in OUTPUTS if output.available(perception)
+                and (self._has_listener(output) or not (settings.lazy or output.optional))]
+
+    def make(self, result: Result, wanted: Iterable[Output]) -> Delivery:
+        """Return the messages of ``wanted``, without the cloud if the camera is not calibrated."""
+        delivery = Delivery()
+        for output in wanted:
+            if output.cloud and result.intrinsics is None:
+                continue
+            try:
+                message = output.make(result)
+            except Exception as error:  # noqa: B902, BLE001 whatever it is, the others go out
+                delivery.failures[output.name] = error
+            else:
+                delivery.add(output.name, self._publishers[output.name], message)
+        return delivery
+
+    def _has_listener(self, output: Output) -> bool:
+        return self._publishers[output.name].get_subscription_count() > 0

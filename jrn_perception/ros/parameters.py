@@ -20,7 +20,7 @@ from jrn_perception.drawing import COLORMAPS
 from jrn_perception.networks.jrn import MUTE, MUTE_VALUES
 from jrn_perception.perception.backends.torch import PRECISIONS
 from jrn_perception.ros import qos
-from rcl_interfaces.msg import ParameterDescriptor
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
 
@@ -29,8 +29,8 @@ class Parameter:
     """
     One row of the table.
 
-    ``choices`` or the closed range ``low``..``high`` bound the value; ``dynamic`` tells whether it
-    may change while the node runs; ``settable`` is False for what only the node itself sets.
+    ``choices`` or the closed range ``low``..``high`` bound the value. ``dynamic``: it may change
+    while the node runs. ``settable`` is False where only the node itself sets the parameter.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Parameter:
     def check(self, value: Any) -> Any:
         """Return ``value`` in the default's type; ValueError that says what is accepted."""
         expected = type(self.default)
-        # `-p max_rate:=5` is an integer to ROS; nobody means anything else by it than 5.0.
+        # `-p max_rate:=5` is an integer to ROS, but means 5.0.
         if expected is float and type(value) is int:
             value = float(value)
         if type(value) is tuple:
@@ -58,13 +58,37 @@ class Parameter:
             raise ValueError(f'{self.name}: {value} is outside {self.low:g}..{self.high:g}')
         return value
 
+    @property
+    def read_only(self) -> bool:
+        """Whether rclpy refuses to set it; not so for `labels`, which the node itself sets."""
+        return not self.dynamic and self.settable
+
+    def descriptor(self) -> ParameterDescriptor:
+        """Return what `ros2 param describe` and rqt show."""
+        descriptor = ParameterDescriptor(
+            description=self.meaning,
+            additional_constraints=(', '.join(self.choices) if self.settable
+                                    else 'set by the node'),
+            read_only=self.read_only,
+            # An integer is accepted where a float is meant; ``check`` keeps the types apart.
+            dynamic_typing=True)
+        if type(self.default) is float:
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=self.low, to_value=self.high)]
+        elif type(self.default) is int:
+            descriptor.integer_range = [IntegerRange(from_value=self.low, to_value=self.high)]
+        return descriptor
+
 
 _TYPES = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a string',
           list: 'a list of strings'}
 
+# The node publishes depth and semantics.
+WITH_BOTH_TASKS = networks.architectures_with('depth', 'semantics')
+
 PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('architecture', 'jrn', 'network: jrn refines two single-task networks, hydranet is one '
-     'network with two heads', {'choices': networks.JOINT}),
+     'network with two heads', {'choices': WITH_BOTH_TASKS}),
     ('variant', '', "variant of the architecture; empty for the architecture's first; reads back "
      'as the one in use', {}),
     ('mute', 'none', 'influence test: this input of the JRN is muted', {'choices': MUTE}),
@@ -110,8 +134,8 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      {'dynamic': False, 'settable': False}),
 ))
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
-# Changing one of these loads another network.
-NETWORK = ('architecture', 'variant', 'weights')
+# The parameters that name the network: changing one of them loads another network.
+IDENTITY = ('architecture', 'variant', 'weights')
 
 # Declared by rclpy itself.
 _RCLPY = ('use_sim_time', 'start_type_description_service')
@@ -120,15 +144,22 @@ _RCLPY = ('use_sim_time', 'start_type_description_service')
 class Settings(SimpleNamespace):
     """The value of every parameter at one moment, as attributes."""
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The values of ``IDENTITY``, which tell whether two settings mean the same network."""
+        return tuple(getattr(self, name) for name in IDENTITY)
+
 
 def declare(node: Node) -> Settings:
     """
     Declare all parameters on ``node`` and return their values.
 
-    ``node`` must have been made with ``automatically_declare_parameters_from_overrides=True``:
-    only so a misspelt parameter shows. Raises ValueError for that and for a value out of bounds.
+    ``node`` must have been made with ``automatically_declare_parameters_from_overrides=True``,
+    which makes unknown names visible. Raises ValueError for an unknown name and for a value that
+    is not accepted.
     """
-    given = [name for name in node.get_parameters_by_prefix('') if name not in _RCLPY]
+    given = {name: parameter.value for name, parameter in node.get_parameters_by_prefix('').items()
+             if name not in _RCLPY}
     unknown = [name for name in given
                if name not in BY_NAME and not name.startswith(f'{qos.PREFIX}.')]
     if unknown:
@@ -138,23 +169,20 @@ def declare(node: Node) -> Settings:
         node.undeclare_parameter(name)
     values = {}
     for parameter in PARAMETERS:
-        descriptor = ParameterDescriptor(
-            description=parameter.meaning,
-            additional_constraints=', '.join(parameter.choices),
-            # So that an integer is accepted where a float is meant; ``check`` keeps the types.
-            dynamic_typing=True)
-        value = node.declare_parameter(parameter.name, parameter.default, descriptor).value
-        values[parameter.name] = parameter.check(value)
+        # Before rclpy checks the descriptor's range: our messages tell more than rclpy's.
+        value = parameter.check(given.get(parameter.name, parameter.default))
+        node.declare_parameter(parameter.name, value, parameter.descriptor(), ignore_override=True)
+        values[parameter.name] = value
     return check_together(Settings(**values))
 
 
 def merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """
-    Return ``settings`` with ``changes``, checked; ValueError with the reason of a refusal.
+    Return ``settings`` with ``changes``, checked; ValueError gives the reason of a refusal.
 
-    A file of weights is of one network. A change to it alone takes architecture and variant from
-    its card; a change of those alone leaves it for the shipped weights, and one of architecture
-    alone takes the new one's default variant.
+    A weights file belongs to one network. Changing only ``weights`` takes architecture and variant
+    from the card of the file. Changing only ``architecture`` or ``variant`` switches back to the
+    shipped weights. Changing only ``architecture`` also takes its default variant.
     """
     values = dict(vars(settings))
     for name, value in changes.items():
@@ -177,42 +205,31 @@ def merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 
 
 def _follow_card(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Set architecture and variant, where ``changes`` do not, to those of the weights file."""
+    """Take architecture and variant from the card of the weights file unless ``changes`` do."""
     if {'architecture', 'variant'} <= set(changes):
         return
     path = weights.resolve(values['weights'], values['architecture'])
     card = weights.read_card(path)
     if 'architecture' not in changes:
-        if card.architecture not in networks.JOINT:
+        if card.architecture not in WITH_BOTH_TASKS:
             raise ValueError(f'{path}: holds architecture {card.architecture!r}, expected one of '
-                             f'{", ".join(networks.JOINT)}')
+                             f'{", ".join(WITH_BOTH_TASKS)}')
         values['architecture'] = card.architecture
-    # A file of another architecture than the one asked for is refused when it is loaded.
+    # If the architecture differs from the requested one, loading the file refuses it.
     if 'variant' not in changes and values['architecture'] == card.architecture:
-        # Whatever a card may hold: it has not been checked yet.
+        # The card has not been checked yet: its variant may be anything.
         values['variant'] = str(card.variant)
 
 
 def check_labels(given: list[str], labels: list[str]) -> None:
-    """Raise ValueError if those ``given`` at start, as by a dump, are not the network's."""
+    """Raise ValueError if the labels ``given`` at start, as by a dump, are not the network's."""
     if given not in (BY_NAME['labels'].default, labels):
         raise ValueError('labels: is set by the node, from the weights; do not set it')
 
 
-def depth_limits(settings: Settings, trained: tuple[float, float],
-                 scale: float = 1.0) -> tuple[float, float]:
-    """
-    Return the metres between which depth is valid: as set, or else as ``trained``.
-
-    The weights' limits are in metres of the training camera, so they take the ``scale`` that the
-    depth takes for another focal length.
-    """
-    return settings.min_depth or scale * trained[0], settings.max_depth or scale * trained[1]
-
-
 def check_limits(settings: Settings, trained: tuple[float, float]) -> None:
-    """Raise ValueError if no depth can be valid under the weights' limits and those set."""
-    low, high = depth_limits(settings, trained)
+    """Raise ValueError if the set limits and the ``trained`` ones leave no valid depth."""
+    low, high = settings.min_depth or trained[0], settings.max_depth or trained[1]
     if low >= high:
         raise ValueError(f'min_depth {settings.min_depth:g} and max_depth {settings.max_depth:g} '
                          f'leave no valid depth: {low:g} to {high:g} m (0 is the limit of the '

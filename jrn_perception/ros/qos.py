@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Quality of service of every topic, and the parameters ``qos_overrides`` that change it.
+Publishers and subscriptions with their quality of service, which parameters can override.
 
-The names are ROS's own: ``qos_overrides.TOPIC.publisher.reliability`` and the like.
+The parameters have ROS's own names: ``qos_overrides.TOPIC.publisher.reliability`` and the like.
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, UnsupportedEventTypeError
+except ImportError:  # Humble has other names, and no event for subscribers that come or go.
+    PublisherEventCallbacks = None
+
 PREFIX = 'qos_overrides'
 
 # Matches every camera; the newest frame wins.
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-# Reliable, because image_transport, rviz and depth_image_proc subscribe so. Two deep, because a
-# stopped reader of a single slot can block the writer.
+# Reliable, because image_transport, rviz and depth_image_proc subscribe reliably. Depth 2, because
+# at depth 1 a stopped reader can block the writer.
 DATA_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
 PICTURE_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
@@ -33,6 +38,24 @@ LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
 def publish(node: Node, kind: type, topic: str, qos: QoSProfile) -> Publisher:
     """Return a publisher of ``kind`` whose QoS parameters may override."""
     return node.create_publisher(kind, topic, **_overridable(qos))
+
+
+def publish_on_demand(node: Node, kind: type, topic: str, qos: QoSProfile,
+                      on_change: Callable[[], None]) -> tuple[Publisher, bool]:
+    """
+    Return a publisher, and whether ``on_change`` is called when subscribers come or go.
+
+    It is not on Humble, nor with a middleware that lacks the event: poll the publisher's
+    subscription count there.
+    """
+    if PublisherEventCallbacks is not None:
+        events = PublisherEventCallbacks(matched=lambda _: on_change())
+        try:
+            return node.create_publisher(kind, topic, event_callbacks=events,
+                                         **_overridable(qos)), True
+        except UnsupportedEventTypeError:
+            pass
+    return publish(node, kind, topic, qos), False
 
 
 def subscribe(node: Node, kind: type, topic: str, callback: Callable,
@@ -48,7 +71,7 @@ def _overridable(qos: QoSProfile) -> dict:
 
 
 def overrides(node: Node) -> list[str]:
-    """Return the names of all parameters that override, with the prefix."""
+    """Return the names of all parameters that override QoS, with the prefix."""
     return [f'{PREFIX}.{name}' for name in node.get_parameters_by_prefix(PREFIX)]
 
 

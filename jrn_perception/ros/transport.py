@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import metadata
 import os
 from pathlib import Path
@@ -17,17 +18,28 @@ def use_large_segments() -> Path | None:
     """
     Give this process the profile config/fastdds.xml unless its user has chosen another.
 
-    Fast DDS's own segment of 512 KiB is less than one 640x480 image: images to another process
+    Fast DDS's own segment of 512 KiB is smaller than one 640x480 image: images to other processes
     are then lost or late. Call this before rclpy starts, in each process that publishes images.
-    Returns the file, None if the user's environment names one already. Raises FileNotFoundError
-    where the package is installed without it.
+    Return the file, or None if the environment already chooses. Raise FileNotFoundError where the
+    package is installed without the file.
     """
-    if _is_chosen():
-        return None
-    path = profile()
-    # One of the two: Kilted calls the old name deprecated, Jazzy and Humble know no other.
-    os.environ[OLD if _is_old() else NEW] = str(path)
-    return path
+    variable = large_segments(os.environ)
+    os.environ.update(variable)
+    return Path(*variable.values()) if variable else None
+
+
+def large_segments(environment: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the variable that gives Fast DDS the profile, for a process with this environment.
+
+    It is empty if the environment already decides on transports, which the profile would undo.
+    """
+    if (any(name in environment for name in (OLD, NEW, 'FASTDDS_BUILTIN_TRANSPORTS'))
+            or environment.get('ROS_LOCALHOST_ONLY', '0') != '0'):
+        return {}
+    # Only one of the two names: Kilted calls the old one deprecated, Jazzy and Humble know no
+    # other.
+    return {OLD if _is_old(environment) else NEW: str(profile())}
 
 
 def profile() -> Path:
@@ -42,15 +54,9 @@ def profile() -> Path:
                             'it: is the package installed as a whole?')
 
 
-def _is_chosen() -> bool:
-    """Return whether the user's environment decides on transports; the profile would undo it."""
-    return (any(name in os.environ for name in (OLD, NEW, 'FASTDDS_BUILTIN_TRANSPORTS'))
-            or os.environ.get('ROS_LOCALHOST_ONLY', '0') != '0')
-
-
-def _is_old() -> bool:
-    """Return whether this is Jazzy or older."""
-    distribution = os.environ.get('ROS_DISTRO')
+def _is_old(environment: Mapping[str, str]) -> bool:
+    """Return whether the distribution is Jazzy or older."""
+    distribution = environment.get('ROS_DISTRO')
     if distribution is not None:
         return distribution in ('humble', 'iron', 'jazzy')
     try:

@@ -31,7 +31,7 @@ DEPTH_TOPIC = '/camera/depth/image_raw/compressedDepth'
 LABEL_TOPIC = '/camera/labels/compressed'
 LABEL_INFO_TOPIC = '/camera/label_info'
 FRAME_ID = 'camera_optical_frame'
-# Later than 2001, so that nobody takes the stamps for seconds since the start.
+# A date after 2001, so that the stamps do not look like seconds since the start.
 START_NS = 1_700_000_000_000_000_000
 RATE = 10
 FRAMES = 100
@@ -46,8 +46,8 @@ def write_sample(path: Path | str, frames: int = FRAMES, seed: int = SEED,
     """
     Write the sample recording to a new folder.
 
-    ``size`` is (height, width); ``progress`` is told the number of frames done. Raises ValueError
-    if ``path`` exists.
+    ``size`` is (height, width); ``progress`` is called with the number of frames done. Raises
+    ValueError if ``path`` exists.
     """
     scene = Scene(seed)
     with Writer(path, storage) as writer:

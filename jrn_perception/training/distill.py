@@ -21,7 +21,7 @@ from jrn_perception.datasets.folder import DESCRIPTION
 from jrn_perception.frame import Frame
 from jrn_perception.labels import CUSTOM, LabelSet, NYU40, UNLABELLED
 from jrn_perception.perception import Perception
-from jrn_perception.perception.prediction import limit_depth, limit_labels
+from jrn_perception.perception.stream import stream
 import numpy as np
 
 PROVENANCE = 'provenance.json'
@@ -67,24 +67,20 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
         (folder / part).mkdir(parents=True, exist_ok=True)
     names, origin, shares = [], {}, []
     camera: Frame | None = None
-    for index, frame in enumerate(frames):
-        name = f'{index:06d}'
-        missing = [part for part in ('depth', 'labels') if getattr(frame, part) is None]
+    for index, step in enumerate(stream(teacher, frames, lambda frame: frame,
+                                        has_picture=_missing)):
+        frame, prediction, name = step.item, step.prediction, f'{index:06d}'
+        missing = _missing(frame)
         depth, ids = frame.depth, frame.labels
         camera = camera or frame
         if frame.focal_length != camera.focal_length:
             raise ValueError(f'frame {frame.name} is of another camera than {camera.name}; a '
                              'folder holds the frames of one')
-        if missing:
-            prediction = teacher(frame.rgb, focal_length=frame.focal_length)
-            if 'depth' in missing:
-                depth = _require(prediction.depth, 'depth', frame)
-                limits = teacher.card.depth_range_at(prediction.depth_scale)
-                depth = limit_depth(depth, *limits)
-            if 'labels' in missing:
-                _require(prediction.labels, 'labels', frame)
-                ids = limit_labels(prediction, threshold)
-                shares.append(np.mean(ids != UNLABELLED))
+        if 'depth' in missing:
+            depth = _require(prediction.valid_depth(), 'depth', frame)
+        if 'labels' in missing:
+            ids = _require(prediction.confident_labels(threshold), 'labels', frame)
+            shares.append(np.mean(ids != UNLABELLED))
         _write(folder, name, frame.rgb, depth, ids)
         names.append(name)
         origin[name] = {'source': frame.name, 'from_teacher': missing}
@@ -106,6 +102,11 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
     # Last, because its presence says that the folder is complete.
     (folder / f'{SPLIT}.txt').write_text('\n'.join(names) + '\n')
     return result
+
+
+def _missing(frame: Frame) -> list[str]:
+    """Return the annotations that a frame lacks: nothing else needs the teacher."""
+    return [part for part in ('depth', 'labels') if getattr(frame, part) is None]
 
 
 def _require(array: np.ndarray | None, name: str, frame: Frame) -> np.ndarray:

@@ -14,9 +14,10 @@ from typing import Any
 import jrn_perception
 from jrn_perception import labels, networks, weights
 from jrn_perception.datasets.registry import open_to_train, READERS
-from jrn_perception.datasets.subsets import Tolerant
+from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.evaluation.measures.frames import parse_crop
 from jrn_perception.frame import Frame
+from jrn_perception.networks.interface import check_trainable
 from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.perception.preprocessing import focal_ratio, input_size_for
 from jrn_perception.training import folds, refine
@@ -77,7 +78,7 @@ class TrainingFrames:
 
     def _open(self, reader: str, folder: Path | str, split: str | None) -> Sequence[Frame]:
         frames = open_to_train(reader, folder, split)
-        return Tolerant(frames, 'skip').selection() if self._skip_damaged else frames
+        return Undamaged(frames, 'skip').selection() if self._skip_damaged else frames
 
     def _open_extra(self, text: str) -> Sequence[Frame]:
         reader, found, rest = text.partition('=')
@@ -103,6 +104,7 @@ def train_single(settings: Settings, frames: TrainingFrames) -> None:
     card = card_of(networks.find(*recipe.network), recipe, settings, frames)
     torch.manual_seed(recipe.seed)
     network = card.spec.build(**card.options)
+    check_trainable(network, card.spec.name)
     begin = start(recipe.start, network, settings.output, settings.encoder)
     if settings.hold_out and recipe.start != 'imagenet' and (
             begin.source['training'].get('hold_out') != settings.hold_out):

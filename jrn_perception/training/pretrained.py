@@ -20,8 +20,9 @@ import urllib.request
 import zipfile
 
 from jrn_perception import networks, weights
-from jrn_perception.networks.encoders.mobilenet import convert_torchvision, MobileNetV2
-from jrn_perception.networks.encoders.resnet import convert_keras, ResNet50
+from jrn_perception.networks.conversion import convert_keras, convert_torchvision
+from jrn_perception.networks.encoders.mobilenet import MobileNetV2
+from jrn_perception.networks.encoders.resnet import ResNet50
 from jrn_perception.training.recipes import Recipe, RECIPES
 import numpy as np
 from safetensors import SafetensorError

@@ -4,9 +4,9 @@
 """
 Weights as typed objects: ``NAME.safetensors`` beside ``NAME.json``, its card.
 
-The card says what the file is: network, label set, input, where it comes from and how good it is.
-``load`` believes nothing: sha256, architecture, variant, label set, and each tensor's name and
-shape are checked against the code before a value is used.
+The card describes the file: network, label set, input, origin and accuracy. ``load`` checks the
+sha256, architecture, variant, label set, and each tensor's name and shape against the code before
+it uses a value.
 """
 
 from jrn_perception.weights.card import (
@@ -14,6 +14,7 @@ from jrn_perception.weights.card import (
     FORMAT,
     joint_licence,
     LICENCE,
+    Preprocessing,
     read_card,
     WeightsError,
     write_card,
@@ -33,6 +34,6 @@ from jrn_perception.weights.files import (
 )
 
 __all__ = [
-    'Card', 'FORMAT', 'LICENCE', 'Loaded', 'RANDOM', 'SHIPPED', 'WeightsError', 'check',
-    'joint_licence', 'load', 'load_file', 'read_card', 'resolve', 'save', 'sha256', 'shipped',
-    'write_card', 'write_tensors']
+    'Card', 'FORMAT', 'LICENCE', 'Loaded', 'Preprocessing', 'RANDOM', 'SHIPPED', 'WeightsError',
+    'check', 'joint_licence', 'load', 'load_file', 'read_card', 'resolve', 'save', 'sha256',
+    'shipped', 'write_card', 'write_tensors']

@@ -1,37 +1,98 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The card of a weights file: a typed object, and its json beside the file."""
+"""The card of a weights file: a typed object, and its JSON beside the file. Imports no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from jrn_perception import labels, networks
+from jrn_perception.networks.interface import MEAN, STD
 
-# Of weights that are trained with this package alone.
+# The licence of weights that were trained with this package alone.
 LICENCE = 'Apache-2.0'
 FORMAT = 1
+# OpenCV's names.
+INTERPOLATIONS = ('nearest', 'linear', 'cubic', 'area', 'lanczos4')
+# No fp16, which a CPU cannot run: `auto` already is fp16 where it can be.
+PRECISIONS = ('auto', 'fp32', 'bf16')
 
 
 class WeightsError(ValueError):
-    """A weights file that is missing, damaged or another network's; one line, what to do."""
+    """A weights file is missing, damaged or another network's; one line with what to do."""
+
+
+def _numbers(value: Any, count: int) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == count and all(
+        isinstance(part, (int, float)) and math.isfinite(part) for part in value)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """
+    How a picture becomes a network's input, as the network's own training did it.
+
+    The picture is resized by ``shrink`` or ``enlarge``, OpenCV's names of interpolations, to
+    multiples of ``multiple_of`` pixels. Its channels are put in the order ``channels``: rgb or
+    bgr. Its values 0..255 are mapped to ``value_range``, then ``mean`` is subtracted and the
+    result divided by ``std``, which have one number per channel in that order. The default is the
+    preprocessing of all networks of this package. Raises ValueError that names the entry.
+    """
+
+    mean: tuple[float, float, float] = MEAN
+    std: tuple[float, float, float] = STD
+    value_range: tuple[float, float] = (0.0, 1.0)
+    channels: str = 'rgb'
+    shrink: str = 'area'
+    enlarge: str = 'linear'
+    multiple_of: int = 32
+
+    def __post_init__(self):
+        valid = {
+            'mean': _numbers(self.mean, 3),
+            'std': _numbers(self.std, 3) and min(self.std) > 0,
+            'value_range': (_numbers(self.value_range, 2)
+                            and self.value_range[0] < self.value_range[1]),
+            'channels': self.channels in ('rgb', 'bgr'),
+            'shrink': self.shrink in INTERPOLATIONS,
+            'enlarge': self.enlarge in INTERPOLATIONS,
+            'multiple_of': type(self.multiple_of) is int and self.multiple_of > 0}
+        for name, ok in valid.items():
+            if not ok:
+                raise ValueError(f'preprocessing.{name} cannot be {getattr(self, name)!r}')
+
+    @classmethod
+    def from_json(cls, entries: Any) -> Preprocessing:
+        """Return the object of a card's entry; ValueError for an unknown or invalid entry."""
+        if not isinstance(entries, Mapping):
+            raise ValueError(f'preprocessing cannot be {entries!r}')
+        unknown = sorted(set(entries) - {entry.name for entry in fields(cls)})
+        if unknown:
+            raise ValueError(f'unknown entries {[f"preprocessing.{name}" for name in unknown]}')
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in entries.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True)
 class Card:
     """
-    What belongs to a weights file.
+    The description of a weights file.
 
-    ``options`` are keyword arguments of the network's ``build``. ``classes`` are the names of
-    label set ``custom``, empty for others. ``input_size`` (height, width) is what pictures are
-    resized to, ``focal_length`` (x, y) the training camera's at that size, in pixels.
-    ``depth_range`` in metres is what the network was trained on. ``inputs`` of a network
-    that refines others' predictions: for each task the file name, in this file's folder, and its
-    sha256.
+    ``options`` are keyword arguments of the network's ``build``. ``classes`` are the class names
+    of label set ``custom``, empty for other label sets. ``input_size`` (height, width) is the
+    trained size of the network's input, ``focal_length`` (x, y) that of the training camera at
+    this size, in pixels. ``depth_range``, in metres, is the range of the training depth.
+    ``inputs``, for a network that refines the predictions of others: for each task the file name,
+    in this file's folder, and its sha256. ``precision`` is the precision for callers that leave
+    the choice to ``auto``; 'auto' here leaves it to the device.
     """
 
     architecture: str
@@ -48,10 +109,12 @@ class Card:
     sha256: str = ''
     card_format: int = FORMAT
     classes: tuple[str, ...] = ()
+    preprocessing: Preprocessing = Preprocessing()
+    precision: str = 'auto'
 
     @classmethod
     def of(cls, spec: networks.Spec, label_set: labels.LabelSet | None, **entries: Any) -> Card:
-        """Return the card of a network of the table whose labels are those of ``label_set``."""
+        """Return the card of a network of the table that predicts the labels of ``label_set``."""
         classes: dict[str, Any] = {}
         if label_set and label_set.name == labels.CUSTOM:
             classes = {'classes': label_set.names, 'options': {'classes': len(label_set)}}
@@ -68,18 +131,13 @@ class Card:
             return labels.custom(self.classes)
         return labels.LABEL_SETS[self.labels] if self.labels else None
 
-    def depth_range_at(self, depth_scale: float) -> tuple[float, float]:
-        """Return ``depth_range`` for a camera for which depth is multiplied by a scale."""
-        low, high = self.depth_range
-        return depth_scale * low, depth_scale * high
-
 
 def _two(value: Any, kind: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(
         isinstance(part, kind) for part in value)
 
 
-# What an entry of a card has to be, beyond what the rest of ``check`` finds out.
+# Which values an entry of a card may have. ``files.check`` compares the rest with the table.
 _NUMBER = (int, float)
 _ENTRIES = {
     'sha256': lambda value: isinstance(value, str),
@@ -91,11 +149,12 @@ _ENTRIES = {
     'depth_range': lambda value: _two(value, _NUMBER) and 0 <= value[0] < value[1],
     'inputs': lambda value: isinstance(value, dict) and all(
         _two(file, str) for file in value.values()),
+    'precision': lambda value: value in PRECISIONS,
 }
 
 
 def read_card(path: Path) -> Card:
-    """Return the card beside a weights file; WeightsError if it is missing or no card."""
+    """Return the card beside a weights file; WeightsError if it is missing or not a card."""
     file = path.with_suffix('.json')
     try:
         content = json.loads(file.read_text())
@@ -111,6 +170,9 @@ def read_card(path: Path) -> Card:
         for name in ('input_size', 'depth_range', 'focal_length', 'classes'):
             if content.get(name) is not None:
                 content[name] = tuple(content[name])
+        # Cards written before the entry existed are of networks with the default preprocessing.
+        if 'preprocessing' in content:
+            content['preprocessing'] = _read_preprocessing(content['preprocessing'], file)
         return Card(**content)
     except FileNotFoundError:
         raise WeightsError(f'{file}: missing; a weights file needs its card beside it') from None
@@ -118,8 +180,15 @@ def read_card(path: Path) -> Card:
         raise WeightsError(f'{file}: not a card: {error}') from error
 
 
+def _read_preprocessing(entries: Any, file: Path) -> Preprocessing:
+    try:
+        return Preprocessing.from_json(entries)
+    except ValueError as error:
+        raise WeightsError(f'{file}: {error}') from error
+
+
 def joint_licence(*licences: str) -> str:
-    """Return the licence of what is made of weights under these: ours, if there is no other."""
+    """Return the licence of weights made from weights under these: this package's by default."""
     return '; '.join(dict.fromkeys(text for text in licences if text not in ('', LICENCE))) or (
         LICENCE)
 

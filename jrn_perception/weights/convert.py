@@ -13,8 +13,8 @@ import pickle
 import zipfile
 
 from jrn_perception import networks, weights
-from jrn_perception.networks.encoders.mobilenet import convert_torchvision, MobileNetV2
-from jrn_perception.networks.hydranet import convert_published
+from jrn_perception.networks.conversion import convert_published, convert_torchvision
+from jrn_perception.networks.encoders.mobilenet import MobileNetV2
 import torch
 from torch import Tensor
 

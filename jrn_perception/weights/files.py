@@ -1,7 +1,11 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Weights files: which file a name means, loading with every check, and writing."""
+"""
+Weights files: which file a name means, loading with every check, and writing.
+
+Functions that build or hold tensors import torch themselves; names and cards need none.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jrn_perception import labels, networks
-from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.weights.card import Card, read_card, WeightsError, write_card
 from safetensors import SafetensorError
-from safetensors.torch import load_file as load_tensors
-from safetensors.torch import save as to_bytes
-import torch
-from torch import nn, Tensor
+
+if TYPE_CHECKING:
+    from jrn_perception.networks.jrn import ModularNetwork
+    import torch
+    from torch import nn, Tensor
 
 SHIPPED = Path(__file__).parent / 'shipped'
 RANDOM = 'random'
@@ -59,9 +64,10 @@ def resolve(weights: str, architecture: str, variant: str = '') -> Path | None:
 
 def check(path: Path, architecture: str = '', variant: str = '') -> Card:
     """
-    Return the card of the weights file at ``path`` if it is whole and the network's.
+    Return the card of the weights file at ``path`` after checking it against file and table.
 
-    Raises WeightsError that names the file, what was found and what was expected.
+    ``architecture`` and ``variant`` are the expected network, '' for any. Raises WeightsError
+    that names the file, the value found and the value expected.
     """
     card = read_card(path)
     for name, found, expected in (('architecture', card.architecture, architecture),
@@ -95,8 +101,8 @@ def load(architecture: str, variant: str = '', weights: str = '', seed: int = 0)
     """
     Return the network with the weights that ``weights`` names (see ``resolve``).
 
-    ``random`` gives the same values for the same ``seed``. Raises ValueError for an unknown
-    network, WeightsError for a file that cannot be used.
+    ``random`` weights are the same for the same ``seed``. Raises ValueError for an unknown
+    network, WeightsError for an unusable file.
     """
     spec = networks.find(architecture, variant)
     path = resolve(weights, architecture, variant)
@@ -110,7 +116,8 @@ def load(architecture: str, variant: str = '', weights: str = '', seed: int = 0)
 
 
 def _refinement(network: nn.Module, card: Card, path: Path) -> ModularNetwork:
-    """Return the refinement network behind the single-task networks that its card names."""
+    """Return the refinement network joined with the single-task networks that its card names."""
+    from jrn_perception.networks.jrn import ModularNetwork
     inputs = {}
     for task in ('depth', 'semantics'):
         if task not in card.inputs:
@@ -120,19 +127,26 @@ def _refinement(network: nn.Module, card: Card, path: Path) -> ModularNetwork:
         if other.sha256 != digest:
             raise WeightsError(f'{path.parent / name}: is not the file that {path.name} was '
                                f'trained on (sha256 {digest[:12]}…)')
-    # ``other`` is the semantic network's card: its label set is what has to be folded.
+        # All three networks are fed the same image.
+        if other.preprocessing != card.preprocessing:
+            raise WeightsError(f'{path.parent / name}: its preprocessing is not the same as that '
+                               f'of {path.name}')
+    # ``other`` is the semantic network's card: its label set is folded to the JRN's.
     return ModularNetwork(inputs['depth'], inputs['semantics'], network,
                           _fold(other.label_set, card.label_set))
 
 
 def _fold(source: labels.LabelSet, target: labels.LabelSet) -> torch.Tensor:
+    import torch
     return torch.from_numpy(labels.fold_matrix(source, target))
 
 
 def _random(spec: networks.Spec, seed: int) -> nn.Module:
+    from jrn_perception.networks.jrn import ModularNetwork
+    import torch
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        # The inputs are drawn first, so that all variants of a JRN start from the same ones.
+        # Draw the input networks first: they are then the same for all variants of a JRN.
         inputs = [networks.find(*other) for other in spec.inputs]
         drawn = [other.build() for other in inputs]
         network = spec.build()
@@ -142,7 +156,12 @@ def _random(spec: networks.Spec, seed: int) -> nn.Module:
 
 
 def load_file(path: Path, architecture: str = '', variant: str = '') -> tuple[nn.Module, Card]:
-    """Return the one network in the file at ``path``, checked, and its card; WeightsError."""
+    """
+    Return the single network in the file at ``path`` and its card, checked.
+
+    Raises WeightsError; for ``architecture`` and ``variant`` see ``check``.
+    """
+    from safetensors.torch import load_file as load_tensors
     if not path.is_file():
         raise WeightsError(f'{path}: missing')
     card = check(path, architecture, variant)
@@ -171,8 +190,8 @@ def save(network: nn.Module, card: Card, path: Path) -> Card:
     """
     Write ``path`` (fp16 safetensors) and its card; return the card with the file's sha256.
 
-    The network must be the card's and its values finite: a file that ``load`` would refuse, or
-    that holds no network, is not written (ValueError).
+    Raises ValueError, and writes nothing, if the network is not the card's or has values that are
+    not finite in fp16.
     """
     expected = card.spec.build(**card.options).state_dict()
     state = network.state_dict()
@@ -191,7 +210,8 @@ def save(network: nn.Module, card: Card, path: Path) -> Card:
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write safetensors that whoever may read other new files may read, making their folder."""
+    """Write a safetensors file with the permissions of any new file; create its folder."""
+    from safetensors.torch import save as to_bytes
     path.parent.mkdir(parents=True, exist_ok=True)
-    # safetensors' own save_file leaves them to their owner alone.
+    # safetensors' own save_file makes a file that only its owner can read.
     path.write_bytes(to_bytes({name: value.contiguous() for name, value in tensors.items()}))

@@ -93,13 +93,13 @@ def test_hydranet(tmp_path, capsys, variant, classes, normals, entries):
     assert card.training['converted']['sha256'] == weights.sha256(tmp_path / 'their.ckpt')
     perception = Perception.load('hydranet', variant, weights_file=str(path), height=96, width=128)
     rgb = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
-    image = perception.preprocess(rgb)
-    maps = perception.infer(image)
+    image = perception.backend.normalise(perception.preprocess(rgb)[None])
+    maps = perception.infer(perception.preprocess(rgb)[None])
     with torch.inference_mode():
         semantics, depth, *_ = theirs(image)
     # Batch normalisations are folded into convolutions.
-    torch.testing.assert_close(maps.semantics, semantics, atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(maps.depth, depth.abs(), atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(maps.semantics, semantics.permute(0, 2, 3, 1), atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(maps.depth, depth[:, 0].abs(), atol=1e-3, rtol=1e-3)
 
 
 def test_hydranet_of_several_gpus_and_of_an_old_torch(tmp_path, capsys):

@@ -21,8 +21,9 @@ NETWORK = ('--variant', 'cat1', '--weights', 'random', '--height', '64', '--devi
 TRUTH = ('--depth', sample.DEPTH_TOPIC, '--labels', sample.LABEL_TOPIC)
 
 pytestmark = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ('matplotlib', 'rich', 'rosbags')),
-    reason="needs matplotlib, rich and rosbags: pip install '.[evaluate]'")
+    any(importlib.util.find_spec(name) is None
+        for name in ('jinja2', 'matplotlib', 'rich', 'rosbags')),
+    reason="needs jinja2, matplotlib, rich and rosbags: pip install '.[evaluate]'")
 
 
 @pytest.fixture(scope='module')
@@ -205,7 +206,7 @@ def test_what_a_killed_recorder_left_is_evaluated(tmp_path, capsys, storage, suf
     assert f'partial: {reason}' in capsys.readouterr().err
     with Recording(tmp_path / 'out') as recording:
         assert recording.topics['/depth'].count == document['source']['frames']
-        assert not recording.cut
+        assert not recording.breaks_off
 
 
 def test_nothing_but_the_name_of_a_recording(tmp_path, capsys):
@@ -223,8 +224,10 @@ def test_the_correction_for_the_camera_can_be_turned_off(bag, tmp_path, capsys):
                      *options]) == 0
         return read(path)['protocol']['focal_correction']
 
-    # Untrained weights have no focal length of training.
-    one = {'topic': sample.CAMERA_INFO_TOPIC, 'frames': 1, 'scale': 1.0, 'range': [1.0, 1.0]}
+    # Untrained weights have no focal length of training; their input is smaller than in training.
+    scale = pytest.approx((64 * 96 / (288 * 384)) ** 0.5)
+    one = {'topic': sample.CAMERA_INFO_TOPIC, 'frames': 1, 'scale': scale,
+           'range': [scale, scale]}
     assert correction() == correction('--camera-info', sample.CAMERA_INFO_TOPIC) == one
     assert correction('--no-focal-correction') is None
     capsys.readouterr()
@@ -237,5 +240,5 @@ def test_a_missing_extra_is_named(monkeypatch, capsys, bag):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     assert main(['bag', str(bag)]) == 1
     assert capsys.readouterr().err == (
-        'jrn_evaluate: matplotlib, rich, rosbags is missing: '
+        'jrn_evaluate: jinja2, matplotlib, rich, rosbags is missing: '
         "pip install '.[evaluate]'\n")

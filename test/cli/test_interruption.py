@@ -21,8 +21,9 @@ NETWORK = ('--variant', 'cat1', '--weights', 'random', '--height', '192', '--dev
 FRAMES = 300
 
 pytestmark = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ('matplotlib', 'rich', 'rosbags')),
-    reason="needs matplotlib, rich and rosbags: pip install '.[evaluate]'")
+    any(importlib.util.find_spec(name) is None
+        for name in ('jinja2', 'matplotlib', 'rich', 'rosbags')),
+    reason="needs jinja2, matplotlib, rich and rosbags: pip install '.[evaluate]'")
 
 
 @pytest.fixture(scope='module')
@@ -104,7 +105,7 @@ def test_what_was_recorded_is_a_whole_recording(bag, tmp_path):
     assert 'interrupted after ' in said and 'Traceback' not in said
     with Recording(tmp_path / 'out') as recording:
         count = recording.topics['/depth'].count
-        assert not recording.cut and 0 < count < FRAMES
+        assert not recording.breaks_off and 0 < count < FRAMES
         assert len(list(recording.records())) == sum(t.count for t in recording.topics.values())
     assert f'results for {count} pictures' in output
 

@@ -12,13 +12,17 @@ import cv2
 from jrn_perception import drawing, weights
 from jrn_perception.cli import predict
 from jrn_perception.perception import Perception
-from jrn_perception.perception.prediction import limit_depth
 from jrn_perception.recordings.reader import Recording
 from jrn_perception.sources import sample
 import numpy as np
 import pytest
 
 RANDOM = ['--weights', 'random', '--device', 'cpu', '--architecture', 'hydranet']
+
+
+def limit_depth(depth, low, high):
+    """Return the depth with NaN outside low..high."""
+    return np.where((depth >= low) & (depth <= high), depth, np.float32('nan'))
 
 
 def picture(seed, height=48, width=64):
@@ -137,7 +141,7 @@ def test_depth_of_a_recording_is_that_of_its_camera(tmp_path):
         for index, frame in enumerate(recording.frames()):
             (x, _, _), (_, y, _), _ = frame.camera_matrix
             prediction = perception(frame.rgb, focal_length=(x, y))
-            low, high = perception.card.depth_range_at(prediction.depth_scale)
+            low, high = np.multiply(prediction.depth_scale, perception.card.depth_range)
             assert 2 < low < high < prediction.depth.max() and prediction.depth.min() < low
             expected = np.nan_to_num(limit_depth(prediction.depth, low, high))
             depth = load(tmp_path / f'bag-{index:06d}_depth.png')

@@ -9,7 +9,7 @@ import cv2
 from jrn_perception.datasets.decoding import DamagedSampleError
 from jrn_perception.datasets.folder import Folder
 from jrn_perception.datasets.registry import open_dataset
-from jrn_perception.datasets.subsets import held_out, Tolerant
+from jrn_perception.datasets.subsets import held_out, Undamaged
 from jrn_perception.labels import NYU40
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_a_frame_has_the_annotations_that_there_are(root):
     assert frames.labels.names == ('floor', 'pallet')
     assert np.diag(whole.camera_matrix).tolist() == [10, 12.5, 1]
     # Of parts of it, too.
-    for part in (*held_out(frames, 1, 2), Tolerant(frames, 'skip').selection()):
+    for part in (*held_out(frames, 1, 2), Undamaged(frames, 'skip').selection()):
         assert (part.labels, part.depth_range) == (frames.labels, (0.3, 20))
 
 
@@ -105,9 +105,9 @@ def test_pictures_that_do_not_fit_are_damaged(root):
     ({'classes': ['floor', 7]}, 'a list of names'),
     ({'classes': ['floor', 'floor']}, "two classes are called 'floor'"),
     ({'classes': []}, 'between 1 and 254 classes'),
-    ({'focal_length': 600}, 'focal_length cannot be 600: two positive numbers'),
+    ({'focal_length': 600}, 'focal_length cannot be 600: expected two positive numbers'),
     ({'focal_length': [600, -1]}, 'two positive numbers'),
-    ({'depth_range': [5, 1]}, 'the nearer one first'),
+    ({'depth_range': [5, 1]}, 'the smaller one first'),
 ])
 def test_a_description_that_is_wrong_says_where(root, changes, message):
     describe(root, **changes)

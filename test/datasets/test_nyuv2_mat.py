@@ -10,7 +10,7 @@ import shutil
 
 from jrn_perception.datasets.decoding import DamagedSampleError
 from jrn_perception.datasets.registry import open_dataset
-from jrn_perception.datasets.subsets import Tolerant
+from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.labels import NYU40
 import numpy as np
 import pytest
@@ -184,6 +184,6 @@ def test_damage_inside_is_named(mat):
         frames[0]
     with pytest.raises(DamagedSampleError, match='labeled.mat: frame 3: '):
         frames[2]
-    tolerant = Tolerant(frames, 'skip')
+    tolerant = Undamaged(frames, 'skip')
     assert next(iter(tolerant)).name == '0002'
     assert list(tolerant.damaged) == [0]

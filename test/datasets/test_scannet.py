@@ -7,7 +7,7 @@ import cv2
 from jrn_perception.datasets.decoding import DamagedSampleError
 from jrn_perception.datasets.registry import open_dataset
 from jrn_perception.datasets.scannet import LABEL_MAP, read_label_map, ScanNet
-from jrn_perception.datasets.subsets import Tolerant
+from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.labels import NYU40, SCANNET20
 import numpy as np
 import pytest
@@ -118,7 +118,7 @@ def test_splits(root):
     with pytest.raises(FileNotFoundError, match='scannetv2_train.txt: no such split'):
         ScanNet(root, 'train')
     (root / 'scannetv2_val.txt').write_text('scene0007_00\nscene0001_00\n')
-    tolerant = Tolerant(ScanNet(root, 'val'), 'skip')
+    tolerant = Undamaged(ScanNet(root, 'val'), 'skip')
     assert len(list(tolerant)) == 3
     assert list(tolerant.damaged) == [0]
     assert 'scene0007_00: no frames' in tolerant.damaged[0]

@@ -75,19 +75,19 @@ def test_compressed_depth_of_metres_comes_back_to_its_step():
 
 
 @pytest.mark.parametrize('msg, text', [
-    (raw(MILLIMETRES.astype(np.uint8), 'mono8'), "'mono8' is no depth"),
+    (raw(MILLIMETRES.astype(np.uint8), 'mono8'), "'mono8' does not hold depth"),
     (SimpleNamespace(height=0, width=3, encoding='16UC1'), 'the size is 3x0'),
     (SimpleNamespace(height=2, width=3, encoding='16UC1', step=6, data=b'0', is_bigendian=0),
      'the data has 1 bytes'),
-    (packed(b'12345', '16UC1; compressedDepth'), '5 bytes are no compressedDepth'),
+    (packed(b'12345', '16UC1; compressedDepth'), '5 bytes are too few for compressedDepth'),
     (packed(b'0' * 30, '16UC1; compressedDepth rvl'), 'not rvl'),
-    (packed(b'0' * 30, '16UC1; compressedDepth png'), 'cannot decode'),
+    (packed(b'0' * 30, '16UC1; compressedDepth png'), 'no picture that OpenCV can decode'),
     (packed(compress_depth(METRES)[:-9], '16UC1; compressedDepth png'), 'cut off'),
     (packed(struct.pack('<iff', 7, 1, 1) + png(MILLIMETRES), '32FC1; compressedDepth'), 'kind 7'),
     (packed(struct.pack('<iff', 0, 1, 1) + png(np.zeros((4, 4), np.uint8)),
             '16UC1; compressedDepth'), 'holds uint8'),
     (packed(png(np.zeros((4, 4, 3), np.uint8)), 'png'), 'one channel of 16 bits'),
-    (packed(b'', 'png'), 'cannot decode the 0 bytes'),
+    (packed(b'', 'png'), 'no picture that OpenCV can decode, 0 bytes'),
 ])
 def test_what_is_no_depth(msg, text):
     with pytest.raises(BadImage, match=text):
@@ -104,5 +104,5 @@ def test_labels():
         to_labels(packed(cv2.imencode('.jpg', ids)[1].tobytes(), 'mono8; jpeg compressed '))
     with pytest.raises(BadImage, match='labels are one channel of 8 bits'):
         to_labels(packed(png(ids.astype(np.uint16)), 'mono16; png compressed'))
-    with pytest.raises(BadImage, match="'rgb8' is no labels"):
+    with pytest.raises(BadImage, match="'rgb8' does not hold labels"):
         to_labels(raw(ids, 'rgb8'))

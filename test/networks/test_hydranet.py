@@ -3,7 +3,9 @@
 
 """HydraNet as a whole: sizes, heads, cost. Parity with the authors' is tested next door."""
 
-from jrn_perception.networks.hydranet import Decoder, ENCODERS, HydraNet
+from jrn_perception.networks.decoders.refinenet import Decoder
+from jrn_perception.networks.encoders import ENCODERS
+from jrn_perception.networks.hydranet import HydraNet
 import pytest
 import torch
 from torch import nn
@@ -159,7 +161,7 @@ def test_gradients_reach_every_parameter(image, encoder):
 def test_dropout_takes_from_the_two_coarsest_levels_in_training(encoder, coarse, training):
     torch.manual_seed(0)
     kind, seen = ENCODERS[encoder], {}
-    decoder = Decoder(kind.channels, kind.levels, dropout=0.25).train(training)
+    decoder = Decoder(kind.channels, kind.strides, dropout=0.25).train(training)
     for index, projection in enumerate(decoder.projections):
         projection.register_forward_pre_hook(
             lambda _, inputs, index=index: seen.update({index: inputs[0]}))
@@ -212,7 +214,7 @@ def test_a_calibrated_decoder_hears_every_level_alike(encoder):
             if below is not None:
                 spread = decoder.adaptions[level - 1](below).std().item()
                 assert spread == pytest.approx(2, rel=1e-4)
-            below = decoder._climb(level, features, below)
+            below = decoder._refine(level, features, below)
         assert torch.equal(below, decoder(features))
 
 

@@ -4,7 +4,8 @@
 """Our HydraNet against the authors' network, written anew from its description, same weights."""
 
 from jrn_perception import networks
-from jrn_perception.networks.hydranet import convert_published, HydraNet
+from jrn_perception.networks.conversion import convert_published
+from jrn_perception.networks.hydranet import HydraNet
 import pytest
 import torch
 from torch import nn

@@ -5,40 +5,44 @@
 
 from typing import NamedTuple
 
-from jrn_perception import labels, networks
+from jrn_perception import labels, networks, weights
+from jrn_perception.networks.encoders import ENCODERS
+from jrn_perception.networks.external.multiscale import NATIVE_SIZE, OUTPUT_SIZE
 from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.jrn import ModularNetwork
-from jrn_perception.networks.layers import resize
+from jrn_perception.networks.layers import fold_batch_norms, resize
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 
 class Golden(NamedTuple):
-    """Parameters, entries of the state dict, and the output's channels by task."""
+    """Parameters, entries of the state dict, the stride of the output, its channels by task."""
 
     parameters: int
     entries: int
+    stride: int
     channels: dict
 
 
 GOLDEN = {
-    'jrn_sum60': Golden(532_206, 39, {'depth': 1, 'semantics': 5}),
-    'jrn_cat60': Golden(564_606, 39, {'depth': 1, 'semantics': 5}),
-    'jrn_cat10': Golden(29_406, 39, {'depth': 1, 'semantics': 5}),
-    'jrn_cat5': Golden(13_011, 39, {'depth': 1, 'semantics': 5}),
-    'jrn_cat1': Golden(4_755, 39, {'depth': 1, 'semantics': 5}),
-    'hydranet_nyu40': Golden(3_070_057, 343, {'depth': 1, 'semantics': 40}),
+    'jrn_sum60': Golden(532_206, 39, 2, {'depth': 1, 'semantics': 5}),
+    'jrn_cat60': Golden(564_606, 39, 2, {'depth': 1, 'semantics': 5}),
+    'jrn_cat10': Golden(29_406, 39, 2, {'depth': 1, 'semantics': 5}),
+    'jrn_cat5': Golden(13_011, 39, 2, {'depth': 1, 'semantics': 5}),
+    'jrn_cat1': Golden(4_755, 39, 2, {'depth': 1, 'semantics': 5}),
+    'hydranet_nyu40': Golden(3_070_057, 343, 4, {'depth': 1, 'semantics': 40}),
     'hydranet_nyu40_normals': Golden(
-        3_077_228, 346, {'depth': 1, 'semantics': 40, 'normals': 3}),
-    'hydranet_nyu40_resnet50': Golden(25_570_153, 347, {'depth': 1, 'semantics': 40}),
-    'hydranet_kitti6': Golden(2_991_687, 343, {'depth': 1, 'semantics': 6}),
-    'hydranet_nyu40_kitti6': Golden(3_083_887, 343, {'depth': 1, 'semantics': 46}),
-    'hydranet_custom': Golden(2_980_162, 343, {'depth': 1, 'semantics': 1}),
-    'depth_mobilenetv2': Golden(2_977_601, 340, {'depth': 1}),
-    'depth_multiscale': Golden(217_298_676, 49, {'depth': 1}),
-    'semantics_mobilenetv2': Golden(3_067_496, 340, {'semantics': 40}),
-    'semantics_fcn16s': Golden(136_108_944, 36, {'semantics': 40}),
+        3_077_228, 346, 4, {'depth': 1, 'semantics': 40, 'normals': 3}),
+    'hydranet_nyu40_resnet50': Golden(25_570_153, 347, 4, {'depth': 1, 'semantics': 40}),
+    'hydranet_kitti6': Golden(2_991_687, 343, 4, {'depth': 1, 'semantics': 6}),
+    'hydranet_nyu40_kitti6': Golden(3_083_887, 343, 4, {'depth': 1, 'semantics': 46}),
+    'hydranet_custom': Golden(2_980_162, 343, 4, {'depth': 1, 'semantics': 1}),
+    'depth_mobilenetv2': Golden(2_977_601, 340, 4, {'depth': 1}),
+    'depth_multiscale': Golden(217_298_676, 49, 2, {'depth': 1}),
+    'semantics_mobilenetv2': Golden(3_067_496, 340, 4, {'semantics': 40}),
+    'semantics_fcn16s': Golden(136_108_944, 36, 1, {'semantics': 40}),
 }
 SPECS = {spec.name: spec for variants in networks.ARCHITECTURES.values()
          for spec in variants.values()}
@@ -59,11 +63,11 @@ def run(spec, network, image):
     return network(2 + small[:, :1].abs(), probabilities, size)
 
 
-def output_size(spec, height, width):
-    if spec.name == 'depth_multiscale':
-        return 109, 147
-    stride = {'jrn': 2, 'semantics_fcn16s': 1}.get(
-        spec.architecture if spec.inputs else spec.name, 4)
+def output_size(name, height, width):
+    """Return the rows and columns of the maps; one network has a fixed size of them."""
+    if name == 'depth_multiscale':
+        return OUTPUT_SIZE
+    stride = GOLDEN[name].stride
     return -(-height // stride), -(-width // stride)
 
 
@@ -93,30 +97,51 @@ def test_every_network_has_golden_numbers():
 
 
 @every
-def test_golden_parameters_and_state(name):
-    spec = SPECS[name]
-    with torch.device('meta'):
-        network = spec.build()
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    assert parameters == spec.parameters == GOLDEN[name].parameters
-    assert len(network.state_dict()) == GOLDEN[name].entries
-
-
-@every
 @pytest.mark.parametrize('height, width', [(128, 160), (129, 163), (157, 191)])
-def test_output_shapes(name, height, width):
-    spec = SPECS[name]
+def test_every_entry_of_the_table(name, height, width):
+    """Check size, state, heads, encoder, labels, stride and shapes without computing a value."""
+    spec, golden = SPECS[name], GOLDEN[name]
     with torch.device('meta'):
-        maps = run(spec, spec.build().eval(), torch.empty(2, 3, height, width))
-    size = output_size(spec, height, width)
+        network = spec.build().eval()
+        maps = run(spec, network, torch.empty(2, 3, height, width))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    assert parameters == spec.parameters == golden.parameters
+    assert len(network.state_dict()) == golden.entries
+    assert dict(spec.heads) == golden.channels
+    assert (len(spec.labels) if spec.labels else None) == golden.channels.get('semantics')
+    assert network.output_stride == golden.stride
     assert {task: tuple(value.shape) for task, value in predicted(maps).items()} == {
-        task: (2, channels, *size) for task, channels in GOLDEN[name].channels.items()}
+        task: (2, channels, *output_size(name, height, width))
+        for task, channels in golden.channels.items()}
+    assert type(getattr(network, 'encoder', None)) is ENCODERS.get(spec.encoder, type(None))
 
 
-@every
-def test_the_label_set_is_that_of_the_output(name):
-    classes = GOLDEN[name].channels.get('semantics')
-    assert (len(SPECS[name].labels) if SPECS[name].labels else None) == classes
+def test_the_stride_of_a_fixed_size_is_that_of_the_native_size():
+    network = SPECS['depth_multiscale']
+    with torch.device('meta'):
+        network = network.build().eval()
+    # The maps cover 218 x 294 of the 228 x 304 pixels.
+    assert [network.output_stride * size for size in OUTPUT_SIZE] == [218, 294]
+    assert all(0 <= native - covered <= 10 for native, covered in zip(NATIVE_SIZE, (218, 294)))
+
+
+@every_small
+def test_each_batch_norm_can_be_folded(name):
+    network = SPECS[name].build().eval()
+    assert not any(isinstance(module, nn.BatchNorm2d)
+                   for module in fold_batch_norms(network).modules())
+
+
+@pytest.mark.parametrize('encoder', ENCODERS)
+@pytest.mark.parametrize('height, width', [(64, 96), (65, 97)])
+def test_an_encoder_keeps_its_contract(encoder, height, width):
+    with torch.device('meta'):
+        network = ENCODERS[encoder]().eval()
+        features = network(torch.empty(2, 3, height, width))
+    assert network.strides == tuple(sorted(network.strides))
+    assert [tuple(feature.shape) for feature in features] == [
+        (2, channels, -(-height // stride), -(-width // stride))
+        for channels, stride in zip(network.channels, network.strides)]
 
 
 @every
@@ -182,12 +207,46 @@ def test_what_is_not_in_the_table_is_refused_with_the_choices(architecture, vari
         networks.find(architecture, variant)
 
 
-def test_names_are_unique_and_joint_networks_predict_both():
+def test_the_table_is_filed_by_the_names_of_its_specs():
     assert len(SPECS) == sum(len(v) for v in networks.ARCHITECTURES.values())
-    for architecture in networks.JOINT:
-        for spec in networks.ARCHITECTURES[architecture].values():
-            assert {'depth', 'semantics'} <= set(GOLDEN[spec.name].channels)
-    assert set(networks.ARCHITECTURES) - set(networks.JOINT) == {'depth', 'semantics'}
+    for architecture, variants in networks.ARCHITECTURES.items():
+        for variant, spec in variants.items():
+            assert (spec.architecture, spec.variant) == (architecture, variant)
+
+
+@pytest.mark.parametrize('tasks, expected', [
+    (('depth', 'semantics'), ('jrn', 'hydranet')), (('depth',), ('jrn', 'hydranet', 'depth')),
+    (('semantics',), ('jrn', 'hydranet', 'semantics')), (('normals',), ()),
+    ((), ('jrn', 'hydranet', 'depth', 'semantics'))])
+def test_architectures_by_their_tasks(tasks, expected):
+    assert networks.architectures_with(*tasks) == expected
+
+
+def test_all_networks_are_listed():
+    assert networks.list_networks() == list(GOLDEN)
+
+
+@pytest.mark.parametrize('architecture, arguments, expected', [
+    ('jrn', {}, ['jrn_sum60', 'jrn_cat60', 'jrn_cat10', 'jrn_cat5', 'jrn_cat1']),
+    ('depth', {}, ['depth_mobilenetv2', 'depth_multiscale']),
+    ('depth', {'shipped': True}, ['depth_mobilenetv2']),
+    ('', {'tasks': ['normals']}, ['hydranet_nyu40_normals']),
+    ('', {'tasks': ('depth', 'semantics'), 'shipped': True}, [
+        'jrn_sum60', 'jrn_cat60', 'jrn_cat10', 'jrn_cat5', 'jrn_cat1', 'hydranet_nyu40']),
+    ('depth', {'tasks': ['semantics']}, [])])
+def test_networks_are_listed_by_architecture_tasks_and_weights(architecture, arguments, expected):
+    assert networks.list_networks(architecture, **arguments) == expected
+
+
+def test_a_list_of_what_is_not_there_is_refused_with_the_choices():
+    with pytest.raises(ValueError, match="architecture 'resnet': choose from jrn, hydranet, "):
+        networks.list_networks('resnet')
+    with pytest.raises(ValueError, match="task 'pose': choose from semantics, depth, normals"):
+        networks.list_networks(tasks=['depth', 'pose'])
+
+
+def test_the_weights_that_the_table_promises_are_shipped():
+    assert sorted(networks.list_networks(shipped=True)) == list(weights.shipped())
 
 
 @pytest.mark.parametrize('variant', networks.ARCHITECTURES['jrn'])

@@ -54,12 +54,12 @@ def test_depth_is_scaled_and_nothing_else(perception, rgb):
 
 def test_the_unrefined_depth_of_a_jrn_is_scaled_like_the_refined(rgb):
     loaded = weights.load('jrn', 'cat1', weights='random')
-    jrn = Perception(replace(loaded, card=replace(loaded.card, focal_length=TRAINED)), 'cpu',
-                     height=64, width=96)
+    card = replace(loaded.card, input_size=(64, 96), focal_length=TRAINED)
+    jrn = Perception(replace(loaded, card=card), 'cpu', height=64, width=96)
     plain, wide = jrn(rgb), jrn(rgb, focal_length=(KINECT[0] / 8, KINECT[1] / 8))
     np.testing.assert_allclose(wide.inputs.depth, plain.inputs.depth * 0.5, rtol=1e-5)
 
 
 def test_weights_that_do_not_tell_their_focal_length_leave_depth_alone(rgb):
     unknown = Perception.load('hydranet', weights_file='random', device='cpu', height=64, width=96)
-    assert unknown.depth_scale((480, 640), (100., 100.)) == 1.0
+    assert unknown.depth_scale((480, 640), (100., 100.)) == unknown.depth_scale((480, 640))

@@ -5,19 +5,18 @@
 
 from dataclasses import replace
 import math
-from types import SimpleNamespace
 
 import cv2
 from jrn_perception import labels, weights
-from jrn_perception import perception as module
 from jrn_perception.networks.interface import Maps
-from jrn_perception.perception import Perception, Prediction
+from jrn_perception.perception import ArrayMaps, Perception, Prediction
+from jrn_perception.perception import prediction as module
 from jrn_perception.perception.backends.torch import (
     knows_bfloat16,
     select_device,
     select_precision,
+    to_arrays,
 )
-from jrn_perception.perception.prediction import limit_depth, limit_labels
 import numpy as np
 import pytest
 import torch
@@ -86,7 +85,7 @@ def test_the_picture_is_seen(jrn, hydranet):
 
 
 def test_depth_of_an_untrained_network_is_that_of_a_room():
-    prediction = load('hydranet', liven=False, **SMALL)(picture())
+    prediction = load('hydranet', liven=False)(picture())
     assert 0.1 < prediction.depth.min() and prediction.depth.max() < 10
     assert 1.5 < prediction.depth.mean() < 4
 
@@ -113,7 +112,8 @@ def test_views_of_an_array_are_the_picture_they_show(hydranet):
 
 def test_a_picture_of_the_inference_size_is_only_normalised(hydranet):
     rgb = picture(96, 128)
-    image = hydranet.preprocess(rgb)
+    assert np.array_equal(hydranet.preprocess(rgb), rgb)
+    image = hydranet.backend.normalise(rgb[None])
     expected = (rgb / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
     assert image.shape == (1, 3, 96, 128)
     assert image.is_contiguous(memory_format=torch.channels_last)
@@ -125,13 +125,15 @@ def test_a_larger_picture_is_averaged(hydranet):
     # One pixel of nine, and not the middle one.
     rgb[::3, ::3] = 180
     image = hydranet.preprocess(rgb)
+    assert image.shape == (96, 128, 3) and (image == 20).all()
     expected = (20 / 255 - 0.485) / 0.229
-    assert image[0, 0].numpy() == pytest.approx(expected, abs=1e-4)
+    assert hydranet.backend.normalise(image[None])[0, 0].numpy() == pytest.approx(expected,
+                                                                                 abs=1e-4)
 
 
 def test_stages_in_a_row_are_the_call(jrn):
     rgb = picture()
-    by_hand = jrn.postprocess(jrn.infer(jrn.preprocess(rgb)), rgb.shape[:2])
+    by_hand = jrn.postprocess(jrn.infer(jrn.preprocess(rgb)[None]), rgb.shape[:2])
     assert np.array_equal(by_hand.depth, jrn(rgb).depth)
 
 
@@ -140,17 +142,35 @@ def test_folded_batch_norms_say_the_same():
     rgb = picture(96, 128)
     perception = load('hydranet', liven=False, **SMALL)
     with torch.inference_mode():
-        expected = loaded.network(perception.preprocess(rgb))
-    maps = perception.infer(perception.preprocess(rgb))
-    torch.testing.assert_close(maps.depth, expected.depth, atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(maps.semantics, expected.semantics, atol=1e-3, rtol=1e-3)
+        expected = loaded.network(perception.backend.normalise(rgb[None]))
+    maps = perception.infer(perception.preprocess(rgb)[None])
+    np.testing.assert_allclose(maps.depth, expected.depth[:, 0], atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(maps.semantics, expected.semantics.permute(0, 2, 3, 1), atol=1e-3,
+                               rtol=1e-3)
+
+
+def test_a_card_states_the_preprocessing_of_its_network():
+    loaded = weights.load('hydranet', weights='random')
+    foreign = weights.Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7),
+                                    value_range=(-1.0, 1.0), channels='bgr', shrink='nearest',
+                                    multiple_of=48)
+    card = replace(loaded.card, preprocessing=foreign, input_size=(96, 144))
+    perception = Perception(replace(loaded, card=card), 'cpu')
+    rgb = picture(192, 288)
+    small = perception.preprocess(rgb)
+    assert perception.inference_size(200, 288) == (96, 144)
+    assert np.array_equal(small, cv2.resize(rgb, (144, 96), interpolation=cv2.INTER_NEAREST)[
+        ..., ::-1])
+    expected = (small / 127.5 - 1 - (0.1, 0.2, 0.3)) / (0.5, 0.6, 0.7)
+    image = perception.backend.normalise(small[None])
+    np.testing.assert_allclose(image[0].permute(1, 2, 0), expected, atol=1e-5)
 
 
 # --- from maps to pixels ------------------------------------------------------------------------
 
 def test_at_the_networks_resolution_nothing_is_interpolated():
     logits, depth = 3 * blocks(40), 2 + blocks(1, seed=1)
-    prediction = Prediction(Maps(depth, logits), (6, 8), labels.NYU40)
+    prediction = Prediction(to_arrays(Maps(depth, logits)), (6, 8), labels.NYU40)
     assert np.array_equal(prediction.depth, depth[0, 0])
     assert np.array_equal(prediction.labels, logits.argmax(1)[0])
     np.testing.assert_allclose(prediction.confidence, logits.softmax(1).amax(1)[0], atol=1e-6)
@@ -163,7 +183,7 @@ def full_resolution(maps, size, align=False):
 @pytest.mark.parametrize('size', [(480, 640), (61, 83)])
 def test_few_classes_are_decided_at_full_resolution(size):
     logits = 3 * blocks(5, 24, 32)
-    prediction = Prediction(Maps(semantics=logits), size, labels.NYU5)
+    prediction = Prediction(to_arrays(Maps(semantics=logits)), size, labels.NYU5)
     expected = full_resolution(logits, size).argmax(1)[0].numpy()
     # Rounding decides where two classes are equal.
     assert (prediction.labels == expected).mean() > 0.9999
@@ -171,7 +191,7 @@ def test_few_classes_are_decided_at_full_resolution(size):
 
 def test_many_classes_are_decided_close_to_full_resolution():
     logits = functional.interpolate(4 * blocks(40), (72, 96), mode='bicubic')
-    prediction = Prediction(Maps(semantics=logits), (480, 640), labels.NYU40)
+    prediction = Prediction(to_arrays(Maps(semantics=logits)), (480, 640), labels.NYU40)
     exact = full_resolution(logits, (480, 640)).argmax(1)[0].numpy()
     nearest = functional.interpolate(logits.argmax(1)[None].float(), (480, 640),
                                      mode='nearest-exact')[0, 0].numpy()
@@ -182,7 +202,7 @@ def test_many_classes_are_decided_close_to_full_resolution():
 def test_copied_decisions_are_those_of_the_nearest_pixel(monkeypatch):
     monkeypatch.setattr(module, 'LOGIT_BUDGET', 1)
     logits = 9 * torch.eye(3)[None, :, None]
-    prediction = Prediction(Maps(semantics=logits), (1, 4), labels.NYU5)
+    prediction = Prediction(to_arrays(Maps(semantics=logits)), (1, 4), labels.NYU5)
     # Centres of the four lie at -0.125, 0.625, 1.375 and 2.125 of the three.
     assert prediction.labels.tolist() == [[0, 1, 1, 2]]
 
@@ -196,14 +216,14 @@ def test_the_work_on_logits_is_bounded(monkeypatch):
         return enlarge(array, size, smooth)
     monkeypatch.setattr(module, '_enlarge', watch)
     for size in SIZES + [(2160, 3840)]:
-        prediction = Prediction(Maps(semantics=blocks(40, 72, 96)), size, labels.NYU40)
+        prediction = Prediction(to_arrays(Maps(semantics=blocks(40, 72, 96))), size, labels.NYU40)
         assert prediction.labels.shape == size
     assert max(sizes) <= 1.05 * module.LOGIT_BUDGET
 
 
 def test_depth_is_interpolated_smoothly_and_centred():
     depth = torch.tensor([[1., 3.]])[None, None]
-    prediction = Prediction(Maps(depth), (1, 4), None)
+    prediction = Prediction(to_arrays(Maps(depth)), (1, 4), None)
     np.testing.assert_allclose(prediction.depth, [[1, 1.5, 2.5, 3]], atol=1e-6)
 
 
@@ -213,7 +233,7 @@ def test_outputs_lie_where_the_network_saw_them():
     logits[:, 1, :, :4] = logits[:, 3, :, 4:] = 5
     depth = torch.ones(1, 1, 4, 8)
     depth[..., 4:] = 2
-    prediction = Prediction(Maps(depth, logits), (40, 80), labels.NYU5)
+    prediction = Prediction(to_arrays(Maps(depth, logits)), (40, 80), labels.NYU5)
     assert (prediction.labels[:, :40] == 1).all() and (prediction.labels[:, 40:] == 3).all()
     np.testing.assert_allclose(prediction.depth + prediction.depth[:, ::-1], 3, atol=1e-6)
     np.testing.assert_allclose(prediction.confidence, prediction.confidence[:, ::-1], atol=1e-6)
@@ -223,8 +243,8 @@ def test_nothing_is_computed_before_it_is_read(monkeypatch):
     computed = []
     enlarge = module._enlarge
     monkeypatch.setattr(module, '_enlarge', lambda *a, **k: computed.append(1) or enlarge(*a, **k))
-    prediction = Prediction(Maps(blocks(1), blocks(5), inputs=Maps(blocks(1), blocks(5))),
-                            (60, 80), labels.NYU5)
+    maps = to_arrays(Maps(blocks(1), blocks(5), inputs=Maps(blocks(1), blocks(5))))
+    prediction = Prediction(maps, (60, 80), labels.NYU5)
     assert prediction.inputs is prediction.inputs
     assert not computed
     assert prediction.depth is prediction.depth
@@ -255,9 +275,9 @@ def test_normals_have_length_one_and_the_pictures_size(hydranet):
     assert prediction.normals.shape == (61, 83, 3) and prediction.normals.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(prediction.normals, axis=2), 1, atol=1e-4)
     # The direction is the network's own.
-    raw = three.infer(three.preprocess(picture(96, 128))).normals[0, :, 5, 7]
-    seen = three.postprocess(Maps(normals=raw.view(1, 3, 1, 1)), (4, 4)).normals[0, 0]
-    np.testing.assert_allclose(seen, raw / raw.norm(), atol=1e-4)
+    raw = three.infer(picture(96, 128)[None]).normals[:, 5:6, 7:8]
+    seen = three.postprocess(ArrayMaps(normals=raw), (4, 4)).normals[0, 0]
+    np.testing.assert_allclose(seen, raw[0, 0, 0] / np.linalg.norm(raw), atol=1e-4)
     assert hydranet(picture()).normals is None
 
 
@@ -265,14 +285,16 @@ def test_the_inputs_of_a_jrn_are_unrefined(jrn):
     rgb = picture()
     prediction = jrn(rgb)
     with torch.inference_mode():
-        expected = jrn._network.depth(jrn.preprocess(rgb)).depth
+        image = jrn.backend.normalise(jrn.preprocess(rgb)[None])
+        expected = jrn.backend.network.depth(image).depth
     np.testing.assert_allclose(
         prediction.inputs.depth,
-        Prediction(Maps(expected), rgb.shape[:2], None).depth, atol=1e-4)
+        Prediction(to_arrays(Maps(expected)), rgb.shape[:2], None, prediction.depth_scale).depth,
+        atol=1e-4)
     assert np.abs(prediction.depth - prediction.inputs.depth).max() > 0.01
     assert prediction.inputs.inputs is None
-    total = prediction._maps.inputs.semantics.exp().sum(1)
-    torch.testing.assert_close(total, torch.ones_like(total))
+    total = np.exp(prediction._maps.inputs.semantics).sum(3)
+    np.testing.assert_allclose(total, 1, atol=1e-5)
 
 
 @pytest.mark.parametrize('value', ['zero', 'mean', 'noise'])
@@ -348,9 +370,14 @@ def test_precision(name, device, expected):
     assert select_precision(name, torch.device(device)) == expected
 
 
-@pytest.mark.parametrize('known', [True, False])
-def test_bfloat16_is_known_to_gpus_and_some_cpus(monkeypatch, known):
-    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: known)
+@pytest.mark.parametrize('known, line', [
+    (True, 'flags\t\t: fpu avx512f avx512_bf16'), (True, 'Features\t: fp asimd bf16'),
+    (False, 'flags\t\t: fpu avx2'), (False, 'model name\t: bf16')])
+def test_bfloat16_is_known_to_gpus_and_some_cpus(monkeypatch, tmp_path, known, line):
+    cpuinfo = tmp_path / 'cpuinfo'
+    monkeypatch.setattr('jrn_perception.perception.backends.torch.CPUINFO', cpuinfo)
+    assert not knows_bfloat16(torch.device('cpu'))  # There is no such file but on Linux.
+    cpuinfo.write_text(f'processor\t: 0\n{line}\n')
     assert knows_bfloat16(torch.device('cpu')) is known
     assert knows_bfloat16(torch.device('cuda', 1))
 
@@ -382,7 +409,7 @@ def test_warm_up_runs_a_picture(hydranet, monkeypatch):
     monkeypatch.setattr(hydranet, 'infer', lambda image, *a: seen.append(image.shape) or infer(
         image, *a))
     hydranet.warm_up()
-    assert seen == [(1, 3, 96, 128)]
+    assert seen == [(1, 96, 128, 3)]
     assert hydranet.gpu_memory_mb() == 0
 
 
@@ -391,7 +418,7 @@ def test_warm_up_runs_a_picture(hydranet, monkeypatch):
 def sized(height=0, width=0, trained=(288, 384)):
     perception = Perception.__new__(Perception)
     perception._requested = height, width
-    perception.card = SimpleNamespace(input_size=trained)
+    perception.card = weights.Card('depth', '', input_size=trained)
     return perception.inference_size
 
 
@@ -470,8 +497,26 @@ def test_weights_that_do_not_tell_their_focal_length_leave_depth_alone():
     assert with_focal_length(None).depth_scale((480, 640), (1, 1)) == 1
 
 
+@pytest.mark.parametrize('trained', [None, (100, 100)])
+@pytest.mark.parametrize('size, expected', [
+    ({}, 1), ({'height': 192, 'width': 256}, 2), ({'height': 48, 'width': 64}, 0.5),
+    ({'height': 96, 'width': 512}, 2)])
+def test_depth_follows_the_inputs_size_where_no_camera_is_known(trained, size, expected):
+    """In an input of twice the length and width things look twice as near as they are."""
+    perception = with_focal_length(trained, **size)
+    assert perception.depth_scale((480, 640)) == pytest.approx(expected)
+    prediction = perception(picture(96, 128))
+    assert prediction.depth_scale == pytest.approx(expected)
+
+
+def test_the_camera_of_training_and_no_camera_are_scaled_alike():
+    perception = with_focal_length((100, 110), height=192, width=256)
+    known = perception.depth_scale((480, 640), (500, 550))
+    assert known == pytest.approx(perception.depth_scale((480, 640))) == pytest.approx(2)
+
+
 def test_the_inputs_of_a_jrn_are_scaled_with_it():
-    maps = Maps(blocks(1), blocks(5), inputs=Maps(blocks(1, seed=1), blocks(5)))
+    maps = to_arrays(Maps(blocks(1), blocks(5), inputs=Maps(blocks(1, seed=1), blocks(5))))
     plain, scaled = (Prediction(maps, (6, 8), labels.NYU5, scale) for scale in (1., 3.))
     np.testing.assert_allclose(scaled.depth, 3 * plain.depth)
     np.testing.assert_allclose(scaled.inputs.depth, 3 * plain.inputs.depth)
@@ -480,22 +525,36 @@ def test_the_inputs_of_a_jrn_are_scaled_with_it():
 
 # --- limits -------------------------------------------------------------------------------------
 
-def test_limit_depth():
+def test_valid_depth_is_inside_the_networks_limits_or_those_given():
     depth = np.array([[0.05, 0.1, 5, 10, 10.01, np.nan, np.inf, -np.inf]], np.float32)
-    limited = limit_depth(depth, 0.1, 10)
+    prediction = Prediction.of_arrays(depth, None, None, None, depth_range=(0.1, 10))
+    limited = prediction.valid_depth()
     assert limited.dtype == np.float32
     assert limited is not depth
     np.testing.assert_array_equal(
         limited, np.float32([[np.nan, 0.1, 5, 10, np.nan, np.nan, np.nan, np.nan]]))
     assert depth[0, 0] == np.float32(0.05)
+    np.testing.assert_array_equal(np.isfinite(prediction.valid_depth(min_depth=4, max_depth=8)),
+                                  depth == 5)
+    assert Prediction(ArrayMaps(), (1, 8), None).valid_depth() is None
 
 
-def test_limit_labels():
-    prediction = SimpleNamespace(labels=np.array([[0, 1, 2]], np.uint8),
-                                 confidence=np.array([[0.2, 0.5, 0.9]], np.float32))
-    assert limit_labels(prediction, 0) is prediction.labels
-    limited = limit_labels(prediction, 0.5)
+def test_the_networks_limits_are_scaled_as_its_depth_is():
+    depth = np.float32([[0.1, 0.3, 29, 31]])
+    prediction = Prediction.of_arrays(depth, None, None, None, 3.0, (0.1, 10))
+    assert prediction.depth_limits() == pytest.approx((0.3, 30))
+    assert prediction.depth_limits(1, 0) == pytest.approx((1, 30))
+    np.testing.assert_array_equal(np.isfinite(prediction.valid_depth()),
+                                  [[False, True, True, False]])
+
+
+def test_labels_below_the_threshold_are_unlabelled():
+    prediction = Prediction.of_arrays(
+        np.ones((1, 3)), np.array([[0, 1, 2]], np.uint8),
+        np.array([[0.2, 0.5, 0.9]], np.float32), labels.NYU5)
+    assert prediction.confident_labels(0) is prediction.labels
+    limited = prediction.confident_labels(0.5)
     assert limited.dtype == np.uint8
     assert limited.tolist() == [[255, 1, 2]]
-    assert limit_labels(prediction, 1).tolist() == [[255, 255, 255]]
+    assert prediction.confident_labels(1).tolist() == [[255, 255, 255]]
     assert prediction.labels.tolist() == [[0, 1, 2]]

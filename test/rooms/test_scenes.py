@@ -11,13 +11,13 @@ import pytest
 
 
 @pytest.fixture(scope='module')
-def scene():
-    return Scene(3)
+def scene(room):
+    return room(3)
 
 
 @pytest.fixture(scope='module')
-def rooms():
-    return [Scene(seed) for seed in range(20, 25)]
+def rooms(room):
+    return [room(seed) for seed in range(20, 25)]
 
 
 def to_world(scene, frame, time):

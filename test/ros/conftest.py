@@ -66,9 +66,10 @@ class Robot:
     """
     A camera, listeners and an operator, and between them the node under test.
 
-    `start` makes the node and spins it; `camera` and `listen` connect to it and return when both
-    sides know each other, so that no frame is lost to discovery. `logs` and `statuses` collect
-    what came over /rosout and /diagnostics.
+    `start` makes the node and spins it. `camera` and `listen` connect to it and return when both
+    sides know each other, and `send` waits for a node that has just subscribed to the images, so
+    that no frame is lost to discovery. `logs` and `statuses` collect the messages of /rosout and
+    /diagnostics.
     """
 
     def __init__(self):
@@ -78,6 +79,7 @@ class Robot:
             rclpy.init(context=context)
         self.body = rclpy.create_node('robot', context=self._contexts[0])
         self.node = self._spinner = self._publisher = self._client = None
+        self._publisher_matches = False
         self._calibration = None
         self.logs, self.statuses = [], []
         self._changed = threading.Condition()
@@ -142,10 +144,13 @@ class Robot:
     # Topics.
 
     def camera(self, topic='image', kind=None, qos=10, match=True):
-        """Return a publisher of pictures that the node reads; `send` and `ask` use the last."""
+        """
+        Return a publisher of pictures; `send` and `ask` use the last.
+
+        With `match`, `send` waits until publisher and node know each other, if the node listens.
+        """
         self._publisher = self.body.create_publisher(kind or Image, topic, qos)
-        if match:
-            self.meet(self._publisher)
+        self._publisher_matches = match
         return self._publisher
 
     def meet(self, publisher):
@@ -154,6 +159,19 @@ class Robot:
                          if other.topic_name == publisher.topic_name)
         self.wait_for(lambda: publisher.get_subscription_count()
                       and subscription.get_publisher_count(), f'{publisher.topic_name} matched')
+
+    def meet_camera(self):
+        """Return when the camera's publisher and the node know each other, if the node listens."""
+        if self.node is None or self._publisher is None or not self._publisher_matches:
+            return
+        stream, = self.node.cameras
+        self.wait_for(lambda: stream.is_wanted() == (stream.subscription is not None),
+                      'the node has subscribed to the camera, or unsubscribed')
+        if stream.subscription is None:
+            self.wait_for(lambda: not self._publisher.get_subscription_count(),
+                          'the camera knows that nobody listens')
+        else:
+            self.meet(self._publisher)
 
     def calibrate(self, height=48, width=64, k=(50.0, 0, 31.0, 0, 55.0, 22.0, 0, 0, 1), **fields):
         """Return when the node has this camera_info (by default of a small `picture`)."""
@@ -164,7 +182,7 @@ class Robot:
 
         def arrived():
             self._calibration.publish(info)
-            return self.node._camera_info == info
+            return info in self.node.cameras[0].infos.recent()
         self.wait_for(arrived, 'camera_info at the node')
         return info
 
@@ -179,6 +197,7 @@ class Robot:
             self.wait_for(lambda: subscription.get_publisher_count()
                           and publisher.get_subscription_count(),
                           f'{subscription.topic_name} matched')
+            self.meet_camera()
         return messages
 
     def qos_of(self, topic, end):
@@ -204,6 +223,7 @@ class Robot:
         if isinstance(picture, np.ndarray):
             message = image_message(picture, encoding)
         message.header = self.header(**header)
+        self.meet_camera()
         self._publisher.publish(message)
         return message.header
 
@@ -258,7 +278,9 @@ class Robot:
             self.statuses.append(SimpleNamespace(
                 level=ord(status.level), name=status.name, message=status.message,
                 hardware_id=status.hardware_id, header=message.header, values=values,
-                arrived=round(float(values['rate_in_hz']) * WINDOW_S),
+                # Not a number while the node does not listen.
+                arrived=(None if values['rate_in_hz'] == 'nan'
+                         else round(float(values['rate_in_hz']) * WINDOW_S)),
                 count={key: int(value) for key, value in values.items() if key[:7] == 'frames_'}))
             self._changed.notify_all()
 

@@ -13,6 +13,8 @@ import pytest
 pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 calibration = import_module('jrn_perception.ros.calibration')
 CameraInfo = import_module('sensor_msgs.msg').CameraInfo
+PointCloud2 = import_module('sensor_msgs.msg').PointCloud2
+Time = import_module('builtin_interfaces.msg').Time
 SIZE = 48, 64
 K = [50.0, 0.0, 32.0, 0.0, 51.0, 24.0, 0.0, 0.0, 1.0]
 CAUSES = {
@@ -31,67 +33,133 @@ def clock(monkeypatch):
     return now
 
 
+class Camera:
+    """Images of one size, their camera_info and the watch that pairs them."""
+
+    def __init__(self):
+        self.infos = calibration.CameraInfoBuffer()
+        self.watch = calibration.CalibrationWatch(self.infos, '/front/info', '/front/points')
+
+    def look(self, cloud=False, correction=True, size=SIZE):
+        """Show an image; return what the watch says of it."""
+        self.watch.match(calibration.ImageNeeds(Time(), size, cloud, correction))
+        return self.watch.fault()
+
+
 @pytest.fixture
-def watch():
-    return calibration.CalibrationWatch('/front/info', '/front/points')
-
-
-def look(watch, info, cloud=False, correction=True):
-    """Show it a picture; return what it says of it."""
-    watch.match(info, calibration.Need(SIZE, cloud, correction))
-    return watch.fault(info)
+def camera():
+    return Camera()
 
 
 # The words alone.
 
 
 @pytest.mark.parametrize('cause', CAUSES)
-def test_cause_effect_and_cure_are_told_when_the_fault_has_lasted(clock, watch, cause):
+def test_cause_effect_and_cure_are_told_when_the_fault_has_lasted(clock, camera, cause):
     info, reason, cure = CAUSES[cause]
-    assert look(watch, info) == ''
+    if info is not None:
+        camera.infos.add(info)
+    assert camera.look() == ''
     clock[0] += calibration.WAIT_S - 0.1
-    assert look(watch, info) == ''
+    assert camera.look() == ''
     clock[0] += 0.2
-    text = look(watch, info)
+    text = camera.look()
     assert text.startswith('/front/info: ')
     assert reason in text
     assert 'depth is not corrected for the focal length' in text
     assert '/front/points' not in text
     assert text.split(': ')[-1].startswith(cure)
     assert text.endswith(', or set focal_correction to false')
-    assert 'nothing is published on /front/points' in look(watch, info, cloud=True)
-    assert look(watch, FIT, cloud=True) == ''
+    assert 'nothing is published on /front/points' in camera.look(cloud=True)
+    camera.infos.add(FIT)
+    assert camera.look(cloud=True) == ''
 
 
-def test_a_camera_info_that_comes_late_leaves_no_fault(clock, watch):
-    assert look(watch, None) == ''
+def test_a_camera_info_that_comes_late_leaves_no_fault(clock, camera):
+    assert camera.look() == ''
     # Before the next picture.
     clock[0] += 100
-    assert watch.fault(FIT) == ''
+    camera.infos.add(FIT)
+    assert camera.watch.fault() == ''
     # Another resolution, whose camera_info is not here yet, has its own time.
-    watch.match(FIT, calibration.Need((96, 128), False, True))
-    assert watch.fault(FIT) == ''
+    assert camera.look(size=(96, 128)) == ''
     clock[0] += calibration.WAIT_S
-    assert 'camera_info is for 64x48' in watch.fault(FIT)
+    assert 'camera_info is for 64x48' in camera.watch.fault()
 
 
-def test_where_nothing_is_missing_nothing_is_said(clock, watch):
+def test_where_nothing_is_missing_nothing_is_said(clock, camera):
     for info in (None, CAUSES['uncalibrated'][0]):
-        look(watch, info, correction=False)
+        if info is not None:
+            camera.infos.add(info)
+        camera.look(correction=False)
         clock[0] += 100
-        assert look(watch, info, correction=False) == ''
+        assert camera.look(correction=False) == ''
     # It comes out again with every picture, so it has to be of its size.
-    info = CAUSES['another size'][0]
-    look(watch, info, correction=False)
+    camera = Camera()
+    camera.infos.add(CAUSES['another size'][0])
+    camera.look(correction=False)
     clock[0] += 100
-    text = look(watch, info, correction=False)
+    text = camera.look(correction=False)
     assert text.endswith("it is not passed on: remap image_camera_info to the camera's topic")
 
 
-def test_before_the_first_picture_nothing_is_missing(clock, watch):
-    assert watch.fault(None) == ''
+def test_before_the_first_picture_nothing_is_missing(clock, camera):
+    assert camera.watch.fault() == ''
     clock[0] += 100
-    assert watch.fault(None) == ''
+    assert camera.watch.fault() == ''
+
+
+# Which camera_info belongs to an image.
+
+
+def stamped(stamp, fx=50.0, height=48, width=64):
+    info = CameraInfo(height=height, width=width, k=[fx, *K[1:]])
+    info.header.stamp = Time(sec=stamp)
+    return info
+
+
+def found(infos, stamp):
+    """Return the focal length found for an image with this stamp."""
+    return infos.find(Time(sec=stamp), SIZE).k[0]
+
+
+def test_the_camera_info_with_the_stamp_of_the_image_is_its_own():
+    infos = calibration.CameraInfoBuffer()
+    # Of another size, of an earlier and of a later frame: newer arrivals do not count.
+    for info in (stamped(10, 1.0), stamped(11, 2.0), stamped(11, 9.0, 480, 640),
+                 stamped(12, 3.0), stamped(9, 4.0)):
+        infos.add(info)
+    assert [found(infos, stamp) for stamp in (9, 10, 11, 12)] == [4.0, 1.0, 2.0, 3.0]
+
+
+def test_without_that_stamp_the_latest_that_is_not_from_later_counts():
+    infos = calibration.CameraInfoBuffer()
+    # Published once, before the images.
+    infos.add(stamped(5, 1.0))
+    assert found(infos, 100) == 1.0
+    # More rarely than the images; the last one was taken after a zoom.
+    infos.add(stamped(50, 2.0))
+    infos.add(stamped(150, 3.0))
+    infos.add(stamped(150, 9.0, 480, 640))
+    assert [found(infos, stamp) for stamp in (49, 100, 149, 151)] == [1.0, 2.0, 2.0, 3.0]
+
+
+def test_stamps_of_another_clock_leave_the_latest_arrival_of_the_size():
+    infos = calibration.CameraInfoBuffer()
+    for info in (stamped(900, 1.0), stamped(800, 2.0), stamped(1000, 9.0, 480, 640)):
+        infos.add(info)
+    assert found(infos, 100) == 2.0
+    # Of no such size: the one whose fault is told.
+    assert infos.find(Time(sec=100), (1, 2)).k[0] == 9.0
+    assert calibration.CameraInfoBuffer().find(Time(), SIZE) is None
+
+
+def test_old_messages_leave_the_buffer():
+    infos = calibration.CameraInfoBuffer()
+    for stamp in range(1000):
+        infos.add(stamped(stamp))
+    assert len(infos.recent()) == calibration.KEPT
+    assert infos.recent()[0].header.stamp.sec == 999
 
 
 # On a running node whose network knows the focal length that it was trained with.
@@ -185,3 +253,52 @@ def test_limits_that_leave_nothing_at_this_focal_length_are_told(robot, tools, t
     assert robot.configure(max_depth=0.0).successful
     robot.ask(tools.picture(), depth)
     assert robot.status(lambda status: status.level == 0).message == 'frames flow'
+
+
+def test_each_frame_takes_the_camera_info_with_its_stamp(robot, tools, trained):
+    # A camera that zooms: two K at one size, in turns, both published before their images.
+    robot.start(weights=trained)
+    robot.camera(qos=100)
+    depth, clouds, infos = (robot.listen('depth'), robot.listen('points', PointCloud2),
+                            robot.listen('camera_info', CameraInfo))
+    calibration_ = robot.body.create_publisher(CameraInfo, 'image_camera_info', 100)
+    robot.meet(calibration_)
+    rgb, plain = tools.picture(seed=3), None
+    headers = [robot.header() for _ in range(6)]
+    focal_lengths = [(50.0, 200.0)[index % 2] for index in range(6)]
+    for header, focal_length in zip(headers, focal_lengths):
+        info = CameraInfo(height=48, width=64, k=[focal_length, 0, 32, 0, focal_length, 24, 0, 0,
+                                                  1], header=header)
+        calibration_.publish(info)
+        robot.wait_for(lambda info=info: info in robot.node.cameras[0].infos.recent())
+    # All six are there before the first image comes: the latest of the size is always 200.
+    for header, focal_length in zip(headers, focal_lengths):
+        message = tools.image_message(rgb, 'rgb8')
+        message.header = header
+        robot._publisher.publish(message)
+        metres, cloud, info = robot.answers(header, depth, clouds, infos)
+        assert info.k[0] == info.k[4] == focal_length
+        metres = tools.array_of(metres)
+        # 48x64 pictures, enlarged by 4/3 and 3/2 for the network, that knows 60 pixels.
+        unscaled = metres / (focal_length / 60 * np.sqrt(1.5 * 4 / 3))
+        plain = unscaled if plain is None else plain
+        np.testing.assert_allclose(unscaled, plain, rtol=1e-5)
+        points = tools.points_of(cloud)
+        np.testing.assert_allclose(points['x'][0, 0], points['z'][0, 0] * (0 - 32) / focal_length,
+                                   rtol=1e-5)
+
+
+@pytest.mark.parametrize('stamps', ['zero', 'once, later than the images'])
+def test_camera_info_with_other_stamps_serves_all_frames(robot, tools, trained, stamps):
+    robot.start(weights=trained)
+    robot.camera()
+    infos = robot.listen('camera_info', CameraInfo)
+    if stamps == 'zero':
+        robot.calibrate()
+    else:
+        info = robot.calibrate(header=robot.header(stamp_ns=4_000_000_000 * 10 ** 9 // 2))
+        assert info.header.stamp.sec == 2_000_000_000
+    depth = robot.listen('depth')
+    for _ in range(2):
+        header = robot.send(tools.picture())
+        assert robot.answers(header, depth, infos)[1].k[0] == 50

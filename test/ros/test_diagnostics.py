@@ -18,7 +18,8 @@ OK, WARN, ERROR = 0, 1, 2
 KEYS = {
     'state', 'architecture', 'variant', 'mute', 'weights', 'weights_sha256', 'device', 'precision',
     'rate_in_hz', 'rate_out_hz', 'frames_processed', 'frames_dropped', 'frames_rejected',
-    'frames_failed', 'preprocess_ms', 'inference_ms', 'postprocess_ms', 'publish_ms',
+    'frames_failed', 'outputs_failed', 'preprocess_ms', 'inference_ms', 'postprocess_ms',
+    'publish_ms',
     'processing_time_ms_mean', 'processing_time_ms_p95', 'processing_time_ms_max',
     'pipeline_latency_ms', 'gpu_memory_mb', 'influence_depth_m', 'influence_semantics'}
 
@@ -62,7 +63,7 @@ class Case:
               idle='nobody listens'):
         level, *words = diagnostics.judge(
             self.settings, self.statistics, self.statistics.recent(),
-            diagnostics.Moment(wanted_for, busy_for, idle, explain))
+            diagnostics.Activity(wanted_for, busy_for, idle, explain))
         return (ord(level), *words)
 
 
@@ -85,7 +86,7 @@ def test_between_rare_frames_it_waits_for_the_next(clock):
     assert case.judge(explain=never) == (OK, 'running', 'waiting for the next frame')
 
 
-def test_a_frame_that_stays_in_work_is_an_error(clock):
+def test_a_frame_that_never_ends_is_an_error(clock):
     # However few of those that arrive are due, and whatever went wrong before.
     case = Case(clock, max_silence_s=3.0, max_rate=0.1).feed()
     case.statistics.fail('boom')
@@ -98,7 +99,8 @@ def test_a_frame_that_stays_in_work_is_an_error(clock):
     case.feed(milliseconds=2000.0)
     assert case.judge(busy_for=3.5)[1] != 'stuck'
     assert case.judge(busy_for=4.5)[1] == 'stuck'
-    assert message.startswith('a frame has been in work for 3.5 s, longer than max_silence_s (3)')
+    assert message.startswith(
+        'a frame has been in progress for 3.5 s, longer than max_silence_s (3)')
 
 
 def test_disabled_is_on_purpose_whatever_else_is_wrong(clock):
@@ -174,9 +176,15 @@ def test_all_warnings_are_told_at_once(clock):
     case = Case(clock, max_processing_time_ms=10.0).feed(milliseconds=25)
     case.statistics.camera_info_fault = 'no camera_info'
     case.statistics.depth_fault = 'no depth is valid'
+    case.statistics.miss_outputs({'points': 'ValueError: no', 'overlay': 'KeyError: 1'})
     assert case.judge() == (WARN, 'running', (
         'a frame takes 25 ms, more than max_processing_time_ms (10); no camera_info; '
-        'no depth is valid'))
+        'no depth is valid; output points fails: ValueError: no; output overlay fails: '
+        'KeyError: 1'))
+    # Each of these lasts until a frame shows otherwise; the count stays.
+    case.statistics.miss_outputs({})
+    assert case.judge()[2].endswith('; no depth is valid')
+    assert case.statistics.outputs_failed == 2
 
 
 # The numbers.
@@ -285,10 +293,10 @@ def test_a_network_that_hangs_is_an_error(robot, tools, infer_gate, max_rate):
         return robot.statuses[-1].values['state'] == 'stuck'
     robot.wait_for(stuck, 'stuck')
     assert robot.statuses[-1].level == ERROR
-    assert 'a frame has been in work for ' in robot.statuses[-1].message
+    assert 'a frame has been in progress for ' in robot.statuses[-1].message
     infer_gate.go_on.release(100)
     assert robot.configure(max_silence_s=3600).successful
-    robot.wait_for(lambda: depth, 'the frame that was in work')
+    robot.wait_for(lambda: depth, 'the frame that was in progress')
     assert robot.status(lambda status: status.values['state'] == 'running').level < ERROR
 
 

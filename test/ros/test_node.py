@@ -256,10 +256,13 @@ def test_without_a_subscriber_the_network_rests_unless_told_otherwise(robot, too
     robot.start()
     monkeypatch.setattr(Perception, 'infer', lambda self, image, *arguments: (
         sizes.append(image.shape), infer(self, image, *arguments))[1])
-    robot.camera()
+    camera = robot.camera()
+    robot.wait_for(lambda: robot.node.count_publishers('/image') == 1, 'the camera is known')
     robot.send(tools.picture())
-    status = robot.status(lambda status: status.arrived)
+    assert robot.node.count_subscribers('/image') == camera.get_subscription_count() == 0
+    status = robot.status()
     assert (status.values['state'], status.count['frames_processed']) == ('idle', 0)
+    assert status.values['rate_in_hz'] == 'nan'
     assert not sizes
     assert robot.configure(lazy=False).successful
     robot.send(tools.picture())

@@ -3,7 +3,7 @@
 
 """The influence test, live: maps for whoever subscribes, numbers in the diagnostics."""
 
-from jrn_perception.perception import Perception
+from jrn_perception.perception import Perception, SetUp
 import numpy as np
 import pytest
 
@@ -17,7 +17,7 @@ def test_the_maps_are_those_of_the_library(robot, tools):
     rgb = tools.picture(seed=3)
     answers = [tools.array_of(message) for message in robot.ask(rgb, *inboxes)]
     library = Perception.load('jrn', 'cat10', weights_file='random', height=64, width=96)
-    maps = library.infer(library.preprocess(rgb), mute_value='mean', influence=True)
+    maps = library.infer(library.preprocess(rgb)[None], SetUp('none', 'mean', influence=True))
     expected = library.postprocess(maps, rgb.shape[:2])
     np.testing.assert_array_equal(answers[0], expected.influence_depth)
     np.testing.assert_array_equal(answers[1], expected.influence_semantics)
@@ -41,14 +41,14 @@ def test_depth_and_semantics_beside_it_stay_what_they_were(robot, tools, mute):
 def test_without_a_subscriber_only_one_setup_runs(robot, tools, monkeypatch):
     asked = []
     original = Perception.infer
-    monkeypatch.setattr(Perception, 'infer', lambda self, image, *arguments: (
-        asked.append(arguments), original(self, image, *arguments))[1])
+    monkeypatch.setattr(Perception, 'infer', lambda self, pictures, set_up: (
+        asked.append(set_up), original(self, pictures, set_up))[1])
     robot.start(architecture='jrn', variant='cat10', lazy=False)
     robot.camera()
     robot.ask(tools.picture(), robot.listen('depth'))
-    assert asked[-1][-1] is False
+    assert asked[-1].influence is False
     robot.ask(tools.picture(), robot.listen('influence/semantics'))
-    assert asked[-1][-1] is True
+    assert asked[-1].influence is True
 
 
 def test_a_network_without_modalities_publishes_none(robot, tools):

@@ -3,9 +3,14 @@
 
 """The node in a process of its own, as on a robot; the camera is in this one."""
 
+import ctypes
+import ctypes.util
 from importlib import import_module
 from itertools import count
+from pathlib import Path
+import re
 import signal
+import sys
 import threading
 
 import cv2
@@ -55,6 +60,49 @@ def test_pictures_of_a_camera_come_back_from_another_process(robot, tools, spawn
             answer = tools.array_of(answer)
             wrong = ~np.isclose(answer, array, atol=1e-4)
             assert wrong.mean() < 0.001, (encoding, answer[::99, ::99], array[::99, ::99])
+    assert child.stop() == 0
+
+
+def mappings(process):
+    """Return (bytes, permissions, path) of a process's memory, in the order of the addresses."""
+    result = []
+    for line in Path(f'/proc/{process.pid}/maps').read_text().splitlines():
+        (addresses, permissions, *_), path = line.split()[:5], line[73:].strip()
+        begin, end = (int(address, 16) for address in addresses.split('-'))
+        result.append((end - begin, permissions, path))
+    return result
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_the_program_prepares_its_process_itself(robot, tools, spawn, monkeypatch):
+    # As on a robot: without what the tests have in their environment.
+    for name in ('OMP_WAIT_POLICY', 'FASTDDS_DEFAULT_PROFILES_FILE',
+                 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS',
+                 'MALLOC_ARENA_MAX', 'MALLOC_TOP_PAD_'):
+        monkeypatch.delenv(name, raising=False)
+    # GNU's OpenMP then prints at its start how long a thread spins while it waits.
+    monkeypatch.setenv('OMP_DISPLAY_ENV', 'VERBOSE')
+    of_others = {str(path) for path in Path('/dev/shm').iterdir()}
+    child = spawn('node', '--ros-args', *SMALL)
+    robot.camera(match=False)
+    connect(robot, tools, child, 'depth')
+    # OMP_WAIT_POLICY: not at all.
+    counts = re.findall(r"GOMP_SPINCOUNT = '(\d+)'", child.output)
+    assert counts and set(counts) == {'0'}
+    memory = mappings(child.process)
+    # use_large_segments: room for several images, where the default has 512 KiB. The node also
+    # maps the segment of the camera, which it reads.
+    segments = [size for size, _, path in memory
+                if path.startswith('/dev/shm/fast') and path not in of_others]
+    assert max(segments) >= 32 * 2 ** 20
+    if ctypes.util.find_library('c') and hasattr(ctypes.CDLL(None), 'gnu_get_libc_version'):
+        # keep_freed_memory: one heap with much to spare, and none of each thread's own, which
+        # glibc reserves 64 MiB for.
+        heap, = (size for size, _, path in memory if path == '[heap]')
+        assert heap >= 2 ** 28
+        arenas = [one for one, other in zip(memory, memory[1:]) if one[1:] == ('rw-p', '')
+                  and other[1:] == ('---p', '') and one[0] + other[0] == 64 * 2 ** 20]
+        assert not arenas
     assert child.stop() == 0
 
 

@@ -291,15 +291,15 @@ def test_no_mask_follows_the_names_of_other_ids(robot, tools, infer_gate, monkey
     robot.camera()
     semantics = robot.listen('semantics')
     record(node._label_publisher, lambda message: message.data)
-    record(next(publisher for output, publisher in node._outputs.items()
-                if output.name == 'semantics'), lambda message: message.header.stamp)
+    record(next(publisher for publisher in node.publishers
+                if publisher.topic_name == '/semantics'), lambda message: message.header.stamp)
     infer_gate.close()
     first = robot.send(tools.picture())
     assert infer_gate.started.acquire(timeout=TIMEOUT_S)
     second = robot.send(tools.picture())
     infer_gate.go_on.release()
     assert infer_gate.started.acquire(timeout=TIMEOUT_S)
-    # Now the second is in work, and the network is replaced.
+    # Now the second is being processed, and the network is replaced.
     infer_gate.remove()
     assert robot.configure(architecture='jrn').successful
     robot.wait_for(lambda: robot.get('variant') == 'sum60')

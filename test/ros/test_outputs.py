@@ -34,10 +34,12 @@ def result_of(network, tools):
         settings = parameters.Settings(
             **{row.name: row.default for row in parameters.PARAMETERS} | changes)
         rgb = tools.picture(seed=3)
-        maps = network.infer(network.preprocess(rgb), influence=True)
+        maps = network.infer(network.preprocess(rgb)[None], perception.SetUp(influence=True))
         prediction = network.postprocess(maps, rgb.shape[:2])
-        return outputs.Result(rgb, prediction, settings, depth_range, HEADER,
-                              Intrinsics(50.0, 55.0, 31.0, 22.0))
+        # Metres at this size of the input, not of the training's.
+        prediction.depth_range = tuple(limit / prediction.depth_scale for limit in depth_range)
+        return outputs.Result(outputs.Frame(rgb, prediction, HEADER,
+                                            Intrinsics(50.0, 55.0, 31.0, 22.0)), settings)
     return make
 
 
@@ -74,7 +76,8 @@ def test_what_is_data_is_reliable_and_two_deep():
 
 @pytest.mark.parametrize('stride', [1, 5])
 def test_mask_confidence_and_points_are_of_the_same_pixels(result_of, tools, stride):
-    result = result_of(points_stride=stride, confidence_threshold=0.21, min_depth=1.0,
+    middle = float(np.median(result_of().prediction.depth))
+    result = result_of(points_stride=stride, confidence_threshold=0.21, min_depth=middle,
                        confidence_encoding='32FC1')
     cloud, mask, confidence = (BY_NAME[name].make(result) for name in CLOUD)
     assert all(message.header is HEADER for message in (cloud, mask, confidence))
@@ -99,14 +102,15 @@ def test_limits_not_set_are_those_of_the_weights(result_of):
 
 def test_what_several_outputs_share_is_computed_once(result_of, monkeypatch):
     calls = []
-    for name in ('limit_depth', 'limit_labels'):
-        original = getattr(outputs, name)
-        monkeypatch.setattr(outputs, name, lambda *arguments, name=name, original=original: (
-            calls.append(name), original(*arguments))[1])
+    for name in ('valid_depth', 'confident_labels'):
+        original = getattr(perception.Prediction, name)
+        monkeypatch.setattr(
+            perception.Prediction, name, lambda *arguments, name=name, original=original: (
+                calls.append(name), original(*arguments))[1])
     result = result_of(confidence_threshold=0.1)
     for output in outputs.OUTPUTS:
         output.make(result)
-    assert sorted(calls) == ['limit_depth', 'limit_labels']
+    assert sorted(calls) == ['confident_labels', 'valid_depth']
 
 
 def test_unlabelled_pixels_are_black_and_those_of_the_picture_in_the_overlay(result_of, tools):

@@ -9,9 +9,8 @@ import math
 
 import cv2
 from jrn_perception import drawing, labels, networks, weights
-from jrn_perception.perception import Perception
+from jrn_perception.perception import ArrayMaps, Perception, Prediction
 from jrn_perception.perception.backends.torch import knows_bfloat16
-from jrn_perception.perception.prediction import limit_depth
 import numpy as np
 import pytest
 import torch
@@ -162,11 +161,14 @@ def test_what_is_fixed_at_start_may_be_set_to_what_it_is(settings, parameter):
     ({}, (0.5, 10.0)), ({'min_depth': 2.0}, (2.0, 10.0)), ({'max_depth': 3.0}, (0.5, 3.0))])
 def test_a_limit_that_is_not_set_is_that_of_the_weights(settings, changes, limits):
     changed = parameters.merge(settings, changes)
-    assert parameters.depth_limits(changed, (0.5, 10.0)) == limits
     parameters.check_limits(changed, (0.5, 10.0))
+
+    def applied(scale):
+        prediction = Prediction(ArrayMaps(), (48, 64), None, scale, (0.5, 10.0))
+        return prediction.depth_limits(changed.min_depth, changed.max_depth)
+    assert applied(1.0) == limits
     # In metres of the training camera: another focal length moves it, and leaves the user's.
-    scaled = parameters.depth_limits(changed, (0.5, 10.0), 2.0)
-    assert scaled == (changes.get('min_depth', 1.0), changes.get('max_depth', 20.0))
+    assert applied(2.0) == (changes.get('min_depth', 1.0), changes.get('max_depth', 20.0))
 
 
 @pytest.mark.parametrize('changes', [
@@ -202,10 +204,6 @@ class Shown:
     def library(self, architecture='hydranet', variant='', *mute, **options):
         options = {'weights_file': 'random', 'height': 64, 'width': 96, **options}
         return Perception.load(architecture, variant, **options)(self.rgb, *mute)
-
-
-def limited(depth):
-    return limit_depth(depth, *weights.Card('jrn', 'sum60').depth_range)
 
 
 def differ(one, other):
@@ -386,8 +384,11 @@ def confidence_threshold(robot, tools):
 def enabled(robot, tools):
     shown = Shown(robot, tools, 'depth', enabled=False)
     robot.send(shown.rgb)
-    status = robot.status(lambda status: status.arrived == 1)
+    # Nothing is read, so nothing arrives.
+    assert robot.node.count_subscribers('/image') == 0
+    status = robot.status()
     assert (status.level, status.values['state']) == (0, 'disabled')
+    assert status.values['rate_in_hz'] == 'nan'
     assert 'enable' in status.message
     shown.configure(enabled=True)
     shown.array()
@@ -409,9 +410,13 @@ def lazy(robot, tools):
     robot.status(lambda status: status.count['frames_processed'] == 1)
     assert robot.configure(lazy=True).successful
     robot.send(tools.picture())
-    status = robot.status(lambda status: status.arrived == 2)
-    assert status.values['state'] == 'idle'
+    status = robot.status(lambda status: status.values['state'] == 'idle')
+    assert robot.node.count_subscribers('/image') == 0
     assert status.count['frames_processed'] == 1
+    assert robot.configure(lazy=False).successful
+    robot.send(tools.picture())
+    # The one in between is gone for good.
+    assert robot.status(lambda status: status.count['frames_processed'] > 1).arrived == 2
 
 
 def max_rate(robot, tools):
@@ -463,8 +468,9 @@ def depth_colormap(robot, tools):
     for name in drawing.COLORMAPS:
         shown.configure(depth_colormap=name)
         answers.append(shown.array())
+        expected = shown.library()
         assert np.array_equal(answers[-1], drawing.colourise_depth(
-            shown.library().depth, *weights.Card('jrn', 'sum60').depth_range, name))
+            expected.depth, *expected.depth_limits(), name))
     assert len(answers) > 1
     assert len({answer.tobytes() for answer in answers}) == len(answers)
 
@@ -577,5 +583,5 @@ def test_an_integer_sets_a_float_at_start_and_later(robot):
 def test_the_documented_names_are_those_of_the_table():
     assert set(EFFECTS) == set(BY_NAME)
     assert len(BY_NAME) == len(PARAMETERS)
-    assert set(parameters.NETWORK) <= set(BY_NAME)
+    assert set(parameters.IDENTITY) <= set(BY_NAME)
     assert set(BY_NAME['architecture'].choices) <= set(networks.ARCHITECTURES)

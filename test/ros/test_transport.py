@@ -55,20 +55,28 @@ def test_a_choice_of_transports_that_the_profile_would_undo_stays(environment, n
     {}, {'ROS_DISTRO': 'humble'}, {'ROS_DISTRO': 'iron'}, {'ROS_DISTRO': 'jazzy'},
     {'ROS_DISTRO': 'kilted'}, {'ROS_DISTRO': 'jazzy', 'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'},
     {'ROS_LOCALHOST_ONLY': '1'}, {'ROS_LOCALHOST_ONLY': '0'}, {transport.OLD: 'mine.xml'}])
-def test_the_launch_file_decides_the_same(environment, given):
-    source = Path(__file__).resolve().parents[2] / 'launch' / 'jrn.launch.py'
-    functions = [node for node in ast.parse(source.read_text()).body
-                 if isinstance(node, ast.FunctionDef) and node.name == 'transport']
-    scope = {}
-    exec(compile(ast.Module(functions, []), str(source), 'exec'), scope)
-    environment.setattr(transport, '_is_old', lambda: given.get('ROS_DISTRO') in (
-        'humble', 'iron', 'jazzy'))
+def test_a_launched_process_gets_what_this_one_would(environment, given):
     for name, value in given.items():
         environment.setenv(name, value)
-    path = transport.use_large_segments()
-    expected = {} if path is None else {
-        name: str(path) for name in (transport.OLD, transport.NEW) if name in os.environ}
-    assert scope['transport'](given, transport.profile()) == expected
+    before = dict(os.environ)
+    variable = transport.large_segments(before)
+    assert (transport.use_large_segments() is None) == (variable == {})
+    assert dict(os.environ) == {**before, **variable}
+
+
+def test_the_launch_file_asks_this_module():
+    # launch is not installed here; what is asked for must be there, and a copy of it must not.
+    source = Path(__file__).resolve().parents[2] / 'launch' / 'jrn.launch.py'
+    tree = ast.parse(source.read_text())
+    asked = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+             and isinstance(node.value, ast.Name) and node.value.id == 'transport'}
+    assert asked == {'large_segments'}
+    assert all(callable(getattr(transport, name)) for name in asked)
+    assert 'FAST' not in source.read_text()
+    program = 'import sys, jrn_perception.ros.transport; print("torch" in sys.modules)'
+    done = subprocess.run([sys.executable, '-c', program], cwd=source.parents[1],
+                          capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == 'False'
 
 
 def test_without_ros_distro_the_version_of_rclpy_decides(environment):

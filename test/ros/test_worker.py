@@ -13,12 +13,17 @@ TIMEOUT_S = 20
 
 
 class Desk:
-    """A `process` that the test can hold at work."""
+    """A `process` that the test can hold in progress, and its slot."""
 
     def __init__(self):
         self.done, self.failures = [], []
         self.started, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
-        self.worker = Worker(self.process, self.failures.append)
+        self.worker = Worker()
+        self.slot = self.worker.open_slot(self.process, self.failures.append)
+        self.worker.start()
+
+    def call(self, task):
+        self.worker.call(task, self.failures.append)
 
     def process(self, item):
         self.started.release()
@@ -28,8 +33,8 @@ class Desk:
         self.done.append(item)
 
     def take(self, item):
-        """Offer an item and return when it is in work."""
-        replaced = self.worker.offer(item)
+        """Offer an item and return when it is being processed."""
+        replaced = self.slot.offer(item)
         assert self.started.acquire(timeout=TIMEOUT_S)
         return replaced
 
@@ -48,7 +53,7 @@ def desk():
 
 def test_the_newest_item_wins_and_the_others_are_reported(desk):
     assert not desk.take(1)
-    assert [desk.worker.offer(item) for item in (2, 3, 4)] == [False, True, True]
+    assert [desk.slot.offer(item) for item in (2, 3, 4)] == [False, True, True]
     desk.finish()
     assert desk.started.acquire(timeout=TIMEOUT_S)
     desk.finish()
@@ -58,34 +63,34 @@ def test_the_newest_item_wins_and_the_others_are_reported(desk):
 
 def test_one_item_at_a_time(desk):
     desk.take(1)
-    desk.worker.offer(2)
+    desk.slot.offer(2)
     assert not desk.started.acquire(timeout=0.1)
     desk.finish()
     assert desk.started.acquire(timeout=TIMEOUT_S)
 
 
-def test_it_is_known_how_long_an_item_has_been_in_work(desk, monkeypatch):
+def test_it_is_known_how_long_an_item_has_been_processed(desk, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(worker, 'monotonic', lambda: now[0])
-    assert desk.worker.busy_for() == 0
+    assert desk.slot.busy_for() == 0
     desk.take(RuntimeError('slow, and fails'))
     now[0] += 5
     # One more that waits changes nothing.
-    desk.worker.offer(2)
-    assert desk.worker.busy_for() == 5
+    desk.slot.offer(2)
+    assert desk.slot.busy_for() == 5
     desk.finish()
     assert desk.started.acquire(timeout=TIMEOUT_S)
-    assert desk.worker.busy_for() == 0
+    assert desk.slot.busy_for() == 0
     desk.finish()
     desk.worker.stop()
     now[0] += 5
-    assert desk.worker.busy_for() == 0
+    assert desk.slot.busy_for() == 0
 
 
-def test_a_task_is_called_after_the_item_in_work_and_before_the_next(desk):
+def test_a_task_is_called_after_the_current_item_and_before_the_next(desk):
     desk.take(1)
-    desk.worker.offer(2)
-    desk.worker.call(lambda: desk.done.append('task'))
+    desk.slot.offer(2)
+    desk.call(lambda: desk.done.append('task'))
     desk.finish(2)
     assert desk.started.acquire(timeout=TIMEOUT_S)
     desk.worker.stop()
@@ -97,8 +102,8 @@ def test_a_task_waits_for_no_item_and_its_failure_is_told(desk):
 
     def fail():
         raise error
-    desk.worker.call(fail)
-    desk.worker.call(called.set)
+    desk.call(fail)
+    desk.call(called.set)
     assert called.wait(TIMEOUT_S)
     assert desk.failures == [error]
 
@@ -114,15 +119,15 @@ def test_a_failure_is_told_and_the_next_item_has_its_chance(desk):
     assert desk.done == [2]
 
 
-def test_stop_finishes_the_item_in_work_and_forgets_the_next(desk):
+def test_stop_finishes_the_current_item_and_forgets_the_next(desk):
     desk.take(1)
-    desk.worker.offer(2)
+    desk.slot.offer(2)
     ending = threading.Thread(target=desk.worker.stop)
     ending.start()
     ending.join(0.1)
     assert ending.is_alive()
     # Whoever still offers must not take the place of the order to stop.
-    desk.worker.offer(3)
+    desk.slot.offer(3)
     desk.finish(3)
     ending.join(TIMEOUT_S)
     assert not ending.is_alive()
@@ -132,6 +137,20 @@ def test_stop_finishes_the_item_in_work_and_forgets_the_next(desk):
 def test_stopping_twice_is_no_error(desk):
     desk.worker.stop()
     desk.worker.stop()
+
+
+def test_sources_take_turns_each_with_its_newest_item(desk):
+    other = desk.worker.open_slot(desk.process, desk.failures.append)
+    desk.take('left 1')
+    # The left camera is the faster one; the right camera's turn comes all the same.
+    assert [desk.slot.offer('left 2'), other.offer('right 1'), desk.slot.offer('left 3'),
+            other.offer('right 2')] == [False, False, True, True]
+    assert (desk.slot.busy_for() > 0, other.busy_for()) == (True, 0)
+    desk.finish(3)
+    for _ in range(2):
+        assert desk.started.acquire(timeout=TIMEOUT_S)
+    desk.worker.stop()
+    assert desk.done == ['left 1', 'left 3', 'right 2']
 
 
 def test_items_at_30_hz_limited_to_20_are_20(monkeypatch):

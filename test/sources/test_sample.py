@@ -7,7 +7,6 @@ from jrn_perception.labels import NYU40
 from jrn_perception.messages.label_info import names_of
 from jrn_perception.messages.maps import to_depth, to_labels
 from jrn_perception.recordings.reader import Recording
-from jrn_perception.rooms.scenes import Scene
 from jrn_perception.sources import sample
 import numpy as np
 import pytest
@@ -24,8 +23,8 @@ def path(tmp_path_factory):
     return path
 
 
-def test_it_holds_the_room_with_exact_depth_and_labels(path):
-    scene = Scene(sample.SEED)
+def test_it_holds_the_room_with_exact_depth_and_labels(path, room):
+    scene = room(sample.SEED)
     with Recording(path) as recording:
         assert recording.image_topic().name == sample.IMAGE_TOPIC
         frames = list(recording.frames())

@@ -8,7 +8,8 @@ import struct
 
 import cv2
 from jrn_perception.frame import Frame
-from jrn_perception.sources.opening import open_source, resize_frame, Resized
+from jrn_perception.sources.opening import open_source
+from jrn_perception.sources.source import resize_frame, Resized
 import numpy as np
 import pytest
 

@@ -102,13 +102,14 @@ def test_classes_of_ones_own_keep_their_names(frame, tmp_path):
 
 def test_depth_is_right_for_the_camera_and_the_camera_is_told(teacher, frame, tmp_path):
     card = replace(teacher.card, focal_length=(100., 100.))
-    teacher = Perception(weights.Loaded(teacher._network, card, ''), 'cpu', height=64, width=96)
+    teacher = Perception(weights.Loaded(teacher.backend.network, card, ''), 'cpu', height=64,
+                         width=96)
     distil(teacher, [replace(frame, depth=None)], tmp_path, 0.5)
     written = Folder(tmp_path, 'all')[0]
     assert written.focal_length == pytest.approx(frame.focal_length)
     expected = teacher(frame.rgb, focal_length=frame.focal_length)
     assert expected.depth_scale != 1
-    low, high = card.depth_range_at(expected.depth_scale)
+    low, high = (expected.depth_scale * limit for limit in card.depth_range)
     inside = (expected.depth >= low) & (expected.depth <= high)
     assert inside.any()
     np.testing.assert_array_equal(np.isfinite(written.depth), inside)

@@ -10,8 +10,9 @@ import json
 import re
 import tarfile
 
+from jrn_perception.networks.conversion import convert_keras
 from jrn_perception.networks.encoders.mobilenet import MobileNetV2
-from jrn_perception.networks.encoders.resnet import convert_keras, ResNet50
+from jrn_perception.networks.encoders.resnet import ResNet50
 from jrn_perception.training import pretrained
 import pytest
 from safetensors.torch import save_file

@@ -32,6 +32,17 @@ class First(NYUv2):
         return min(super().__len__(), self.COUNT)
 
 
+class Rooms(list):
+    """Drawn rooms, drawn once."""
+
+    labels = SceneFrames.labels
+
+
+@pytest.fixture(scope='module')
+def rooms():
+    return Rooms(SceneFrames(4))
+
+
 def measure(name, frames, protocol):
     spec = {spec.name: spec for variants in networks.ARCHITECTURES.values()
             for spec in variants.values()}[name]
@@ -61,9 +72,8 @@ def test_a_card_tells_what_was_trained_and_measured(name):
 
 
 @pytest.mark.parametrize('name', GOLDEN)
-def test_golden_metrics_on_drawn_rooms(name):
-    frames = SceneFrames(4)
-    assert measure(name, frames, Protocol()) == {
+def test_golden_metrics_on_drawn_rooms(name, rooms):
+    assert measure(name, rooms, Protocol()) == {
         metric: pytest.approx(value, abs=TOLERANCE[metric])
         for metric, value in GOLDEN[name]['scenes'].items()}
 

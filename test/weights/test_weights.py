@@ -179,11 +179,11 @@ def test_a_home_directory_is_found(file, monkeypatch):
 
 
 def test_what_is_not_shipped_says_what_to_do(monkeypatch, tmp_path, file):
-    monkeypatch.setattr(weights, 'SHIPPED', tmp_path / 'nothing')
+    monkeypatch.setattr(weights.files, 'SHIPPED', tmp_path / 'nothing')
     with pytest.raises(WeightsError, match=r'no weights for jrn sum60.*\(shipped: none\).*'
                                            r'jrn_train.*\Wrandom\W'):
         weights.resolve('', 'jrn')
-    monkeypatch.setattr(weights, 'SHIPPED', file.parent)
+    monkeypatch.setattr(weights.files, 'SHIPPED', file.parent)
     assert weights.resolve('', 'jrn', 'cat1') == file
     with pytest.raises(WeightsError, match='shipped: jrn_cat1'):
         weights.resolve('', 'hydranet')

@@ -5,37 +5,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 import math
 
-from jrn_perception.datasets.subsets import Tolerant
+from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.evaluation.measures.metrics import Crop, Table, Truth
-from jrn_perception.evaluation.measures.streams import Mean
 from jrn_perception.frame import Frame
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
-from jrn_perception.networks.interface import Maps
 from jrn_perception.perception import Perception, Prediction
-from jrn_perception.perception.threads import until
+from jrn_perception.perception.stream import stream, Track, untracked
 import numpy as np
-import torch
-from torch import Tensor
-
-Track = Callable[[Iterable[Frame]], Iterable[Frame]]
 
 
 @dataclass(frozen=True)
 class Protocol:
     """
-    What is compared.
+    How predictions and ground truth are compared.
 
     Ground truth counts inside ``crop`` and up to ``max_depth`` metres. Predicted depth is clamped
     to ``clamp`` (low, high) metres, by default the ``depth_range`` of the network's card, scaled
-    as the depth is: the paper defines D' on [0, 10] m (Sec. III-C), and log10 d and d* / d want a
-    positive d. It is the evaluation alone that clamps, the network does not. ``labels`` is the
-    label set of the comparison, by default the network's; finer ground truth has its ids mapped, a
-    finer network its probabilities summed. ``focal_correction``: depth is scaled for the focal
-    length of the camera, where that is known, as the node does it.
+    as the depth is: the paper defines D' on [0, 10] m (Sec. III-C), and log10 d and d* / d need a
+    positive d. Only the evaluation clamps; the network does not. ``labels`` is the label set of
+    the comparison, by default the network's. The ids of finer ground truth are mapped to it; the
+    probabilities of a finer network are summed. With ``focal_correction`` depth is scaled for the
+    focal length of the camera, if it is known, as the node scales it.
     """
 
     crop: Crop | None = None
@@ -50,18 +44,17 @@ class Protocol:
 
 
 class Comparison:
-    """How the predictions of one network meet the ground truth of one source."""
+    """Compares the predictions of one network with the ground truth of one source."""
 
     def __init__(self, perception: Perception, truth_labels: LabelSet | None, protocol: Protocol):
         self.protocol = protocol
-        self.depth_range_at = perception.card.depth_range_at
         self.clamp = protocol.clamp or perception.card.depth_range
         predicted = perception.label_set
         self.labels = _common(predicted, truth_labels, protocol.labels)
         self.num_classes = len(self.labels) if self.labels else 0
         if self.labels:
             folds = predicted != self.labels
-            self._fold = torch.from_numpy(fold_matrix(predicted, self.labels)) if folds else None
+            self._fold = fold_matrix(predicted, self.labels) if folds else None
             self._ids = FOLDS.get((truth_labels.name, self.labels.name),
                                   np.arange(self.num_classes, dtype=np.uint8))
 
@@ -73,27 +66,28 @@ class Comparison:
         return Truth(frame.rgb.shape[:2], frame.depth, labels, self.num_classes,
                      self.protocol.crop, self.protocol.max_depth)
 
-    def scale(self, perception: Perception, frame: Frame) -> float | None:
-        """Return the ``depth_scale`` of the frame's camera, None if depth is left as it is."""
-        if not self.protocol.focal_correction or not frame.focal_length:
-            return None
-        return perception.depth_scale(frame.rgb.shape[:2], frame.focal_length)
+    def reader(self, source: Undamaged) -> Callable[[int], Frame | None]:
+        """Return what reads a frame, without its camera if depth is not corrected for it."""
+        def read(index: int) -> Frame | None:
+            frame = source.read(index)
+            if frame is None or self.protocol.focal_correction:
+                return frame
+            return replace(frame, camera_matrix=None)
 
-    def prediction(self, maps: Maps, size: tuple[int, int],
-                   depth_scale: float = 1.0) -> Prediction:
-        """
-        Return the prediction for a picture of ``size`` in the label set of the comparison.
+        return read
 
-        ``depth_scale`` is that of the camera, see ``Perception.depth_scale``.
-        """
-        return Prediction(self._folded(maps), tuple(size), self.labels, depth_scale)
+    def prediction(self, prediction: Prediction) -> Prediction:
+        """Return the prediction in the label set of the comparison."""
+        if not self.labels or self._fold is None:
+            return prediction
+        return prediction.folded(self._fold, self.labels)
 
     def depth(self, prediction: Prediction) -> np.ndarray | None:
         """Return the clamped depth, NaN where it is not finite; None if none is predicted."""
         depth = prediction.depth
         if depth is None:
             return None
-        clamp = self.protocol.clamp or self.depth_range_at(prediction.depth_scale)
+        clamp = self.protocol.clamp or prediction.depth_limits()
         # An infinity is a fault for the metrics to refuse, not a far wall.
         return np.where(np.isfinite(depth), np.clip(depth, *clamp), np.float32(math.nan))
 
@@ -103,29 +97,23 @@ class Comparison:
 
     def add(self, table: Table, frame: Frame, truth: Truth, prediction: Prediction,
             depth: bool = True, labels: bool = True) -> None:
-        """Append what is wanted of the frame to a table; ValueError names the frame."""
+        """Append a frame to a table, its depth, its labels or both; ValueError names the frame."""
         try:
             table.add(frame.name, truth, self.depth(prediction) if depth else None,
                       self.class_ids(prediction) if labels else None)
         except ValueError as error:
             raise ValueError(f'frame {frame.name}: {error}') from error
 
-    def _folded(self, maps: Maps) -> Maps:
-        if not self.labels or self._fold is None:
-            return maps
-        inputs = self._folded(maps.inputs) if maps.inputs is not None else None
-        return maps._replace(semantics=fold_logits(maps.semantics, self._fold), inputs=inputs)
-
 
 @dataclass(frozen=True)
 class Evaluation:
     """
-    The sums of all images: ``output`` of the network, ``inputs`` that a JRN started from.
+    The sums of all images: of the network's ``output`` and, for a JRN, of its ``inputs``.
 
-    ``labels`` is the label set of the comparison, None where there is nothing to compare;
-    ``damaged`` are the samples that were left out, the reason by index; ``scales`` what depth was
-    multiplied by for the cameras of the others, where they are known. ``reason`` says why it is
-    partial, '' if it is not.
+    ``labels`` is the label set of the comparison, None if no labels were compared. ``damaged`` has
+    the reasons why samples were left out, by index. ``scales`` are the factors on depth for the
+    cameras of the frames whose focal length is known. ``reason`` says why the evaluation is
+    partial, '' if it is whole.
     """
 
     output: Table
@@ -133,44 +121,48 @@ class Evaluation:
     labels: LabelSet | None
     clamp: tuple[float, float]
     damaged: dict[int, str] = field(default_factory=dict)
-    scales: Mean = field(default_factory=Mean)
+    scales: list[float] = field(default_factory=list)
     reason: str = ''
 
 
 def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
-             skip_damaged: bool = False, track: Track = iter,
+             skip_damaged: bool = False, track: Track = untracked,
              interrupted: Callable[[], bool] = lambda: False) -> Evaluation:
     """
-    Return what ``perception`` is worth on ``frames``, a sequence with ``labels`` (its label set).
+    Measure ``perception`` on ``frames``, a sequence with ``labels`` (its label set).
 
     A damaged sample raises DamagedSampleError, or is named in the result and skipped.
     ``track`` wraps the frames, for a progress bar. ``interrupted`` is asked before each frame and
-    ends it; what was evaluated is kept, KeyboardInterrupt if that is nothing. Raises ValueError if
-    nothing can be compared.
+    ends the evaluation; the frames until then are kept, KeyboardInterrupt if there are none.
+    Raises ValueError if nothing can be compared.
     """
     comparison = Comparison(perception, frames.labels, protocol or Protocol())
-    source = Tolerant(frames, 'skip' if skip_damaged else 'raise')
     output = Table(comparison.num_classes)
-    inputs = Table(comparison.num_classes) if perception.card.spec.inputs else None
-    scales = Mean()
-    for frame in until(interrupted, track(source)):
-        truth = frame_truth(comparison, frame)
-        maps = perception.infer(perception.preprocess(frame.rgb))
-        scale = comparison.scale(perception, frame)
-        if scale is not None:
-            scales.add(scale)
-        prediction = comparison.prediction(maps, frame.rgb.shape[:2], scale or 1.0)
-        comparison.add(output, frame, truth, prediction)
+    inputs = Table(comparison.num_classes) if perception.can_mute else None
+    scales: list[float] = []
+    source = Undamaged(frames, 'skip' if skip_damaged else 'raise')
+    done, reason = 0, ''
+    for step in track(stream(perception, range(len(frames)), comparison.reader(source),
+                             interrupted=interrupted), len(frames)):
+        done += 1
+        if step.frame is None:
+            continue
+        truth = frame_truth(comparison, step.frame)
+        if step.frame.focal_length:
+            scales.append(step.prediction.depth_scale)
+        prediction = comparison.prediction(step.prediction)
+        comparison.add(output, step.frame, truth, prediction)
         if inputs is not None:
-            comparison.add(inputs, frame, truth, prediction.inputs)
-    done, reason = len(output) + len(source.damaged), ''
+            comparison.add(inputs, step.frame, truth, prediction.inputs)
+    source.report_damage()
     if interrupted() and done < len(frames):
         if not len(output):
             raise KeyboardInterrupt
         reason = f'interrupted after {done} of {len(frames)} frames'
+    source.require_some()
     check_comparable(output)
-    return Evaluation(output, inputs, comparison.labels, comparison.clamp,
-                      dict(source.damaged), scales, reason)
+    damaged = {index: text for index, text in source.damaged.items() if index < done}
+    return Evaluation(output, inputs, comparison.labels, comparison.clamp, damaged, scales, reason)
 
 
 def frame_truth(comparison: Comparison, frame: Frame) -> Truth:
@@ -188,17 +180,6 @@ def check_comparable(table: Table) -> None:
                          'prediction and a ground truth inside crop and cap')
 
 
-def fold_logits(logits: Tensor, matrix: Tensor) -> Tensor:
-    """
-    Return log probabilities (B, n, h, w) of the coarser classes for logits (B, K, h, w).
-
-    ``matrix`` (n, K) is 0/1 (``labels.fold_matrix``): probabilities are summed.
-    """
-    probabilities = logits.float().softmax(1)
-    folded = torch.einsum('nk,bkhw->bnhw', matrix.to(probabilities.device), probabilities)
-    return folded.clamp(min=1e-8).log()
-
-
 def find_label_set(name: str) -> LabelSet | None:
     """Return the label set of that name, None for ''; ValueError lists the choices."""
     if name and name not in LABEL_SETS:
@@ -208,7 +189,7 @@ def find_label_set(name: str) -> LabelSet | None:
 
 def _common(predicted: LabelSet | None, truth: LabelSet | None,
             wanted: LabelSet | None) -> LabelSet | None:
-    """Return the label set that both can be brought to: the wanted, the network's, the truth's."""
+    """Return a label set that both have a map to: the wanted, the network's or the truth's."""
     if predicted is None or truth is None:
         if wanted:
             missing = 'network predicts' if predicted is None else 'data set has'

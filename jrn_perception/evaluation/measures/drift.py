@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""How much a prediction changes from one frame to the next: what needs no ground truth."""
+"""Drift: how much a prediction changes from one frame to the next. It needs no ground truth."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 
 class Drift(NamedTuple):
     """
-    Between consecutive frames, NaN where it is not known.
+    The change between consecutive frames, NaN where it is not known.
 
-    ``labels``: share of the pixels whose class changes. ``depth``: median over pixels of
-    ``|d_t - d_(t-1)| / d_(t-1)``. Both hold the camera's own motion: compare networks on one
-    recording, not recordings.
+    ``labels``: share of the pixels whose class changes, 0..1. ``depth``: median over pixels of
+    ``|d_t - d_(t-1)| / d_(t-1)``. Both contain the camera's own motion: compare networks on one
+    recording, not recordings with each other.
     """
 
     labels: float = float('nan')
@@ -26,9 +26,10 @@ class Drift(NamedTuple):
 def drift(depth: np.ndarray | None, labels: np.ndarray | None,
           previous_depth: np.ndarray | None, previous_labels: np.ndarray | None) -> Drift:
     """
-    Return the drift of metres and class ids, (H, W) each, None for what there is not.
+    Return the drift between two frames of metres and class ids, (H, W) each, or None.
 
-    Pixels whose depth is not finite in both frames do not count. Frames of two sizes have none.
+    Pixels whose depth is not finite in both frames do not count. Frames of different sizes have no
+    drift.
     """
     labels_change = depth_change = float('nan')
     if _comparable(labels, previous_labels):
@@ -42,7 +43,7 @@ def drift(depth: np.ndarray | None, labels: np.ndarray | None,
 
 
 def _median(values: np.ndarray) -> float:
-    """Return what np.median returns, in a tenth of its time."""
+    """Return the median as np.median does, in a tenth of its time."""
     middle = (values.size - 1) // 2
     parts = np.partition(values, middle)
     low = parts[middle]

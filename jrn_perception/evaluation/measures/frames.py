@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The data sets that can be evaluated on, by name."""
+"""The data sets on which a network can be evaluated, by name."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from jrn_perception.rooms import scenes
 SCENES = 'scenes'
 SCENE_COUNT = 20
 NAMES = (*READERS, SCENES)
-# The part of the picture that the field evaluates, where there is a custom.
+# The part of the picture that the literature evaluates, for data sets with such a convention.
 CROPS = {'nyuv2': nyuv2.CROP, 'nyuv2_mat': nyuv2.CROP}
 
 
 class SceneFrames(Sequence):
-    """The first frame of ``count`` procedural rooms, labels in ``NYU40``; no data set needed."""
+    """
+    The first frame of each of ``count`` procedural rooms, labels in ``NYU40``.
+
+    The rooms are drawn from ``seed`` on; no data set is needed.
+    """
 
     labels = NYU40
 
@@ -43,16 +47,18 @@ class SceneFrames(Sequence):
 def open_frames(reader: str, data: str = '', split: str = '', limit: int = 0,
                 seed: int | None = None) -> Sequence[Frame]:
     """
-    Return the frames that the options of the command line mean; '', 0, None are "not given".
+    Return the frames that the options of the command line select.
 
-    ``seed`` is the first room of ``scenes``. Raises what ``open_dataset`` raises, and ValueError
-    for an option that the reader has no use for.
+    '', 0 and None mean "not given". ``limit`` takes the first frames; ``seed`` is the first room
+    of ``scenes``. Raises ValueError for an option that the reader does not use, and the errors of
+    ``open_dataset``.
     """
     if limit < 0:
-        raise ValueError(f'limit {limit}: a number of frames, 0 for all')
+        raise ValueError(f'limit {limit}: must be a number of frames, 0 for all')
     if reader == SCENES:
         if data or split:
-            raise ValueError(f'reader {SCENES} draws its frames: no --data, no --split')
+            raise ValueError(f'reader {SCENES} draws its frames: it has no --data and no '
+                             '--split')
         return SceneFrames(limit or SCENE_COUNT, seed or 0)
     if seed is not None:
         raise ValueError(f'reader {reader} has no --seed: only {SCENES} has')
@@ -65,9 +71,9 @@ def open_frames(reader: str, data: str = '', split: str = '', limit: int = 0,
 
 def parse_crop(text: str, reader: str) -> Crop | None:
     """
-    Return the crop that ``text`` means: '' the reader's, none, nyu, or ``y0:y1,x0:x1``.
+    Return the crop for ``text``: '' is the reader's own; else none, nyu, or ``y0:y1,x0:x1``.
 
-    Raises ValueError that shows the notation.
+    Raises a ValueError that shows the notation.
     """
     if not text:
         return CROPS.get(reader)
@@ -82,7 +88,7 @@ def parse_crop(text: str, reader: str) -> Crop | None:
 
 
 def parse_range(text: str) -> tuple[float, float]:
-    """Return (low, high) of ``low:high``, metres, 0 < low < high; ValueError otherwise."""
+    """Return (low, high) of ``low:high`` in metres; ValueError unless 0 < low < high."""
     try:
         low, high = map(float, text.split(':'))
     except ValueError:

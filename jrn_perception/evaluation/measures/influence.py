@@ -4,25 +4,25 @@
 """
 The cross-modality influence test of the JRN paper (Sec. III-D, Fig. 4, Eq. 2 and 3).
 
-The influence of Y on X' is what the refined X' loses when the network does not get Y:
-omega_{Y->X'} = A_X(f(X, Y)) - A_X(f(X)). A_S is mean IoU in percent, A_D is -rel(sqr) * 100, so
-that larger is better in both and a negative omega says that the other modality harms. The paper
-does not define "muted": zero is taken for its rows, the training set's mean and noise stand
-beside it. The output of the muted modality itself is ignored.
+The influence of Y on X' is the accuracy that the refined X' loses without Y:
+omega_{Y->X'} = A_X(f(X, Y)) - A_X(f(X)). A_S is mean IoU in percent, A_D is -rel(sqr) * 100. In
+both, larger is better, and a negative omega says that the other modality harms. The paper does not
+define "muted": we take zero for the paper's rows and also measure the training set's mean and
+noise. The output of the muted modality itself is ignored.
 
-Beside it stands what a robot can measure as well, without ground truth: how far muting moves the
-outputs (``Shift``), the means of what the node publishes on influence/depth and
+A robot can measure a second number without ground truth: how far muting moves the outputs
+(``Shift``), the means of the maps that the node publishes on influence/depth and
 influence/semantics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jrn_perception import weights
-from jrn_perception.datasets.subsets import Tolerant
+from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.evaluation.measures.bootstrap import (
     average,
     Estimate,
@@ -35,75 +35,23 @@ from jrn_perception.evaluation.measures.comparison import (
     Comparison,
     frame_truth,
     Protocol,
-    Track,
 )
 from jrn_perception.evaluation.measures.metrics import depth_metrics, label_metrics, Table, Truth
-from jrn_perception.evaluation.measures.streams import Mean
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet
-from jrn_perception.networks.interface import Maps
-from jrn_perception.networks.jrn import ModularNetwork, MUTE_VALUES
-from jrn_perception.perception import Perception, Prediction
+from jrn_perception.networks.jrn import MUTE_VALUES
+from jrn_perception.perception import ArrayMaps, Perception, Prediction, SetUp
+from jrn_perception.perception.stream import stream, Track, untracked
 import numpy as np
-from torch import nn, Tensor
-
-
-class OncePerImage(nn.Module):
-    """
-    A single-task network that several JRNs share, run once for consecutive calls with one image.
-
-    The image is recognised as the same tensor, not by its values.
-    """
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-        self.runs = 0
-        self._seen: Tensor | None = None
-        self._maps = Maps()
-
-    def forward(self, image: Tensor) -> Maps:
-        if image is not self._seen:
-            self._maps, self._seen = self.network(image), image
-            self.runs += 1
-        return self._maps
-
-
-def share_inputs(loaded: Sequence[weights.Loaded]) -> list[weights.Loaded]:
-    """
-    Return the same JRNs with single-task networks that run once per image.
-
-    JRNs whose cards name the same files (sha256) as inputs get the same networks; ValueError for
-    what is no JRN.
-    """
-    shared: dict[tuple, OncePerImage] = {}
-
-    def once(position: int, task: str, network: nn.Module) -> OncePerImage:
-        name, digest = loaded[position].card.inputs.get(task, ('', ''))
-        # Random single-task networks have no file; each JRN has its own.
-        key = (task, digest) if digest else (task, position)
-        return shared.setdefault(key, OncePerImage(network))
-
-    result = []
-    for position, item in enumerate(loaded):
-        network = item.network
-        if not isinstance(network, ModularNetwork):
-            raise ValueError(f'{item.card.architecture} {item.card.variant}: the influence test '
-                             'mutes the inputs of a jrn; other networks have none')
-        result.append(replace(item, network=ModularNetwork(
-            once(position, 'depth', network.depth), once(position, 'semantics', network.semantics),
-            network.refine, network.fold).eval()))
-    return result
 
 
 @dataclass(frozen=True)
 class Runs:
     """
-    The sums of one variant: all of ``both`` inputs, and of each mute value the other output.
+    The sums of one variant: with ``both`` inputs, and the other output under each mute value.
 
-    ``depth_muted`` holds label sums only, ``semantics_muted`` depth sums only; ``shifts`` has the
-    means of each image in the order of ``Shift``, ``scales`` what depth was multiplied by for the
-    camera.
+    ``depth_muted`` has label sums only, ``semantics_muted`` depth sums only. ``shifts`` has the
+    means of each image in the order of ``Shift``, ``scales`` the factors on depth for the camera.
     """
 
     card: weights.Card
@@ -111,12 +59,12 @@ class Runs:
     depth_muted: dict[str, Table]
     semantics_muted: dict[str, Table]
     shifts: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
-    scales: Mean = field(default_factory=Mean)
+    scales: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What the runs of all variants over one source gave; variants under their names."""
+    """The sums of all variants over one source, by the names of the variants."""
 
     runs: dict[str, Runs]
     labels: LabelSet
@@ -129,8 +77,8 @@ class Omega:
     """
     The influence of one modality on the refined other, in points of A.
 
-    ``total`` over all pixels, ``muted`` the accuracy A that is left; ``classes`` (K) by true
-    class, for semantics the difference of the class's IoU; ``bins`` by true depth. NaN where a
+    ``total`` is over all pixels, ``muted`` the remaining accuracy A. ``classes`` (K) are by true
+    class, for semantics the difference of the class's IoU; ``bins`` are by true depth. NaN if a
     class or bin does not occur.
     """
 
@@ -144,9 +92,9 @@ class Shift(NamedTuple):
     """
     How far muting moves the outputs, by ``networks.maps.Influence`` at the size of the picture.
 
-    Means over the pixels of a picture, crop or not, and over pictures: ``depth`` in metres that
-    semantics adds to D', ``semantics`` the probability that depth adds to the class that is
-    decided for, and both without their signs.
+    Means over all pixels of a picture, also outside the crop, and over pictures: ``depth`` is in
+    metres that semantics adds to D', ``semantics`` the probability that depth adds to the decided
+    class. The absolute versions are means without signs.
     """
 
     depth: Estimate
@@ -172,31 +120,41 @@ class Influence:
 
 def measure(perceptions: dict[str, Perception], frames: Sequence[Frame],
             protocol: Protocol | None = None, skip_damaged: bool = False,
-            track: Track = iter) -> Measurement:
+            track: Track = untracked) -> Measurement:
     """
     Run each JRN on each frame: as it is, and with either input muted in each way.
 
-    ``perceptions``, by variant, hold networks of ``share_inputs`` for one run of the single-task
-    networks per image. ``frames`` need depth and labels; arguments as of ``dataset.evaluate``.
+    ``perceptions`` are JRNs by variant; ValueError for other networks. JRNs whose cards name the
+    same files (sha256) as inputs share one run of the single-task networks for each frame.
+    ``frames`` need depth and labels; arguments as of ``comparison.evaluate``.
     """
+    for perception in perceptions.values():
+        if not perception.can_mute:
+            card = perception.card
+            raise ValueError(f'{card.architecture} {card.variant}: the influence test mutes the '
+                             'inputs of a jrn; other networks have none')
     comparisons = {name: Comparison(perception, frames.labels, protocol or Protocol())
                    for name, perception in perceptions.items()}
-    label_set = next(iter(comparisons.values())).labels
+    first = next(iter(perceptions))
+    label_set = comparisons[first].labels
     if label_set is None:
         raise ValueError('the influence test needs a data set with labels')
     runs = {name: Runs(perception.card, *_tables(len(label_set)))
             for name, perception in perceptions.items()}
-    source = Tolerant(frames, 'skip' if skip_damaged else 'raise')
-    for frame in track(source):
-        # The variants differ in what they are clamped to, not in the ground truth.
-        truth = frame_truth(next(iter(comparisons.values())), frame)
-        images: dict[tuple[int, int], Tensor] = {}
+    source = Undamaged(frames, 'skip' if skip_damaged else 'raise')
+    read = comparisons[first].reader(source)
+    for step in track(stream(perceptions[first], range(len(frames)), read), len(frames)):
+        if step.frame is None:
+            continue
+        # The variants differ in their clamps, not in the ground truth.
+        truth = frame_truth(comparisons[first], step.frame)
+        shared = {_inputs_of(first, perceptions[first], step.frame): step.maps.inputs}
         for name, perception in perceptions.items():
-            size = perception.inference_size(*frame.rgb.shape[:2])
-            # One tensor for all variants of this size: that is how OncePerImage knows it.
-            if size not in images:
-                images[size] = perception.preprocess(frame.rgb)
-            _run(perception, images[size], comparisons[name], frame, truth, runs[name])
+            key = _inputs_of(name, perception, step.frame)
+            shared[key] = _run(perception, shared.get(key), comparisons[name], step.frame, truth,
+                               runs[name])
+    source.report_damage()
+    source.require_some()
     for name, run in runs.items():
         check_comparable(run.both)
         if not run.both.labels.any() or not run.both.depth.any():
@@ -204,6 +162,13 @@ def measure(perceptions: dict[str, Perception], frames: Sequence[Frame],
                              'labels inside crop and cap')
     return Measurement(runs, label_set, {name: comparison.clamp for name, comparison
                                          in comparisons.items()}, dict(source.damaged))
+
+
+def _inputs_of(name: str, perception: Perception, frame: Frame) -> tuple:
+    """Return a key that is equal for JRNs with the same single-task networks and input size."""
+    files = tuple(digest for _, digest in sorted(perception.card.inputs.values()))
+    # Random single-task networks have no file; each JRN has its own.
+    return files or name, perception.inference_size(*frame.rgb.shape[:2])
 
 
 def influences(measurement: Measurement) -> dict[str, Influence]:
@@ -230,23 +195,30 @@ def _tables(num_classes: int) -> tuple[Table, dict[str, Table], dict[str, Table]
             {value: [] for value in MUTE_VALUES})
 
 
-def _run(perception: Perception, image: Tensor, comparison: Comparison, frame: Frame,
-         truth: Truth, runs: Runs) -> None:
-    def predict(mute: str = 'none', value: str = 'zero', influence: bool = False) -> Prediction:
-        maps = perception.infer(image, mute, value, influence)
-        return comparison.prediction(maps, frame.rgb.shape[:2], scale or 1.0)
+def _run(perception: Perception, inputs: ArrayMaps | None, comparison: Comparison, frame: Frame,
+         truth: Truth, runs: Runs) -> ArrayMaps:
+    """Add a frame to ``runs``; return the predictions of the single-task networks."""
+    picture = perception.preprocess(frame.rgb)[None]
+    size = frame.rgb.shape[:2]
 
-    scale = comparison.scale(perception, frame)
-    if scale is not None:
-        runs.scales.add(scale)
-    comparison.add(runs.both, frame, truth, predict())
+    def predict(maps: ArrayMaps) -> Prediction:
+        return comparison.prediction(perception.postprocess(maps, size, frame.focal_length))
+
+    maps = perception.infer(picture, inputs=inputs)
+    both = predict(maps)
+    if frame.focal_length:
+        runs.scales.append(both.depth_scale)
+    comparison.add(runs.both, frame, truth, both)
     for value in MUTE_VALUES:
-        # One batch has the muted labels and what muting moves.
-        depth_muted = predict('depth', value, influence=True)
+        # One batch has the muted labels and how far muting moves both outputs.
+        depth_muted = predict(perception.infer(picture, SetUp('depth', value, influence=True),
+                                               maps.inputs))
         comparison.add(runs.depth_muted[value], frame, truth, depth_muted, depth=False)
         runs.shifts[value].append(_shift(depth_muted))
-        comparison.add(runs.semantics_muted[value], frame, truth, predict('semantics', value),
-                       labels=False)
+        semantics_muted = predict(perception.infer(picture, SetUp('semantics', value),
+                                                   maps.inputs))
+        comparison.add(runs.semantics_muted[value], frame, truth, semantics_muted, labels=False)
+    return maps.inputs
 
 
 def _shift(prediction: Prediction) -> tuple[float, ...]:

@@ -5,8 +5,8 @@
 The paper's metrics of depth and semantics (Sec. IV), as sums over pixels kept for each image.
 
 torchmetrics has rel, rms, IoU and pixel accuracy but not the other depth metrics, and none of its
-classes keeps what an image contributed; one table of sums gives pooled and per-image metrics,
-classes, depth bins and bootstrap intervals alike (the tests compare with torchmetrics).
+classes keeps the contribution of each image. One table of sums gives pooled and per-image metrics,
+classes, depth bins and bootstrap intervals (the tests compare with torchmetrics).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Metres; ground-truth depth falls in [0, 1), [1, 2) ... [10, inf).
+# Metres: the bins of true depth are [0, 1), [1, 2) ... [10, inf).
 DEPTH_EDGES = (0., 1., 2., 3., 4., 5., 7., 10., math.inf)
 DEPTH_BINS = len(DEPTH_EDGES) - 1
-# What is summed over pixels: columns of a depth table, of a label table.
+# The sums over pixels: the columns of a depth table and of a label table.
 DEPTH_SUMS = ('pixels', 'rel', 'rel_sqr', 'log10', 'square', 'log_square', 'delta1', 'delta2',
               'delta3')
 LABEL_SUMS = ('hit', 'truth', 'predicted')
@@ -48,15 +48,20 @@ class DepthMetrics(NamedTuple):
 
 class LabelMetrics(NamedTuple):
     """
-    Percent, 100 is perfect.
+    Agreement of labels in percent, 100 is perfect.
 
-    ``mean_iou`` is the mean over the classes that occur, in the ground truth or the prediction;
-    ``iou`` (..., K) is NaN for the others.
+    ``iou`` (..., K) is NaN for a class that occurs neither in the ground truth nor in the
+    prediction; ``mean_iou`` is the mean over the other classes.
     """
 
     iou: np.ndarray
     mean_iou: np.ndarray
     pixel_accuracy: np.ndarray
+
+
+# The names under which documents have the metrics.
+LABEL_METRICS = ('mean_iou', 'pixel_accuracy')
+METRICS = (*DepthMetrics._fields, *LABEL_METRICS)
 
 
 def depth_metrics(sums: np.ndarray) -> DepthMetrics:
@@ -85,9 +90,9 @@ class Truth:
     The ground truth of one image, which sums a prediction's errors by depth bin and class.
 
     ``depth`` (H, W) counts where it is finite, positive and not beyond ``max_depth``; ``labels``
-    (H, W), ids below ``num_classes``, where they are not 255; both inside ``crop`` only. None is
-    a ground truth that the image does not have. Raises ValueError for a crop that does not fit
-    the image or an id that is no class.
+    (H, W), ids below ``num_classes``, count where they are not 255; both count only inside
+    ``crop``. Either is None if the image has no such ground truth. Raises ValueError for a crop
+    that does not fit the image, or an id that is no class.
     """
 
     def __init__(self, size: tuple[int, int], depth: np.ndarray | None,
@@ -101,20 +106,20 @@ class Truth:
                                  f'{size[1]}x{size[0]}: rows are y0:y1, columns x0:x1')
         depth = np.full(size, np.nan, np.float32) if depth is None else depth
         labels = np.full(size, 255, np.uint8) if labels is None else labels
-        depth, labels = self._cut(depth).astype(np.float32, copy=False), self._cut(labels)
+        depth, labels = self._cropped(depth).astype(np.float32, copy=False), self._cropped(labels)
         strange = labels[(labels >= num_classes) & (labels != 255)]
         if strange.size:
             raise ValueError(f'ground truth holds class id {strange[0]}, the label set has '
                              f'{num_classes} classes')
         known = np.isfinite(depth) & (depth > 0)
-        # What np.digitize finds, in a fifth of its time.
+        # The same bins as np.digitize finds, in a fifth of its time.
         bins = sum((depth >= edge for edge in DEPTH_EDGES[1:-1]), np.zeros(depth.size, np.uint8))
         bins[~known] = DEPTH_BINS
         valid = np.flatnonzero(known & (depth <= max_depth))
         classes = np.minimum(labels, num_classes)
         cells = (bins.astype(np.uint16) * np.uint16(num_classes + 1) + classes)[valid]
-        # Pixels of a cell side by side: they are summed ten times as fast as by np.bincount. The
-        # sort of 16-bit numbers is a radix sort.
+        # Sorted, the pixels of a cell lie side by side and are summed ten times as fast as by
+        # np.bincount. NumPy sorts 16-bit numbers by radix.
         order = np.argsort(cells, kind='stable')
         self._valid = valid[order]
         self._depth = depth[self._valid]
@@ -124,17 +129,17 @@ class Truth:
         self._cells = np.flatnonzero(self._counts)
         self._starts = limits[self._cells]
         self._labelled = np.flatnonzero(labels != 255)
-        # Place of (depth bin, true class, class 0) among all of (depth bin, class, class).
+        # Index of (depth bin, true class, class 0) in the flat (depth bin, class, class) table.
         self._pairs = (bins.astype(np.intp) * num_classes + classes)[self._labelled] * num_classes
 
     def depth_sums(self, prediction: np.ndarray) -> np.ndarray:
         """
         Return float64 (bins, K + 1, 9): ``DEPTH_SUMS`` by true depth and true class.
 
-        Class K is "unlabelled". Raises ValueError if a prediction (H, W) that counts is not
-        finite and positive, for which log and ratio have no value: clamp it.
+        Class K is "unlabelled". Raises ValueError if a counted pixel of the prediction (H, W) is
+        not finite and positive: log and ratio are undefined there, so clamp the prediction first.
         """
-        depth = self._cut(prediction)[self._valid].astype(np.float32, copy=False)
+        depth = self._cropped(prediction)[self._valid].astype(np.float32, copy=False)
         bad = depth.size - np.count_nonzero(np.isfinite(depth) & (depth > 0))
         if bad:
             raise ValueError(f'predicted depth is not finite and positive at {bad} pixels')
@@ -154,9 +159,9 @@ class Truth:
         """
         Return float64 (bins + 1, K, 3): ``LABEL_SUMS`` by true depth; the last bin is "unknown".
 
-        Raises ValueError if a prediction (H, W) that counts is no class.
+        Raises ValueError if a counted pixel of the prediction (H, W) is no class id.
         """
-        predicted = self._cut(prediction)[self._labelled]
+        predicted = self._cropped(prediction)[self._labelled]
         if predicted.size and predicted.max() >= self.num_classes:
             raise ValueError(f'class id {predicted.max()} is predicted, the label set has '
                              f'{self.num_classes} classes')
@@ -165,7 +170,7 @@ class Truth:
         sums = confusion.diagonal(axis1=1, axis2=2), confusion.sum(2), confusion.sum(1)
         return np.stack(sums, -1).astype(float)
 
-    def _cut(self, array: np.ndarray) -> np.ndarray:
+    def _cropped(self, array: np.ndarray) -> np.ndarray:
         if array.shape != self.size:
             raise ValueError(f'got {array.shape}, the picture is {self.size}')
         return array[self._crop].ravel()
@@ -175,8 +180,9 @@ class Table:
     """
     The sums of each image of a data set, in order.
 
-    ``depth`` is (N, bins, K + 1, 9), ``labels`` (N, bins + 1, K, 3); an image without that ground
-    truth, or a network without that output, has zeros. ``first + second`` are the images of both.
+    ``depth`` is (N, bins, K + 1, 9), ``labels`` (N, bins + 1, K, 3), zeros for an image without
+    such ground truth and for a network without such an output. ``first + second`` is a table of
+    the images of both.
     """
 
     def __init__(self, num_classes: int):
@@ -187,7 +193,7 @@ class Table:
 
     def add(self, name: str, truth: Truth, depth: np.ndarray | None = None,
             labels: np.ndarray | None = None) -> None:
-        """Append an image by its predicted metres and class ids, (H, W) each, None for none."""
+        """Append an image by its predicted metres and class ids, (H, W) each, or None."""
         if truth.num_classes != self.num_classes:
             raise ValueError(f'{name}: {truth.num_classes} classes in a table of '
                              f'{self.num_classes}')

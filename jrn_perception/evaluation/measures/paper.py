@@ -4,9 +4,9 @@
 """
 The numbers of the JRN paper (arXiv:1702.08009): NYU-Depth v2, 654 test images, five classes.
 
-Table I and Table III disagree on Sum60: mean IoU 54.184 and pixel accuracy 72.967 there, 54.267
-(the mean of its five classes) and 73.035 here. Both are kept as printed; comparisons of variants
-use Table I, where all five are.
+Table I and Table III disagree on Sum60. Table I prints mean IoU 54.184 and pixel accuracy 72.967,
+Table III prints 54.267 (the mean of its five classes) and 73.035. Both tables are kept as printed;
+comparisons of variants use Table I, which has all five variants.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """A row of Table I; IoU and accuracy in percent, the rest as in ``DepthMetrics``."""
+    """A row of Table I; IoU and accuracy in percent, the errors as in ``DepthMetrics``."""
 
     rel: float
     rel_sqr: float
@@ -33,9 +33,9 @@ class Influence(NamedTuple):
     """
     A row of the table in Fig. 7 and the heights of its points.
 
-    ``depth_to_semantics`` is in points of mean IoU, ``semantics_to_depth`` in rel(sqr) * 100;
-    ``minus_rel_sqr`` is read off the axis of Fig. 7, assigned to the variants by their order in
-    Table I.
+    ``depth_to_semantics`` is in points of mean IoU, ``semantics_to_depth`` in rel(sqr) * 100.
+    ``minus_rel_sqr`` is read off the axis of Fig. 7; the heights are assigned to the variants by
+    the order of the variants in Table I.
     """
 
     depth_to_semantics: float
@@ -45,7 +45,7 @@ class Influence(NamedTuple):
 
 
 class SegmentationRow(NamedTuple):
-    """A row of Table III, percent; ``iou`` in the order of the label set nyu5."""
+    """A row of Table III in percent; ``iou`` in the class order of the label set nyu5."""
 
     iou: tuple[float, float, float, float, float]
     mean_iou: float
@@ -74,7 +74,7 @@ FIGURE_7 = {
     'cat1': Influence(7.59, -0.40, 53.989, -12.66),
 }
 
-# Sec. III-B: a joint representation is forced on the two modalities, or each keeps channels of
-# its own.
+# Sec. III-B: coupled variants force a joint representation on the two modalities, loose variants
+# keep separate channels for each.
 COUPLED = ('sum60', 'cat5', 'cat1')
 LOOSE = ('cat60', 'cat10')

@@ -1,23 +1,25 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The calibration that a recorded camera had, as a node knows it that reads the recording."""
+"""The calibration of a recorded camera, as a node would know it at the time of a picture."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from jrn_perception.frame import Frame
 from jrn_perception.messages.camera_info import match
-from jrn_perception.perception import Perception
 from jrn_perception.recordings.reader import CAMERA_INFO, Record, Recording, RecordingError, Topic
+import numpy as np
 
 
 class Camera:
     """
     The CameraInfo of the pictures of a recording.
 
-    ``topic`` is None where there is none. ``info`` is the message that was heard last; before any
-    was heard, the first of the recording.
+    ``topic`` is None if there is no such topic. ``info`` is the last message before now; before
+    the first message it is the first message.
     """
 
     def __init__(self, recording: Recording, topic: Topic | None):
@@ -29,7 +31,7 @@ class Camera:
 
     def hear(self, record: Record) -> None:
         """Take the next CameraInfo; RecordingError if it cannot be decoded."""
-        # Of most only the stamp is another.
+        # Consecutive messages usually differ only in their stamp.
         if record.data[12:] != self._said:
             self.info, self._said = self._recording.decode(record), record.data[12:]
 
@@ -38,8 +40,8 @@ def camera_topic(recording: Recording, image: Topic, named: str = '') -> Topic |
     """
     Return the topic of CameraInfo called ``named``, by default that beside the pictures.
 
-    That is ``<namespace of the pictures>/camera_info``. RecordingError for a named one that is not
-    there or of another type.
+    That is ``<namespace of the pictures>/camera_info``. Raises RecordingError if the named topic
+    does not exist or has another type.
     """
     if not named:
         return recording.camera_info_topic(image.name)
@@ -49,19 +51,19 @@ def camera_topic(recording: Recording, image: Topic, named: str = '') -> Topic |
     return topic
 
 
-def scale_of(perception: Perception, topic: Topic | None, info: Any, size: tuple[int, int],
-             notes: list[str]) -> float | None:
+def with_camera(frame: Frame, topic: Topic | None, info: Any, notes: list[str]) -> Frame:
     """
-    Return what a node multiplies the depth of a picture by, for the focal length in ``info``.
+    Return the frame with the camera matrix in ``info``, the CameraInfo of its picture.
 
-    None where it leaves depth as it is for want of a calibration; ``notes`` gets why, if there is
-    a ``topic``. ``size`` of the picture is (height, width).
+    A frame without a usable calibration is returned as it is, and ``notes`` gets the reason if
+    there is a ``topic``.
     """
     if topic is None:
-        return None
-    calibration = match(info, size)
+        return frame
+    calibration = match(info, frame.rgb.shape[:2])
     if calibration.intrinsics is None:
         notes.append(f'{topic.name}: {calibration.fault}: depth is not corrected for its focal '
                      'length')
-        return None
-    return perception.depth_scale(size, calibration.intrinsics[:2])
+        return frame
+    fx, fy, cx, cy = calibration.intrinsics
+    return replace(frame, camera_matrix=np.array(((fx, 0, cx), (0, fy, cy), (0, 0, 1.))))

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Messages of one topic with those of others that are nearest by the stamps in their headers."""
+"""Pair each message of a topic with the messages of other topics whose stamps are nearest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 
 class Stamped(NamedTuple):
-    """A message and when it was taken: the stamp of its header, ns; ``topic`` it came on."""
+    """A message, the stamp of its header in ns, and the ``topic`` that it came on."""
 
     topic: str
     stamp_ns: int
@@ -20,14 +20,14 @@ class Stamped(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A message and its partner from each other topic, None where none is near enough."""
+    """A message and its partner from each other topic; None if no message is near enough."""
 
     message: Stamped
     partners: Mapping[str, Stamped | None]
 
 
 class BackwardsError(ValueError):
-    """A stamp that is earlier than the one before on its topic; one line that says where."""
+    """A stamp is earlier than the previous stamp of its topic; one line that says where."""
 
 
 def stamp_of(data: bytes) -> int:
@@ -46,14 +46,15 @@ def written(stamp_ns: int) -> str:
 
 class Pairing:
     """
-    Pairs a stream of messages, with memory for no more than what still waits.
+    Pairs a stream of messages; keeps in memory only messages that still wait.
 
     ``add`` each message in the order of reception, then ``end``; both return the matches that are
     decided, in the order of the leading topic. A partner is the message of its topic whose stamp
-    is nearest, at most ``tolerance_ns`` away, the earlier of two; one may serve several. A message
-    waits for its partners until one with a stamp not before its own arrives, or until anything
-    comes that is ``patience_ns`` later. Stamp 0 means "not stamped": such a message is nobody's
-    partner and has none; ``unstamped`` counts them by topic.
+    is nearest, at most ``tolerance_ns`` away; of two equally near messages the earlier one. A
+    message may be the partner of several. A message waits until each other topic has a message
+    with an equal or later stamp, or until any message is ``patience_ns`` later. Stamp 0 means "not
+    stamped": such a message has no partner and is no partner; ``unstamped`` counts such messages
+    by topic.
     """
 
     def __init__(self, leader: str, others: Sequence[str], tolerance_ns: int,
@@ -72,8 +73,8 @@ class Pairing:
         """
         Return the matches that this message decides.
 
-        Raises BackwardsError if its stamp is earlier than the last of its topic: the nearest of a
-        clock that jumps is ambiguous.
+        Raises BackwardsError if its stamp is earlier than the last of its topic: with a clock that
+        jumps, the nearest message is ambiguous.
         """
         topic, stamp, _ = stamped
         if not stamp:
@@ -94,7 +95,7 @@ class Pairing:
         return decided
 
     def end(self) -> list[Match]:
-        """Return the matches of all that still waits."""
+        """Return the matches of all messages that still wait."""
         decided = [self._match(stamped) for stamped in self._waiting]
         self._waiting.clear()
         return decided
@@ -115,17 +116,17 @@ class Pairing:
         return Match(stamped, partners)
 
     def _forget(self) -> None:
-        """Drop the candidates that no message, waiting or to come, can be nearest to."""
+        """Drop the candidates that cannot be the nearest of any waiting or future message."""
         leader = self._waiting[0].stamp_ns if self._waiting else self._last.get(self._leader, 0)
         for topic, candidates in self._candidates.items():
-            # While the leading topic is silent, what is too old by then has to go as well.
+            # Candidates also grow too old while the leading topic is silent.
             floor = max(leader, self._last.get(topic, 0) - self._patience) - self._tolerance
             while candidates and candidates[0].stamp_ns < floor:
                 candidates.popleft()
 
 
 def pair(messages: Iterable[Stamped], pairing: Pairing) -> Iterator[Match]:
-    """Yield the matches of a whole stream; what still waits when it breaks off comes as well."""
+    """Yield the matches of a whole stream, also of messages that wait when it breaks off."""
     try:
         for stamped in messages:
             yield from pairing.add(stamped)

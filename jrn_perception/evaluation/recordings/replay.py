@@ -4,7 +4,7 @@
 """
 A running node on a recording that is played to it, measured as ``jrn_evaluate bag`` measures.
 
-What was heard comes in as bytes with the time of its arrival; nothing here knows ROS.
+Messages come in as bytes with the time of their arrival; nothing here knows ROS.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from jrn_perception.evaluation.measures.drift import drift
-from jrn_perception.evaluation.measures.streams import Mean, Quantiles
-from jrn_perception.evaluation.recordings.camera import scale_of
+from jrn_perception.evaluation.measures.series import spread
+from jrn_perception.evaluation.recordings.camera import with_camera
 from jrn_perception.evaluation.recordings.pairing import (
     BackwardsError,
     Match,
@@ -27,40 +27,29 @@ from jrn_perception.evaluation.recordings.pairing import (
 )
 from jrn_perception.evaluation.recordings.session import BagEvaluation, Picture, Request, Session
 from jrn_perception.evaluation.recordings.totals import Measured, Remarks
-from jrn_perception.evaluation.reports.bag_document import bag_document, spread
+from jrn_perception.evaluation.reports.bag_document import bag_document
 from jrn_perception.frame import Frame
 from jrn_perception.messages import label_info
 from jrn_perception.messages.images import BadImage
 from jrn_perception.messages.maps import to_depth, to_labels
-from jrn_perception.perception import Perception
-from jrn_perception.perception.prediction import limit_depth
+from jrn_perception.perception import Perception, Prediction
 from jrn_perception.recordings.reader import IMAGE, Record, Recording
 import numpy as np
 
-# The node's outputs that are measured.
+# The measured outputs of the node.
 OUTPUTS = ('depth', 'semantics', 'confidence')
-# What the node has to be told, so that what it publishes is what its network says: the limits of
-# depth and confidence and the correction for the focal length are applied here, as they are where
-# a recording is read in code.
+# These parameters make the node publish the plain output of its network: the limits of depth and
+# confidence and the correction for the focal length are applied here, as in ``bag``.
 PARAMETERS = {'min_depth': 1e-6, 'max_depth': 1000.0, 'confidence_threshold': 0.0,
               'focal_correction': False}
 
-# Pictures that an answer may still come to; no node is that far behind.
+# Pictures that may still get an answer; no node is farther behind.
 WAITING = 200
-
-
-class Heard(NamedTuple):
-    """What the node said about one picture: metres (NaN = none), class ids, confidence."""
-
-    depth: np.ndarray
-    labels: np.ndarray
-    confidence: np.ndarray
-    depth_scale: float = 1.0
 
 
 @dataclass
 class _Answer:
-    """The messages of one stamp, and when the last one came."""
+    """The messages of one stamp, and the time of the last one."""
 
     messages: dict[str, bytes]
     seconds: float = math.nan
@@ -70,11 +59,12 @@ class Replay(Session):
     """
     Measures a node by its answers to the pictures of a recording.
 
-    ``outputs`` are the node's topics by their names in ``OUTPUTS``. ``hear`` takes each message,
-    of the recording's topics and of these; ``result`` ends it. A picture is processed if all
-    outputs carried its stamp; which of the recording's ground truth belongs to it is decided as in
-    ``jrn_evaluate bag``. ``latency`` holds ms from a picture's arrival to that of its last result.
-    ValueError if labels would have to be folded: ids cannot be, only probabilities.
+    ``outputs`` are the node's topics by their names in ``OUTPUTS``. ``hear`` takes each message of
+    these topics and of the recording's topics; ``result`` ends the replay. A picture counts as
+    processed if all outputs carried its stamp. Its ground truth is paired as in ``jrn_evaluate
+    bag``. ``latency`` has the milliseconds from the arrival of each picture to the arrival of its
+    last result. Raises ValueError if labels would have to be folded into coarser classes, for
+    which probabilities are needed.
     """
 
     def __init__(self, perception: Perception, recording: Recording, request: Request,
@@ -85,7 +75,7 @@ class Replay(Session):
                              f'them as {self.comparison.labels.name} its probabilities would have '
                              'to be summed, which `jrn_evaluate bag` does')
         self.sent = 0
-        self.latency = Mean(), Quantiles()
+        self.latency: list[float] = []
         self.last_picture = self.last_answer = -1
         self._roles = {topic: role for role, topic in outputs.items()}
         self._store = label_info.typestore()
@@ -114,7 +104,7 @@ class Replay(Session):
 
     def result(self, reasons: Sequence[str] = (), notes: Sequence[str] = (),
                **seconds: float) -> BagEvaluation:
-        """Measure what still waits and return what was found, as ``Session.result``."""
+        """Measure the pictures that still wait; return the result, as ``Session.result``."""
         self._decide(self.pairing.end())
         self._measure_decided()
         notes = list(notes)
@@ -126,7 +116,7 @@ class Replay(Session):
         return super().result(reasons, notes, **seconds)
 
     def document(self, evaluation: BagEvaluation) -> dict[str, Any]:
-        """Return what ``jrn_evaluate bag`` writes of it, and what only a replay has."""
+        """Return the document of ``jrn_evaluate bag`` with the entries that only a replay has."""
         return bag_document(evaluation, self.perception) | {'replay': self.timings()}
 
     def timings(self) -> dict[str, Any]:
@@ -134,7 +124,7 @@ class Replay(Session):
         processed = self.totals.frames + self.totals.num_damaged
         return {'frames': {'sent': self.sent, 'processed': processed,
                            'dropped': self.sent - processed},
-                'stages_ms': {'end to end': spread(*self.latency)}}
+                'stages_ms': {'end to end': spread(self.latency)}}
 
     def _hear_recorded(self, topic: str, stamp: int, data: bytes, seconds: float) -> None:
         record = Record(self.recording.topic(topic), stamp, data)
@@ -143,7 +133,7 @@ class Replay(Session):
             self.last_picture = stamp
             self._arrivals[stamp] = seconds
             record = Picture(record, self._camera_info(stamp))
-        self.rates[topic].add(stamp)
+        self.rates[topic].append(stamp)
         try:
             self._decide(self.pairing.add(Stamped(topic, stamp, record)))
         except BackwardsError as error:
@@ -151,7 +141,7 @@ class Replay(Session):
             self.stopped = f'{self.recording.path}: {error}; what follows was left out'
 
     def _camera_info(self, stamp: int) -> Any:
-        """Return what was recorded before a picture; heard are both at nearly the same time."""
+        """Return the CameraInfo that the recording has before a picture."""
         for record in self._file:
             if record.topic == self.camera.topic:
                 self.camera.hear(record)
@@ -172,7 +162,7 @@ class Replay(Session):
                 self._measure(self._matches[stamp], self._answers[stamp])
             elif max(self._matches) < stamp:
                 return
-            # Answers come in the order of the pictures: what is older was dropped by the node.
+            # Answers come in the order of the pictures: the node dropped the older pictures.
             self._complete.popleft()
             for kept in (self._answers, self._matches, self._arrivals):
                 for old in [key for key in kept if key <= stamp]:
@@ -181,27 +171,21 @@ class Replay(Session):
     def _measure(self, match: Match, answer: _Answer) -> None:
         stamped, remarks = match.message, Remarks([], {})
         name = f'{stamped.topic}@{written(stamped.stamp_ns)}'
-        milliseconds = 1e3 * (answer.seconds - self._arrivals[stamped.stamp_ns])
-        for statistics in self.latency:
-            statistics.add(milliseconds)
+        self.latency.append(1e3 * (answer.seconds - self._arrivals[stamped.stamp_ns]))
         empty = Frame(np.zeros((1, 1, 3), np.uint8), name, stamped.stamp_ns)
         try:
-            heard = self._decode(answer)
-            # Of the picture itself nothing but the size is needed.
-            frame = replace(empty, rgb=np.broadcast_to(np.uint8(0), (*heard.depth.shape, 3)))
+            frame, published = self._decode(empty, answer, stamped.message, remarks)
             frame = replace(frame, **self.truths(match, frame, remarks))
-            scale = scale_of(self.perception, self.camera.topic, stamped.message.camera_info,
-                             heard.depth.shape, remarks.notes)
-            if scale is not None:
-                heard = heard._replace(depth=heard.depth * np.float32(scale), depth_scale=scale)
-            depth = limit_depth(heard.depth, *self.comparison.depth_range_at(heard.depth_scale))
-            measured = Measured(frame, remarks, '', None, depth, heard.labels)
-            measured.scale = math.nan if scale is None else scale
-            measured.count(heard.confidence, self.request.confidence)
-            # Nothing is published below 0, where a linear output may well be; it is clamped.
-            self._without_depth += np.count_nonzero(np.isnan(heard.depth))
-            measured.compare(self.comparison, heard._replace(depth=np.nan_to_num(heard.depth)),
-                             inputs=False)
+            measured = Measured(frame, remarks, '', None, published.valid_depth(),
+                                published.labels)
+            if frame.focal_length:
+                measured.scale = published.depth_scale
+            measured.count(published.confidence, self.request.confidence)
+            # The node publishes nothing below 0, where a linear output may well be; the evaluation
+            # clamps it.
+            self._without_depth += np.count_nonzero(np.isnan(published.depth))
+            published.depth = np.nan_to_num(published.depth)
+            measured.compare(self.comparison, published, inputs=False)
         except ValueError as error:
             measured = Measured(empty, remarks, f'{name}: {error}')
         if self._previous is not None and not measured.fault and not self._previous.fault:
@@ -210,13 +194,23 @@ class Replay(Session):
         self._previous = measured
         self.totals.add(measured)
 
-    def _decode(self, answer: _Answer) -> Heard:
+    def _decode(self, empty: Frame, answer: _Answer, picture: Picture, remarks: Remarks
+                ) -> tuple[Frame, Prediction]:
+        """Return a frame of the published size with its camera, and the node's prediction."""
         messages = {role: self._store.deserialize_cdr(data, IMAGE)
                     for role, data in answer.messages.items()}
         confidence = messages['confidence']
         if confidence.encoding != '32FC1':
             raise BadImage(f'confidence is {confidence.encoding}, 8 bits of it say too little: '
                            'start the node with confidence_encoding 32FC1')
-        shape = confidence.height, confidence.width
-        return Heard(to_depth(messages['depth']), to_labels(messages['semantics']),
-                     np.frombuffer(confidence.data, np.float32).reshape(shape))
+        depth = to_depth(messages['depth'])
+        # Nothing but the size of the picture itself is needed.
+        frame = replace(empty, rgb=np.broadcast_to(np.uint8(0), (*depth.shape, 3)))
+        frame = with_camera(frame, self.camera.topic, picture.camera_info, remarks.notes)
+        # The node corrects for the size of its input alone: see ``PARAMETERS``.
+        scale = self.perception.depth_scale(depth.shape, frame.focal_length)
+        factor = scale / self.perception.depth_scale(depth.shape)
+        return frame, Prediction.of_arrays(
+            depth * np.float32(factor), to_labels(messages['semantics']),
+            np.frombuffer(confidence.data, np.float32).reshape(depth.shape),
+            self.perception.label_set, scale, self.perception.card.depth_range)

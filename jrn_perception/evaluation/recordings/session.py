@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every evaluation on a recording has: a request, topics, ground truth, sums, a result."""
+"""The common part of evaluations on a recording: request, topics, ground truth, sums, result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import cv2
 from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
-from jrn_perception.evaluation.measures.streams import Rate
 from jrn_perception.evaluation.recordings.camera import Camera, camera_topic
 from jrn_perception.evaluation.recordings.pairing import Match, Pairing
 from jrn_perception.evaluation.recordings.totals import Remarks, Totals
@@ -33,23 +32,24 @@ from jrn_perception.recordings.reader import (
 )
 import numpy as np
 
-# Cameras and depth sensors of one driver share stamps; half a period at 30 Hz for the others.
+# The cameras and depth sensors of one driver share stamps. Half a period at 30 Hz serves the rest.
 TOLERANCE_S = 0.017
-# Two sizes show the same part of the world if their aspects agree so far: rounding, no more.
+# Two sizes show the same part of the world if their aspects differ by rounding alone.
 ASPECT = 0.02
 
 
 @dataclass(frozen=True)
 class Request:
     """
-    What of a recording is evaluated.
+    The part of a recording that is evaluated, and how.
 
-    Topics are named, '' for none (for the pictures: the one that there is); ``label_map`` is a
-    json file of names by id, by default the recording's LabelInfo. ``tolerance_s`` between the
-    stamps of a picture and its ground truth; ``confidence`` below which a label counts as
-    uncertain; the first ``limit`` pictures, 0 for all; ``worst`` frames kept for each measure.
-    ``camera_info`` has the focal length that depth is corrected for (see ``Protocol``), '' for the
-    topic beside the pictures.
+    ``image``, ``depth`` and ``labels`` name topics; '' means no topic, and for ``image`` the only
+    image topic of the recording. ``label_map`` is a json file of names by id, by default the
+    recording's LabelInfo. ``tolerance_s`` is the largest difference between the stamps of a
+    picture and its ground truth. A label counts as uncertain below ``confidence``. ``limit`` is
+    the number of pictures from the first, 0 for all. ``worst`` frames are kept for each measure.
+    ``camera_info`` names the topic with the focal length that depth is corrected for (see
+    ``Protocol``), '' the topic beside the pictures.
     """
 
     image: str = ''
@@ -71,9 +71,9 @@ class BagEvaluation:
 
     ``topics`` by role (image, depth, labels); ``camera_info`` is the topic of the calibration,
     None where there is none or none is wanted; ``ids`` as the labels of the recording were read;
-    ``rates`` by topic; ``reasons`` why the evaluation is partial, empty if it is not; ``notes``
-    on what the numbers mean; ``wall_s`` and ``network_s`` as measured by the clock on the wall,
-    NaN where the network ran in another process.
+    ``rates`` are the stamps (ns) by topic; ``reasons`` why the evaluation is partial, empty if it
+    is not; ``notes`` on what the numbers mean; ``wall_s`` and ``network_s`` as measured by the
+    clock on the wall, NaN where the network ran in another process.
     """
 
     path: Path
@@ -83,7 +83,7 @@ class BagEvaluation:
     labels: LabelSet | None
     clamp: tuple[float, float]
     totals: Totals
-    rates: dict[str, Rate]
+    rates: dict[str, list[int]]
     reasons: list[str]
     notes: list[str]
     wall_s: float = math.nan
@@ -100,9 +100,9 @@ class Picture(NamedTuple):
 
 class Session:
     """
-    What evaluations on a recording share: its topics, its ground truth, the sums.
+    The common state of evaluations on a recording: its topics, its ground truth, the sums.
 
-    ``inputs`` tells whether what a JRN starts from is measured as well; ``stopped`` why the
+    ``inputs`` tells whether the inputs of a JRN are measured as well. ``stopped`` says why the
     messages end before the recording does, '' if they do not.
     """
 
@@ -121,7 +121,7 @@ class Session:
                                      request.protocol)
         labels = self.comparison.labels or perception.label_set
         self.totals = Totals(self.comparison.num_classes, labels, inputs, request.worst)
-        self.rates = {topic.name: Rate() for topic in self.topics.values()}
+        self.rates: dict[str, list[int]] = {topic.name: [] for topic in self.topics.values()}
         self.pairing = Pairing(self.topics['image'].name, list(self.rates)[1:],
                                round(request.tolerance_s * 1e9))
         image = self.topics['image']
@@ -130,13 +130,13 @@ class Session:
         self.stopped = ''
 
     def truths(self, match: Match, frame: Frame, remarks: Remarks) -> dict[str, np.ndarray | None]:
-        """Return the ground truth by role at the picture's size, None where there is none."""
+        """Return the ground truth by role at the picture's size; None if there is none."""
         return {role: self._truth(role, match, frame, remarks)
                 for role in ('depth', 'labels') if role in self.topics}
 
     def _truth(self, role: str, match: Match, frame: Frame,
                remarks: Remarks) -> np.ndarray | None:
-        """Return the ground truth at the picture's size, None where it is not to be had."""
+        """Return the ground truth at the picture's size; None if it is missing or unusable."""
         partner = match.partners[self.topics[role].name]
         if partner is None:
             return None
@@ -166,9 +166,9 @@ class Session:
     def result(self, reasons: Sequence[str] = (), notes: Sequence[str] = (),
                **seconds: float) -> BagEvaluation:
         """
-        Return what was found; RecordingError if that is nothing.
+        Return the result; RecordingError if no frame was evaluated.
 
-        ``reasons`` and ``notes`` come beside those that the frames gave.
+        ``reasons`` and ``notes`` are added to the ones of the frames.
         """
         totals = self.totals
         if not totals.frames:
@@ -186,7 +186,7 @@ class Session:
         if totals.num_damaged:
             reasons.append(f'{totals.num_damaged} pictures were left out, the first: '
                            f'{totals.damaged[0]}')
-        # Without ground truth nothing is to be paired.
+        # Without ground truth there is nothing to pair.
         if len(self.topics) > 1:
             reasons += [f'{count} messages of {topic} are not stamped (0): they cannot be paired'
                         for topic, count in self.pairing.unstamped.items()]
@@ -236,7 +236,7 @@ def map_topic(recording: Recording, name: str, role: str) -> Topic:
 
 
 def maps_of(recording: Recording, role: str) -> list[str]:
-    """Return the topics that could be true depth or labels, by their first messages."""
+    """Return the topics whose first messages could be true depth or labels."""
     if role == 'labels' and not recording.of_type(label_info.LABEL_INFO):
         return []
     found = []
@@ -252,9 +252,9 @@ def maps_of(recording: Recording, role: str) -> list[str]:
 
 def class_names(recording: Recording, labels: Topic, label_map: Path | None) -> dict[int, str]:
     """
-    Return what the ids of a label topic mean: from the file, else from the recording's LabelInfo.
+    Return the names of a label topic's ids: from the file, else from the recording's LabelInfo.
 
-    That is the one in the namespace of the topic or above, or the only one. RecordingError.
+    That LabelInfo is in the topic's namespace or above, or the only one. Raises RecordingError.
     """
     if label_map is not None:
         return label_info.read_names(label_map)

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-Results as documents: the same measurement gives the same bytes.
+Results as json documents: the same measurement gives the same bytes.
 
-No time or host is in them. What is undefined is null. Intervals are ``[low, high]``.
+A document holds neither time nor host. An undefined number is null. An interval is
+``[low, high]``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import hashlib
 import json
 import math
@@ -25,7 +25,10 @@ from jrn_perception.evaluation.measures.bootstrap import (
     average,
     Estimate,
     estimate,
+    gains,
+    image_values,
     pool,
+    pooled,
     resamplings,
 )
 from jrn_perception.evaluation.measures.comparison import Evaluation, Protocol
@@ -36,38 +39,24 @@ from jrn_perception.evaluation.measures.metrics import (
     depth_metrics,
     DepthMetrics,
     describe_crop,
+    LABEL_METRICS,
     label_metrics,
+    METRICS,
     Table,
 )
-from jrn_perception.evaluation.measures.streams import Mean
+from jrn_perception.evaluation.measures.series import summarise
 from jrn_perception.labels import LabelSet
 from jrn_perception.perception import Perception
 import numpy as np
 import torch
 
 FORMAT = 1
-LABEL_METRICS = ('mean_iou', 'pixel_accuracy')
-METRICS = (*DepthMetrics._fields, *LABEL_METRICS)
 BIN_NAMES = [f'{low:g}-{high:g} m' if math.isfinite(high) else f'> {low:g} m'
              for low, high in zip(DEPTH_EDGES, DEPTH_EDGES[1:])]
 
 
-def pooled(table: Table, name: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the metric as a function of weights (R, N): one set of pixels from all images."""
-    if name in LABEL_METRICS:
-        labels = table.labels.sum(1)
-        return lambda weights: getattr(label_metrics(pool(labels, weights)), name)
-    depth = table.depth.sum((1, 2))
-    return lambda weights: getattr(depth_metrics(pool(depth, weights)), name)
-
-
-def image_values(table: Table, name: str) -> np.ndarray:
-    """Return the metric of each image (N,), NaN where it has no such ground truth."""
-    return pooled(table, name)(np.eye(len(table)))
-
-
 def summary(table: Table, labels: LabelSet | None) -> dict[str, Any]:
-    """Return pooled and per-image metrics with intervals, and those by class and depth bin."""
+    """Return pooled and per-image metrics with intervals, and the metrics by class and bin."""
     drawings = resamplings(len(table))
     depth, by_class = table.depth, table.labels.sum(1)
     content: dict[str, Any] = {
@@ -95,23 +84,13 @@ def summary(table: Table, labels: LabelSet | None) -> dict[str, Any]:
     return content
 
 
-def gain(output: Table, inputs: Table) -> dict[str, Any]:
-    """Return output minus inputs of the pooled metrics, intervals of paired drawings."""
-    drawings = resamplings(len(output))
-
-    def difference(name: str) -> Estimate:
-        new, old = pooled(output, name), pooled(inputs, name)
-        return estimate(lambda weights: new(weights) - old(weights), drawings)
-
-    return {name: _estimate(difference(name)) for name in METRICS}
-
-
 def dataset_document(evaluation: Evaluation, perception: Perception, protocol: Protocol,
                      source: dict[str, Any], per_image: bool = False) -> dict[str, Any]:
     """
-    Return what ``jrn_evaluate dataset`` writes.
+    Return the document that ``jrn_evaluate dataset`` writes.
 
-    ``source`` tells what was evaluated on: reader, split, seed.
+    ``source`` identifies the frames: reader, split, seed. With ``per_image`` the metrics of each
+    image are in the document.
     """
     labels, output = evaluation.labels, evaluation.output
     document = {
@@ -123,7 +102,8 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
         'output': summary(output, labels)}
     if evaluation.inputs is not None:
         document['inputs'] = summary(evaluation.inputs, labels)
-        document['gain'] = gain(output, evaluation.inputs)
+        document['gain'] = {name: _estimate(found) for name, found
+                            in gains(output, evaluation.inputs).items()}
     if per_image:
         columns = {name: image_values(output, name) for name in METRICS}
         document['images'] = [{'name': name, **{metric: values[k] for metric, values
@@ -135,7 +115,7 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
 def influence_document(measurement: Measurement, found: dict[str, Influence],
                        perceptions: dict[str, Perception], protocol: Protocol,
                        source: dict[str, Any]) -> dict[str, Any]:
-    """Return what ``jrn_evaluate influence`` writes, the paper's rows among it."""
+    """Return the document that ``jrn_evaluate influence`` writes, with the paper's rows."""
     labels = measurement.labels
     names = next(iter(measurement.runs.values())).both.names
     variants = {name: {
@@ -157,14 +137,14 @@ def influence_document(measurement: Measurement, found: dict[str, Influence],
 
 
 def write(document: dict[str, Any], path: Path) -> None:
-    """Write a document as json, making the folder where it is to be."""
+    """Write a document as json; make its folder if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + '\n',
                     encoding='utf-8')
 
 
 def influence_markdown(document: dict[str, Any]) -> str:
-    """Return the influence table of a document, ours beside the paper's."""
+    """Return the tables of an influence document in Markdown, our numbers beside the paper's."""
     values = list(next(iter(document['variants'].values()))['depth_to_semantics'])
     rows = []
     for direction, title, unit, accuracy in (
@@ -188,13 +168,13 @@ def influence_markdown(document: dict[str, Any]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a number may depend on."""
+    """Return the versions of the software that a number may depend on."""
     return {'jrn_perception': jrn_perception.__version__, 'python': platform.python_version(),
             'numpy': np.__version__, 'torch': torch.__version__, 'opencv': cv2.__version__}
 
 
 def plain(value: Any) -> Any:
-    """Return the value in the types of json, null for what is not finite."""
+    """Return the value in the types of json, with None for numbers that are not finite."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
@@ -208,6 +188,7 @@ def plain(value: Any) -> Any:
 
 
 def describe_network(perception: Perception) -> dict[str, Any]:
+    """Return what identifies a network and the way in which it is run."""
     card: weights.Card = perception.card
     return {'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256,
             'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},
@@ -215,11 +196,16 @@ def describe_network(perception: Perception) -> dict[str, Any]:
             'picture_480x640_as': perception.inference_size(480, 640)}
 
 
-def describe_scales(scales: Mean) -> dict[str, Any] | None:
-    """Return what depth was multiplied by for the camera's focal length; None for not at all."""
-    if not scales.count:
+def describe_scales(scales: list[float]) -> dict[str, Any] | None:
+    """
+    Return frames, mean and range of the factors that correct depth for the focal length.
+
+    None if no frame was corrected. NaN in ``scales`` is a frame without a correction.
+    """
+    found = summarise(scales)
+    if not found.count:
         return None
-    return {'frames': scales.count, 'scale': scales.mean, 'range': [scales.low, scales.high]}
+    return {'frames': found.count, 'scale': found.mean, 'range': [found.low, found.high]}
 
 
 def _source(source: dict[str, Any], names: list[str], damaged: dict[int, str]) -> dict[str, Any]:
@@ -232,7 +218,7 @@ def _protocol(protocol: Protocol, labels: LabelSet | None) -> dict[str, Any]:
     return {'labels': labels.name if labels else None, 'crop': describe_crop(protocol.crop),
             'cap': protocol.max_depth,
             'bootstrap': {'resamples': bootstrap.RESAMPLES, 'seed': bootstrap.SEED,
-                          'level': bootstrap.LEVEL}}
+                          'level': bootstrap.CONFIDENCE_LEVEL}}
 
 
 def _estimate(found: Estimate) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Performance over influence, the plots of Fig. 7, with the bound that Fig. 8 generalises to."""
+"""The plots of Fig. 7, performance over influence, with the concave bound of Fig. 8."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ PANELS = (
 
 
 def upper_bound(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the points (M, 2), by x, of the least concave curve above all points (x, y)."""
+    """Return the corners (M, 2), by x, of the least concave curve above all points (x, y)."""
     hull: list[np.ndarray] = []
-    # Of points one above the other the highest counts: it comes last and turns the others out.
+    # Among points with the same x the highest counts: it comes last and removes the others.
     for point in np.stack((x, y), -1)[np.lexsort((y, x))]:
         while hull and (hull[-1][0] == point[0]
                         or len(hull) > 1 and _turn(hull[-2], hull[-1], point) >= 0):
@@ -37,9 +37,9 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
     """
     Write a picture of one panel of Fig. 7 from an influence document.
 
-    ``direction`` is ``depth_to_semantics`` or ``semantics_to_depth``, ``value`` what the other
-    modality was muted with. Bars are the intervals of the bootstrap; coupled variants are green,
-    loose ones red; the paper's points stand faint beside ours, over the right axis: it had other
+    ``direction`` is ``depth_to_semantics`` or ``semantics_to_depth``; ``value`` is the value with
+    which the other modality was muted. Bars are bootstrap intervals; coupled variants are green,
+    loose variants red. The paper's points are faint and use the right axis: the paper had other
     inputs, and its variants lie closer together than our intervals are wide.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -64,10 +64,10 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
         theirs.annotate(name, there, (6, -10), textcoords='offset points', color=colour,
                         alpha=0.4, fontsize='small')
     bound = upper_bound(*np.array(points).T)
-    # In steps: what is straight is not so on this axis.
+    # In steps: a straight line is curved on the logarithmic axis.
     x = np.linspace(*bound[[0, -1], 0], 400)
     axes.plot(x, np.interp(x, *bound.T), ':', color='grey', zorder=0)
-    # Cat1 depends on depth ten times as much as the others do.
+    # Cat1 depends on depth ten times as much as the other variants do.
     axes.set_xscale('symlog', linthresh=1)
     theirs.axvline(0, color='lightgrey', linewidth=0.8, zorder=0)
     axes.yaxis.set_label_position('left')
@@ -87,15 +87,15 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
                          ('paper', {'color': 'grey', 'alpha': 0.4})):
         axes.plot([], [], 'o', label=label, **style)
     axes.plot([], [], ':', color='grey', label='concave bound of ours')
-    # Below the plot, where no point can be.
+    # Below the plot, where the legend cannot cover a point.
     axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.14), ncol=4, fontsize='small')
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the version of matplotlib in it: the same plot gives the same file.
+    # The file does not name the version of matplotlib: the same plot gives the same file.
     figure.savefig(path, metadata={'Software': None})
 
 
 def _turn(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> float:
-    """Return more than 0 if the way through the points turns left."""
+    """Return a positive number if the path through the points turns left."""
     (x1, y1), (x2, y2) = second - first, third - second
     return x1 * y2 - y1 * x2
 

@@ -1,21 +1,28 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Documents of ``report`` as tables on the terminal (rich)."""
+"""Documents as tables on the terminal (rich)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from jrn_perception.evaluation.reports.documents import LABEL_METRICS, METRICS
+from jrn_perception.evaluation.measures.metrics import LABEL_METRICS, METRICS
+from jrn_perception.evaluation.reports.rows import (
+    digits_of,
+    headline,
+    number,
+    recording_tables,
+    TextTable,
+    TITLES,
+)
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-TITLES = {'rel': 'rel', 'rel_sqr': 'rel(sqr)', 'log10': 'log10', 'rms': 'rms (m)',
-          'rms_log': 'rms(log)', 'delta1': 'δ < 1.25', 'delta2': 'δ < 1.25²',
-          'delta3': 'δ < 1.25³', 'mean_iou': 'mean IoU (%)', 'pixel_accuracy': 'pixel acc. (%)'}
-# What a file or a pipe gets: wide enough for every column.
+# The width in characters for a file or a pipe: enough for every column.
 PLAIN_WIDTH = 120
 
 
@@ -26,109 +33,120 @@ def console() -> Console:
 
 
 def print_dataset(document: dict[str, Any], out: Console) -> None:
-    """Print the metrics of a data set document, then classes, depth bins and single images."""
+    """Print a data set's document: the metrics, then classes, depth bins and single images."""
     network, source, protocol = (document[key] for key in ('network', 'source', 'protocol'))
     out.print(f'{network["architecture"]} {network["variant"]} on {source["reader"]}: '
               f'{source["frames"]} frames, {len(source["damaged"])} damaged, labels '
               f'{protocol["labels"] or "none"}, crop {protocol["crop"]}'
               + (f', PARTIAL: {document["reason"]}' if document['partial'] else ''), markup=False)
-    out.print(_metrics(document))
-    for title, key, names in (('class', 'classes', ('iou', 'rel', 'rms', 'delta1')),
-                              ('true depth', 'bins', ('rel', 'rms', 'delta1', 'mean_iou'))):
-        if document['output'][key]:
-            out.print(_parts(document, title, key, names))
-    if 'images' in document:
-        names = [name for name in ('rel', 'rel_sqr', 'rms', 'delta1', *LABEL_METRICS)
-                 if any(image[name] is not None for image in document['images'])]
-        table = _table('image', *(TITLES[name] for name in names))
-        for image in document['images']:
-            table.add_row(image['name'], *(_number(image[name], name) for name in names))
-        out.print(table)
+    _print(_dataset_tables(document), out)
 
 
 def print_influence(document: dict[str, Any], out: Console) -> None:
-    """Print the influence numbers of every variant and mute value, the paper's beside them."""
+    """Print the influence for every variant and mute value, beside the paper's numbers."""
     source = document['source']
     out.print(f'influence on {source["reader"]}: {source["frames"]} frames, '
               f'{len(source["damaged"])} damaged, crop {document["protocol"]["crop"]}',
               markup=False)
-    for direction, title in (('depth_to_semantics', 'ω D→S′'), ('semantics_to_depth', 'ω S→D′')):
-        accuracy = {'depth_to_semantics': 'mean_iou',
-                    'semantics_to_depth': 'minus_rel_sqr'}[direction]
-        values = list(next(iter(document['variants'].values()))[direction])
-        table = _table('variant', {'mean_iou': TITLES['mean_iou']}.get(accuracy, '-rel(sqr)·100'),
-                       *(f'{title}, {value}' for value in values), 'paper')
-        for name, item in document['variants'].items():
-            table.add_row(name, _signed(item[accuracy], '.2f'),
-                          *(_signed(item[direction][value]['total']) for value in values),
-                          f'{item["paper"][direction]:+.2f}')
+    _print(_influence_tables(document), out)
+
+
+def print_bag(document: dict[str, Any], clock: dict[str, Any], out: Console) -> None:
+    """Print a recording's document, and its ``timings`` or the timings of a replay."""
+    out.print(headline(document), markup=False)
+    _print(recording_tables(document, clock), out)
+    for note in document['notes']:
+        out.print(f'note: {note}', markup=False)
+
+
+def _print(tables: Iterable[TextTable], out: Console) -> None:
+    for title, heads, rows in tables:
+        table = Table(box=SIMPLE_HEAD)
+        # Text, because names in brackets would be taken for markup.
+        table.add_column(Text(title), no_wrap=True)
+        for head in heads:
+            table.add_column(Text(head), justify='right', no_wrap='(' not in head)
+        for row in rows:
+            table.add_row(*map(Text, row))
         out.print(table)
 
 
-def _metrics(document: dict[str, Any]) -> Table:
+def _dataset_tables(document: dict[str, Any]) -> Iterable[TextTable]:
+    yield _metrics(document)
+    for title, key, names in (('class', 'classes', ('iou', 'rel', 'rms', 'delta1')),
+                              ('true depth', 'bins', ('rel', 'rms', 'delta1', 'mean_iou'))):
+        if document['output'][key]:
+            yield _parts(document, title, key, names)
+    if 'images' in document:
+        names = [name for name in ('rel', 'rel_sqr', 'rms', 'delta1', *LABEL_METRICS)
+                 if any(image[name] is not None for image in document['images'])]
+        yield TextTable('image', [TITLES[name] for name in names], [
+            [image['name'], *(number(image[name], digits_of(name)) for name in names)]
+            for image in document['images']])
+
+
+def _influence_tables(document: dict[str, Any]) -> Iterable[TextTable]:
+    for direction, title, accuracy, head in (
+            ('depth_to_semantics', 'ω D→S′', 'mean_iou', TITLES['mean_iou']),
+            ('semantics_to_depth', 'ω S→D′', 'minus_rel_sqr', '-rel(sqr)·100')):
+        values = list(next(iter(document['variants'].values()))[direction])
+        yield TextTable('variant', [head, *(f'{title}, {value}' for value in values), 'paper'], [
+            [name, _with_interval(item[accuracy], ''),
+             *(_with_interval(item[direction][value]['total'], '+') for value in values),
+             number(item['paper'][direction], 2, '+')]
+            for name, item in document['variants'].items()])
+
+
+def _metrics(document: dict[str, Any]) -> TextTable:
     output, inputs = document['output'], document.get('inputs')
     level = f'{document["protocol"]["bootstrap"]["level"]:.0%} interval'
     heads = ['pooled', level, 'mean of images']
     if inputs:
         heads = ['refined', level, 'inputs', 'gain', level, 'mean of images', 'inputs, same']
-    table = _table('metric', *heads)
+    rows = []
     for name in METRICS:
-        ours, each = output['pooled'][name], output['per_image'][name]
-        if ours['value'] is None:
+        pooled, per_image = output['pooled'][name], output['per_image'][name]
+        if pooled['value'] is None:
             continue
-        cells = [_number(ours['value'], name), _range(ours, name)]
+        cells = [TITLES[name], _value(pooled, name), _interval(pooled, name)]
         if inputs:
             gain = document['gain'][name]
-            cells += [_number(inputs['pooled'][name]['value'], name),
-                      _number(gain['value'], name, '+'), _range(gain, name, '+'),
-                      _number(each['value'], name),
-                      _number(inputs['per_image'][name]['value'], name)]
+            cells += [_value(inputs['pooled'][name], name), _value(gain, name, '+'),
+                      _interval(gain, name, '+'), _value(per_image, name),
+                      _value(inputs['per_image'][name], name)]
         else:
-            cells.append(_number(each['value'], name))
-        table.add_row(TITLES[name], *cells)
-    return table
+            cells.append(_value(per_image, name))
+        rows.append(cells)
+    return TextTable('metric', heads, rows)
 
 
-def _parts(document: dict[str, Any], title: str, key: str, names: tuple[str, ...]) -> Table:
-    """Return the table of classes or bins, the inputs' numbers in a second column each."""
+def _parts(document: dict[str, Any], title: str, key: str, names: tuple[str, ...]) -> TextTable:
+    """Return the table of classes or depth bins, the inputs' numbers beside the output's."""
     sides = [side for side in ('output', 'inputs') if side in document]
-    labels = {'output': '', 'inputs': ', inputs'}
     names = tuple(name for name in names if any(
-        _value(part, name) is not None for part in document['output'][key].values()))
-    table = _table(title, 'pixels', *({'iou': 'IoU (%)'}.get(name, TITLES.get(name)) + labels[side]
-                                      for name in names for side in sides))
-    for part, found in document['output'][key].items():
-        if not found['pixels']:
-            continue
-        cells = []
-        for name in names:
-            for side in sides:
-                cells.append(_number(_value(document[side][key][part], name), name))
-        table.add_row(part, f'{found["pixels"]:.0f}', *cells)
-    return table
+        _part_value(part, name) is not None for part in document['output'][key].values()))
+    heads = [TITLES[name] + (', inputs' if side == 'inputs' else '')
+             for name in names for side in sides]
+    rows = [[part, f'{found["pixels"]:.0f}',
+             *(number(_part_value(document[side][key][part], name), digits_of(name))
+               for name in names for side in sides)]
+            for part, found in document['output'][key].items() if found['pixels']]
+    return TextTable(title, ['pixels', *heads], rows)
 
 
-def _value(part: dict[str, Any], name: str) -> float | None:
+def _part_value(part: dict[str, Any], name: str) -> float | None:
     return part[name]['value'] if name == 'iou' else part[name]
 
 
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column(first, no_wrap=True)
-    for name in others:
-        table.add_column(name, justify='right', no_wrap='(' not in name)
-    return table
+def _value(found: dict[str, Any], name: str, sign: str = '') -> str:
+    return number(found['value'], digits_of(name), sign)
 
 
-def _number(value: float | None, name: str, sign: str = '') -> str:
-    digits = 2 if name in (*LABEL_METRICS, 'iou') else 4
-    return '–' if value is None else f'{value:{sign}.{digits}f}'
+def _interval(found: dict[str, Any], name: str, sign: str = '') -> str:
+    return ' … '.join(number(end, digits_of(name), sign) for end in found['interval'])
 
 
-def _range(found: dict[str, Any], name: str, sign: str = '') -> str:
-    return ' … '.join(_number(end, name, sign) for end in found['interval'])
-
-
-def _signed(found: dict[str, Any], style: str = '+.2f') -> str:
+def _with_interval(found: dict[str, Any], sign: str) -> str:
     low, high = found['interval']
-    return '–' if found['value'] is None else f'{found["value"]:{style}} ({low:.2f} … {high:.2f})'
+    return '–' if found['value'] is None else (
+        f'{number(found["value"], 2, sign)} ({low:.2f} … {high:.2f})')

@@ -1,4 +1,40 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Encoders: pictures in, a pyramid of features out."""
+"""Encoders: from images to a pyramid of features. ``ENCODERS`` is the table of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from jrn_perception.networks.encoders.mobilenet import MobileNetV2
+from jrn_perception.networks.encoders.resnet import ResNet50
+from torch import Tensor
+
+
+class Encoder(Protocol):
+    """
+    What a decoder needs of an encoder, which is an ``nn.Module``.
+
+    Features come finest first. Feature i has ``channels[i]`` channels and ceil(H / ``strides[i]``)
+    x ceil(W / ``strides[i]``) pixels. Features may share a stride; a decoder joins them in one
+    level.
+    """
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Return the channels of each feature."""
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Return the pixels of the image per pixel of each feature, along either axis."""
+
+    def __call__(self, image: Tensor) -> list[Tensor]:
+        """Return the features of normalised images (B, 3, H, W)."""
+
+
+ENCODERS: dict[str, Callable[[], Encoder]] = {
+    'mobilenetv2': MobileNetV2,
+    'resnet50': ResNet50,
+}

@@ -61,10 +61,10 @@ def bilinear_kernel(size: int) -> Tensor:
 
 class Pixels(nn.Module):
     """
-    Normalised RGB to ``(value - mean) / std`` on the 0..255 scale, in one affine step.
+    Map normalised RGB to ``(value - mean) / std`` on the 0..255 scale, in one affine step.
 
-    ``mean`` (three values, in RGB order) and ``std`` are those of the network's own training. The
-    buffers are not part of the state dict.
+    ``mean`` (three values, in RGB order) and ``std`` are the statistics of the network's own
+    training. The buffers are not part of the state dict.
     """
 
     def __init__(self, mean: Sequence[float], std: float = 1.0) -> None:
@@ -85,19 +85,21 @@ class FCN16s(nn.Module):
     """
     FCN-16s: VGG-16 made convolutional, scores at stride 32 and 16, bilinear upsampling.
 
-    Layer names are Caffe's, as in pytorch-fcn, so converted weights of either load. As published:
-    100 pixels of padding before the first convolution, pools that round up, dropout 0.5,
-    and deconvolutions ``upscore2`` and ``upscore16`` that are frozen bilinear kernels (learning
-    rate multiplier 0). The crops 5 and 27 are what aligns both scores with the pixels: a score
-    of pool4 and one of fc7 lie at pixels 16 q - 91.5 and 32 q + 12.5.
+    Layer names are Caffe's, as in pytorch-fcn, so that converted weights of either project load.
+    As published: 100 pixels of padding before the first convolution, pools that round up, dropout
+    0.5, and deconvolutions ``upscore2`` and ``upscore16`` that are frozen bilinear kernels
+    (learning rate multiplier 0). The crops 5 and 27 align both score maps with the pixels: score
+    q of pool4 lies at pixel 16 q - 91.5, score q of fc7 at pixel 32 q + 12.5.
 
-    Ours: an untrained network has He-normal convolutions and score layers of standard deviation
-    0.01 (the authors fill the score layers with zeros and take the rest from ImageNet).
+    Not as published: an untrained network has He-normal convolutions and score layers of standard
+    deviation 0.01 (the authors fill the score layers with zeros and start the others from
+    ImageNet).
 
-    ``mean_bgr`` is the mean pixel (blue, green, red; 0..255) of the training that the weights come
-    from; the authors' NYUD models use (116.190, 97.203, 92.318).
+    ``mean_bgr`` is the mean pixel (blue, green, red; 0..255) that was subtracted when the weights
+    were trained; the authors' NYUD models use (116.190, 97.203, 92.318).
     """
 
+    output_stride = 1
     minimum_size = (32, 32)
     """Smallest (height, width): one cell of the coarsest score map."""
 
@@ -136,7 +138,7 @@ class FCN16s(nn.Module):
         Return ``semantics``, logits (B, K, H, W) at the size of the input.
 
         ``rgb`` is float (B, 3, H, W), normalised with the ImageNet mean and standard deviation, at
-        least ``minimum_size``; anything else raises ValueError.
+        least ``minimum_size``; other tensors raise ValueError.
         """
         check_rgb(rgb, self.minimum_size, type(self).__name__)
         features = self.to_caffe(rgb)
@@ -153,7 +155,7 @@ class FCN16s(nn.Module):
         return Maps(semantics=semantics)
 
     def to_caffe(self, rgb: Tensor) -> Tensor:
-        """Return the pixels as Caffe wants them: BGR, 0..255, less the mean."""
+        """Return the pixels as Caffe's networks expect them: BGR, 0..255, minus the mean."""
         return self.pixels(rgb).flip(1)
 
     def fuse(self, score_fr: Tensor, score_pool4: Tensor, size: Sequence[int]) -> Tensor:

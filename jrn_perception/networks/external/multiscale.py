@@ -4,7 +4,7 @@
 """
 Eigen and Fergus's three-scale network on VGG-16, the depth input of the JRN paper.
 
-Where each fact comes from is marked in the docstrings:
+The docstrings mark the source of each fact:
 [paper] Eigen and Fergus, ICCV 2015, arXiv 1411.4734, as its public summaries give it;
 [release] the authors' public model definition ``depthnormals_nyud_vgg``;
 [ports] public re-implementations that read the released weights, which show the filter counts;
@@ -35,7 +35,7 @@ OUTPUT_SIZE = (109, 147)
 
 LOG_DEPTH_MEAN = 0.82473954
 LOG_DEPTH_STD = 0.45723134
-"""Of the natural logarithm of depth in metres over NYUv2 [release]."""
+"""Mean and standard deviation of the natural logarithm of depth in metres over NYUv2 [release]."""
 
 _GLOBAL = (64, 14, 19)
 _SCALE2_SIZE = (55, 74)
@@ -63,15 +63,18 @@ class MultiScaleDepth(nn.Module):
 
     The output is ln(depth in metres) / ``LOG_DEPTH_STD`` [release]; ``forward`` returns metres.
 
-    ``normals=False`` is the depth network of the paper, one task alone; that scale 3 then has 63
-    image features beside one prediction is inferred from the release. ``normals=True`` is the
-    network that the authors released, which predicts normals too and feeds them to scale 3.
-    Layers have the names of the release. Of its ``conv_s3_1``, 64 filters, the first four are
-    computed and thrown away; here they do not exist. Theano's convolutions flip their kernels.
+    ``normals=False`` is the paper's network for depth alone; its scale 3 joins 63 image features
+    with one prediction, which is inferred from the release. ``normals=True`` is the released
+    network, which also predicts normals and feeds them to scale 3. Layers have the names of the
+    release. The release computes 64 filters in ``conv_s3_1`` and discards the first four; here
+    these four do not exist. Theano's convolutions flip their kernels.
 
     An untrained network is He-normal and predicts about the mean depth of NYUv2 [ours]. Gradients
     pass between the scales; the authors train scale 3 with 1 and 2 held fixed [paper].
     """
+
+    output_stride = 2
+    """At the native size; the maps have ``OUTPUT_SIZE`` whatever the size of the image."""
 
     minimum_size = OUTPUT_SIZE
     """Smallest (height, width): an image with as many pixels as the depth map."""
@@ -118,15 +121,16 @@ class MultiScaleDepth(nn.Module):
         Return ``depth`` (B, 1, 109, 147) in metres over the whole field of view of the image.
 
         ``rgb`` is float (B, 3, H, W), normalised with the ImageNet mean and standard deviation, at
-        least ``minimum_size``; anything else raises ValueError. The image is resampled so that the
-        maps cover all of it, pixel areas aligned (``align_corners=False``); the authors cut a
-        centre crop instead and leave a margin of 5 % without depth. That shows the scene at
-        ``VIEW_SCALE`` of the size they trained with, as if it were farther away by 1 / VIEW_SCALE,
-        so the depth is multiplied by ``VIEW_SCALE`` [ours]. With ``normals=True`` also ``normals``
-        (B, 3, 109, 147), of about unit length.
+        least ``minimum_size``; other tensors raise ValueError. The image is resampled so that the
+        maps cover all of it, pixel areas aligned (``align_corners=False``); the authors instead
+        crop the centre and leave a margin of 5 % without depth. The resampled scene appears at
+        ``VIEW_SCALE`` of its size in the authors' training, as if 1 / VIEW_SCALE times as far
+        away, so the depth is multiplied by ``VIEW_SCALE`` [ours]. With ``normals=True`` also
+        ``normals`` (B, 3, 109, 147), of about unit length.
         """
         check_rgb(rgb, self.minimum_size, type(self).__name__)
         maps = self.forward_native(self.to_native(rgb))
+        assert maps.depth is not None
         return maps._replace(depth=VIEW_SCALE * maps.depth)
 
     def to_native(self, rgb: Tensor) -> Tensor:
@@ -134,7 +138,7 @@ class MultiScaleDepth(nn.Module):
         Return the image resampled to (B, 3, 228, 304) so that the maps cover all of it.
 
         The image fills the 218x294 pixels that the maps cover, 4.5 pixels from the top left; its
-        border is repeated around it. The half pixel is made at twice the size.
+        border pixels are repeated around it. Resampling at twice the size makes the half pixel.
         """
         doubled = functional.interpolate(
             rgb, tuple(2 * size for size in _COVERED), mode='bilinear', antialias=True)
@@ -142,10 +146,10 @@ class MultiScaleDepth(nn.Module):
 
     def forward_native(self, rgb: Tensor) -> Maps:
         """
-        Return the maps for an image that has the network's own size, (B, 3, 228, 304).
+        Return the maps of an image of the native size, (B, 3, 228, 304).
 
-        This is the authors' protocol if ``rgb`` is rows 6 to 233 and columns 8 to 311 of a picture
-        of 240x320; a map pixel (r, c) then is its pixel (11 + 2 r, 13 + 2 c).
+        The authors' protocol is to pass rows 6 to 233 and columns 8 to 311 of a 240x320 picture;
+        the map pixel (r, c) then is the picture's pixel (11 + 2 r, 13 + 2 c).
         """
         if tuple(rgb.shape[2:]) != NATIVE_SIZE:
             raise ValueError(
@@ -169,12 +173,12 @@ class MultiScaleDepth(nn.Module):
                 features = functional.relu(getattr(self, f'imnet_conv{stage}_{index}')(features))
             features = functional.max_pool2d(features, 2)
         hidden = functional.relu(self.full1(0.01 * features.flatten(1)))
-        # Theirs drops without rescaling and halves when it predicts; torch's doubles as it drops.
+        # The authors drop without rescaling and halve at prediction; torch's dropout doubles.
         hidden = functional.relu(self.full2(0.5 * self.dropout(hidden)))
         return self.upsample(hidden.view(-1, *_GLOBAL))
 
     def upsample(self, features: Tensor) -> Tensor:
-        """Return (B, C, 14, 19) upsampled bilinearly by 4, cropped as theirs to 55x74."""
+        """Return (B, C, 14, 19) upsampled bilinearly by 4, cropped to 55x74 as by the authors."""
         batch, channels, height, width = features.shape
         single = features.reshape(batch * channels, 1, height, width)
         upsampled = functional.conv_transpose2d(single, self.upsample4, stride=4)

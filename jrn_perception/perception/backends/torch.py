@@ -1,14 +1,102 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""PyTorch: devices and precisions."""
+"""PyTorch on a CPU or on CUDA."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
+
+from jrn_perception.networks.interface import Maps
+from jrn_perception.networks.layers import fold_batch_norms
+from jrn_perception.perception.backends.interface import ArrayMaps, InfluenceMaps, SetUp
+from jrn_perception.weights.card import Preprocessing
+import numpy as np
 import torch
+from torch import nn, Tensor
 
 PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16')
 DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
+CPUINFO = Path('/proc/cpuinfo')
+# What Linux calls instructions for bfloat16 on x86-64 and on Arm.
+BFLOAT16_FLAGS = {'avx512_bf16', 'amx_bf16', 'bf16'}
+
+
+class TorchBackend:
+    """
+    A network of ``weights.load``, its batch norms folded, ready on its device.
+
+    ``can_mute``: the network has the arguments of a JRN. Raises ValueError for a device or a
+    precision that this machine does not have.
+    """
+
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing, can_mute: bool,
+                 device: str = 'auto', precision: str = 'auto'):
+        self.device = select_device(device)
+        self.precision = select_precision(precision, self.device)
+        self.can_mute = can_mute
+        self.network: nn.Module = fold_batch_norms(network).to(
+            self.device, memory_format=torch.channels_last)
+        low, high = preprocessing.value_range
+        gain = 255 / (high - low)
+        mean, std = (torch.tensor(values, device=self.device).view(3, 1, 1)
+                     for values in (preprocessing.mean, preprocessing.std))
+        self._mean, self._std = gain * (mean - low), gain * std
+
+    def normalise(self, pictures: np.ndarray) -> Tensor:
+        """Return uint8 pictures (B, h, w, 3) as the network takes them, (B, 3, h, w)."""
+        # (B, h, w, 3) seen as (B, 3, h, w) is what channels_last means: nothing is moved.
+        image = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)
+        return (image - self._mean) / self._std
+
+    @torch.inference_mode()
+    def run(self, pictures: np.ndarray, set_up: SetUp, inputs: ArrayMaps | None = None
+            ) -> ArrayMaps:
+        """Return the maps of ``pictures``: see ``interface.Backend.run``."""
+        arguments = {}
+        if self.can_mute:
+            arguments = {'mute': set_up.mute, 'mute_value': set_up.mute_value,
+                         'influence': set_up.influence}
+            if inputs is not None:
+                arguments['inputs'] = self._to_tensors(inputs)
+        autocast = nullcontext() if self.precision == 'fp32' else torch.autocast(
+            self.device.type, DTYPES[self.precision])
+        with autocast:
+            maps = self.network(self.normalise(pictures), **arguments)
+        return to_arrays(maps)
+
+    def memory_mb(self) -> float:
+        """Return the megabytes that tensors hold on the GPU; 0 on a CPU."""
+        if self.device.type != 'cuda':
+            return 0.0
+        return torch.cuda.memory_allocated(self.device) / 2 ** 20
+
+    def _to_tensors(self, maps: ArrayMaps) -> Maps:
+        depth, semantics = (torch.from_numpy(array).to(self.device)
+                            for array in (maps.depth, maps.semantics))
+        return Maps(depth[:, None], semantics.permute(0, 3, 1, 2))
+
+
+def to_arrays(maps: Maps) -> ArrayMaps:
+    """Return maps on the CPU, channels last; of a channels_last network they are views."""
+    def channel(tensor: Tensor | None) -> np.ndarray | None:
+        return None if tensor is None else _array(tensor[:, 0])
+
+    def channels(tensor: Tensor | None) -> np.ndarray | None:
+        return None if tensor is None else _array(tensor.permute(0, 2, 3, 1))
+
+    influence = maps.influence
+    return ArrayMaps(
+        channel(maps.depth), channels(maps.semantics), channels(maps.normals),
+        None if maps.inputs is None else to_arrays(maps.inputs),
+        None if influence is None else InfluenceMaps(
+            _array(influence.depth[:, 0]), _array(influence.semantics[:, 0])))
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    # Waits for a GPU to finish.
+    return tensor.float().cpu().contiguous().numpy()
 
 
 def select_device(name: str) -> torch.device:
@@ -44,5 +132,16 @@ def select_precision(name: str, device: torch.device) -> str:
 
 
 def knows_bfloat16(device: torch.device) -> bool:
-    """Return whether bfloat16 is faster than float32 there: CPUs that emulate it are slower."""
-    return device.type == 'cuda' or torch.cpu._is_avx512_bf16_supported()
+    """
+    Return whether ``device`` computes in bfloat16 by itself; a CPU that emulates it is slower.
+
+    Every GPU counts. A CPU counts if Linux lists the instructions; on other systems none does.
+    """
+    if device.type == 'cuda':
+        return True
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith(('flags', 'Features'))), '')
+    return bool(BFLOAT16_FLAGS & set(flags.split()))

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether the installed cv_bridge can be trusted in this process."""
+"""A trial that tells whether the installed cv_bridge works with this process's numpy."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if picture.tolist() != [[[2, 1, 0], [5, 4, 3]]]:
 @cache
 def cv_bridge_fault() -> str:
     """
-    Return in one line why cv_bridge cannot be used, or an empty string when it works.
+    Return in one line why cv_bridge cannot be used, or '' if it works.
 
-    A cv_bridge built against numpy 1 imports under numpy 2 and then kills the process at its
-    first conversion, so the first conversion is made in a child process. That takes about a
-    second where cv_bridge is installed and happens once: the answer is kept.
+    A cv_bridge built against numpy 1 can be imported under numpy 2, but kills the process at its
+    first conversion. So a child process makes the first conversion. That takes about a second
+    where cv_bridge is installed, and happens once: the answer is kept.
     """
     if importlib.util.find_spec('cv_bridge') is None:
         return 'it is not installed'
-    # The child must find the cv_bridge that this process would import.
+    # The child must import the same cv_bridge as this process.
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
     try:
         child = subprocess.run(

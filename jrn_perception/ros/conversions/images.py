@@ -4,7 +4,7 @@
 """
 Conversions between ROS image messages and arrays.
 
-Pictures are made by ``data.image_encodings``; what is not in its table is offered to cv_bridge.
+``messages.images`` decodes pictures; encodings that are not in its table go to cv_bridge.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def to_rgb(msg: Image) -> np.ndarray:
     """
     Return the picture of a message as contiguous RGB, uint8 (H, W, 3).
 
-    As ``images.to_rgb``; for ``rgb8`` without padding a writable view of ``msg.data``:
-    copy it before drawing on it. Encodings that are not in ``ENCODINGS`` are converted by
-    cv_bridge where it works. Raises ``BadImage``.
+    For ``rgb8`` without padding this is a writable view of ``msg.data``: copy it before drawing
+    on it. cv_bridge, where it works, converts the encodings that are not in ``ENCODINGS``. Raises
+    ``BadImage``.
     """
     if msg.encoding in ENCODINGS or not msg.height or not msg.width:
         return images.to_rgb(msg)
@@ -47,9 +47,9 @@ def depth_message(depth: np.ndarray, header: Header, encoding: str) -> Image:
     Return the message of a depth map (H, W) in metres along the optical axis (REP 118).
 
     NaN, infinity, zero and negative values are invalid: NaN in ``32FC1`` and 0 in ``16UC1``,
-    which holds whole millimetres. What those cannot hold, above 65.535 m or rounding to 0 mm,
-    becomes 0 there. ``depth`` and ``header`` are left as they are. Raises ``ValueError`` for
-    another encoding or shape.
+    which holds whole millimetres. Depth that ``16UC1`` cannot hold, above 65.535 m or rounding to
+    0 mm, becomes 0 there. ``depth`` and ``header`` do not change. Raises ``ValueError`` for a
+    different encoding or shape.
     """
     depth = np.asarray(depth, np.float32)
     if encoding == '32FC1':
@@ -69,7 +69,7 @@ def image_message(array: np.ndarray, header: Header, encoding: str) -> Image:
 
     ``mono8`` takes uint8 (H, W), ``rgb8`` and ``bgr8`` uint8 (H, W, 3), ``32FC1`` float32 (H, W)
     and ``16UC1`` uint16 (H, W). The array is copied, the header is shared. Raises ``ValueError``
-    for another encoding, type or shape: nothing is cast.
+    for a different encoding, type or shape: nothing is cast.
     """
     if encoding not in _OUTPUTS:
         raise ValueError(f'encoding {encoding!r} is none of {", ".join(_OUTPUTS)}')
@@ -84,21 +84,21 @@ def image_message(array: np.ndarray, header: Header, encoding: str) -> Image:
     msg.encoding = encoding
     msg.is_bigendian = int(sys.byteorder == 'big')
     msg.step = array[0].nbytes
-    # Assigning bytes, a list or an array of numbers takes up to 40 ms for each VGA picture.
+    # Assigning bytes, a list or an array of numbers takes up to 40 ms for a VGA picture.
     msg.data.frombytes(array.reshape(-1).view(np.uint8))
     return msg
 
 
 def _cv_bridge_to_rgb(msg: Image) -> np.ndarray:
-    """Return RGB of an encoding that is not ours, from cv_bridge."""
+    """Return RGB from cv_bridge, for an encoding that ``messages.images`` does not know."""
     known = f'supported without cv_bridge: {", ".join(ENCODINGS)}'
     fault = cv_bridge_fault()
     if fault:
         raise BadImage(f'encoding {msg.encoding!r} is not supported and cv_bridge was not asked: '
                        f'{fault}; {known}')
     from cv_bridge import CvBridge
-    # CvBridgeError is a TypeError, errors of its C++ side are RuntimeErrors; the others are what
-    # its Python side stumbles over with an OpenCV or numpy that it was not written for.
+    # CvBridgeError is a TypeError, errors of its C++ side are RuntimeErrors. With an OpenCV or
+    # numpy that it was not written for, its Python side raises the others.
     errors = (cv2.error, AttributeError, KeyError, RuntimeError, TypeError, ValueError)
     bridge = CvBridge()
     try:
@@ -126,7 +126,7 @@ def _refused(encoding: str, error: Exception, known: str) -> BadImage:
 
 
 def with_header(message: CameraInfo, header: Header) -> CameraInfo:
-    """Return ``message`` under another header: that of the image it belongs to."""
+    """Return ``message`` with the header of the image that it belongs to."""
     matched = copy(message)
     matched.header = header
     return matched

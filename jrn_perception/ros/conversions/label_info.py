@@ -17,10 +17,10 @@ except ImportError:  # A soft dependency: the names are in the parameter `labels
 
 def label_message(names: Sequence[str], threshold: float, stamp: Time) -> LabelInfo:
     """
-    Return the LabelInfo of ``names`` by id; not without vision_msgs (``LabelInfo`` is None).
+    Return the LabelInfo of ``names`` by id; call it only where ``LabelInfo`` is not None.
 
-    ``threshold``: the confidence, 0..1, below which a pixel is unlabelled. The message is meant to
-    be latched and changes with the network only: a reader builds tables from it.
+    ``threshold``: the confidence, 0..1, below which a pixel is unlabelled. The message should be
+    latched, and change only with the network or the threshold: readers build tables from it.
     """
     message = LabelInfo(threshold=threshold, class_map=[
         VisionClass(class_id=index, class_name=name) for index, name in enumerate(names)])

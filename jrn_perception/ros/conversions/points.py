@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-The organised cloud: where each pixel's point is, of which class, and how sure that is.
+The organised cloud: position, class and confidence of each pixel's point.
 
-For readers that pair the points of a cloud with the pixels of a mask one by one, as Nav2's
+It serves readers that pair the points of a cloud with the pixels of a mask one by one, as Nav2's
 semantic_segmentation_layer does.
 """
 
@@ -17,10 +17,10 @@ import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-# Names and types are those of the cloud that Nav2's layer itself shows its tiles in: x, y, z and
-# confidence in FLOAT32, class in UINT8. PCL's point types have float32 for a `confidence` as well.
-# Its scale is that of the topic `confidence`, 0..1; the layer reads 0..255 from an image of its
-# own, not from the cloud. A step of 20 bytes keeps every float aligned.
+# Names and types are the ones of the cloud in which Nav2's layer shows its own tiles: x, y, z and
+# confidence as FLOAT32, class as UINT8. PCL's point types also have `confidence` as float32.
+# Confidence has the scale of the topic `confidence`, 0..1; the layer reads 0..255 from a separate
+# image, not from the cloud. A step of 20 bytes keeps every float aligned.
 POINT = np.dtype({
     'names': ('x', 'y', 'z', 'confidence', 'class'),
     'formats': (np.float32, np.float32, np.float32, np.float32, np.uint8),
@@ -31,7 +31,7 @@ _FIELDS = [PointField(name=name, offset=offset, datatype=_TYPES[kind], count=1)
 
 
 def decimate(array: np.ndarray, stride: int) -> np.ndarray:
-    """Return a view of every ``stride``-th row and column of (H, W), from the first on."""
+    """Return a view of every ``stride``-th row and column of (H, W), beginning with the first."""
     return array[::stride, ::stride]
 
 
@@ -40,13 +40,13 @@ def cloud_message(depth: np.ndarray, labels: np.ndarray, confidence: np.ndarray,
     """
     Return the cloud of all pixels, or of every ``stride``-th row and column.
 
-    It has ceil(H / stride) rows of ceil(W / stride) points, those that ``decimate`` picks.
+    It has ceil(H / stride) rows of ceil(W / stride) points, as ``decimate`` picks them.
     ``depth``: float32 (H, W), metres along the optical axis. ``labels``: uint8 (H, W), 255 for
-    unlabelled. ``confidence``: float32 (H, W), 0..1. ``intrinsics`` in pixels of those maps; lens
-    distortion is not part of them. ``header``: the picture's; its frame is an optical one (REP
-    103: x to the right, y down, z forward). Where depth is not a positive number x, y and z are
-    NaN; class and confidence are there all the same. Raises ``ValueError`` for maps of different
-    sizes and for a stride below 1.
+    unlabelled. ``confidence``: float32 (H, W), 0..1. ``intrinsics``: in pixels of these maps,
+    without lens distortion. ``header``: the picture's, whose frame is an optical one (REP 103: x
+    to the right, y down, z forward). Where depth is not a positive number x, y and z are NaN;
+    class and confidence remain. Raises ``ValueError`` for maps of different sizes and for a stride
+    below 1.
     """
     if depth.ndim != 2 or not depth.shape == labels.shape == confidence.shape:
         raise ValueError(f'a cloud needs maps of one size (H, W), not depth {depth.shape}, '

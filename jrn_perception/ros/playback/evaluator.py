@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The ears of an evaluation: a node that notes what comes on which topic, and when."""
+"""A node that records the messages of some topics, and the times of their arrival."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 TYPES = {IMAGE: Image, COMPRESSED: CompressedImage}
-# Reliable, as the node and the players publish; deep enough for what comes while Python is busy.
+# Reliable, because the node and the players publish so; deep enough for the messages that arrive
+# while Python is busy.
 QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 ANSWER_S, ASK_AGAIN_S = 30.0, 3.0
 
 
-class Heard(NamedTuple):
-    """A serialised message; ``seconds`` of its arrival on the monotonic clock."""
+class ReceivedMessage(NamedTuple):
+    """A serialised message; it arrived at ``seconds`` of the monotonic clock."""
 
     topic: str
     data: bytes
@@ -37,14 +38,14 @@ class Heard(NamedTuple):
 
 class Evaluator(Node):
     """
-    Takes messages in a thread of its own, so that their times are right while others are measured.
+    Receives messages on a thread of its own, so that their times do not depend on the caller.
 
-    A context manager: the thread runs inside it. The other methods are for one other thread.
+    It is a context manager, inside which the thread runs. One other thread calls the methods.
     """
 
     def __init__(self, **arguments: Any):
         super().__init__('jrn_evaluator', **arguments)
-        self._heard: SimpleQueue[Heard] = SimpleQueue()
+        self._received: SimpleQueue[ReceivedMessage] = SimpleQueue()
         self._service_clients: dict[str, Client] = {}
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self)
@@ -62,22 +63,23 @@ class Evaluator(Node):
         self.destroy_node()
 
     def listen(self, topic: str, msgtype: str) -> None:
-        """Hear a topic of Image or CompressedImage ('sensor_msgs/msg/Image')."""
-        self.create_subscription(TYPES[msgtype], topic, partial(self._hear, topic), QOS, raw=True)
+        """Record a topic of Image or CompressedImage ('sensor_msgs/msg/Image')."""
+        self.create_subscription(TYPES[msgtype], topic, partial(self._receive, topic), QOS,
+                                 raw=True)
 
-    def take(self, timeout: float) -> Heard | None:
-        """Return the next message, None if none comes within ``timeout`` seconds."""
+    def take(self, timeout: float) -> ReceivedMessage | None:
+        """Return the next message, None if none arrives within ``timeout`` seconds."""
         try:
-            return self._heard.get(timeout=timeout)
+            return self._received.get(timeout=timeout)
         except Empty:
             return None
 
     def is_there(self, node: str) -> bool:
-        """Return whether a node of this name answers questions about its parameters."""
+        """Return whether a node of this name offers its parameters."""
         return self._client(GetParameters, f'{node}/get_parameters').wait_for_service(0.2)
 
     def get_parameters_of(self, node: str, names: Iterable[str]) -> dict[str, Any]:
-        """Return the values of a node's parameters; RuntimeError if it does not tell all."""
+        """Return the values of a node's parameters; RuntimeError if one is missing."""
         names = list(names)
         values = self._call(GetParameters, f'{node}/get_parameters', names=names).values
         found = dict(zip(names, map(parameter_value_to_python, values)))
@@ -102,8 +104,8 @@ class Evaluator(Node):
             answered = threading.Event()
             future = client.call_async(kind.Request(**request))
             future.add_done_callback(lambda _, event=answered: event.set())
-            # An answer to a client that the service has not discovered yet is lost: ask again.
-            # What is asked here may be asked twice.
+            # If the service has not discovered this client yet, its answer is lost: ask again.
+            # These requests can be repeated without harm.
             if answered.wait(min(rest, ASK_AGAIN_S)):
                 return future.result()
             client.remove_pending_request(future)
@@ -114,8 +116,8 @@ class Evaluator(Node):
             self._service_clients[name] = self.create_client(kind, name)
         return self._service_clients[name]
 
-    def _hear(self, topic: str, data: bytes) -> None:
-        self._heard.put(Heard(topic, data, time.monotonic()))
+    def _receive(self, topic: str, data: bytes) -> None:
+        self._received.put(ReceivedMessage(topic, data, time.monotonic()))
 
     def _spin(self) -> None:
         while not self._ended.is_set():

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Nodes that publish as a camera's driver or a recording's player do, and their clock."""
+"""Nodes that publish like a camera driver or a player of recordings, and their clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import cv2
 from jrn_perception.frame import Frame
 from jrn_perception.recordings.reader import Record, Topic
 from jrn_perception.ros.conversions.images import image_message
-from jrn_perception.sources.opening import Source
+from jrn_perception.sources.source import Source
 import numpy as np
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
@@ -28,7 +28,7 @@ from std_msgs.msg import Header
 RAW, COMPRESSED = ('rgb8', 'bgr8', 'mono8'), ('jpeg', 'png')
 ENCODINGS = RAW + COMPRESSED
 DEFAULT_RATE = 10.0
-# What is in the readers' hands after the last acknowledgement takes them a moment to fetch.
+# After the last acknowledgement the readers still have to fetch the last messages.
 LINGER_S = 0.3
 SETTLE_S = 0.5
 CLOCK_PERIOD_S = 0.02
@@ -37,11 +37,11 @@ LATE_S = 0.05
 
 class Player(Node):
     """
-    What a camera and a replay have in common: a pace, a clock, and a clean start and end.
+    The common part of a camera and a replay: pace, clock, clean start and clean end.
 
-    With ``clock`` the time of what is played is published on /clock, ``speed`` times as fast as
-    that of the wall. The methods spin the node; nobody else should. A context manager, which at
-    its end waits for what was published to arrive.
+    With ``clock`` the time of the source is published on /clock; it runs ``speed`` times as fast
+    as wall time. The methods spin the node; nobody else should. It is a context manager, which at
+    its end waits until the published messages have arrived.
     """
 
     def __init__(self, name: str, reliable: bool = True, clock: bool = False, speed: float = 1.0):
@@ -54,7 +54,7 @@ class Player(Node):
         self._clock_output = self.create_publisher(
             Clock, '/clock', QoSProfile(depth=1)) if clock else None
         self._speed = speed
-        # (wall clock in seconds, time of what is played in ns) of one moment.
+        # One moment in both times: seconds of the wall clock, nanoseconds of the source.
         self._anchor: tuple[float, int] | None = None
         self._latest_ns = 0
 
@@ -83,15 +83,15 @@ class Player(Node):
         if count:
             while sum(output.get_subscription_count() for output in self._outputs) < count:
                 self._spin(0.05)
-            # Our side knows of them; they have to know of us as well.
+            # We know the subscribers now; they also have to know us.
             self._spin(SETTLE_S)
 
     def pause(self, time_ns: int) -> None:
         """
-        Return when it is time for what is stamped ``time_ns``.
+        Return when it is time for the message stamped ``time_ns``.
 
-        The first call starts the clock. A stamp before the last one (a recording that starts
-        again) starts it anew; who comes late is not made up for by hurrying afterwards.
+        The first call starts the clock. A stamp before the previous one (a recording that starts
+        again) restarts the clock. After a delay the pace stays as it is; it does not catch up.
         """
         if self._anchor is None or time_ns < self._latest_ns:
             self._anchor = time.monotonic(), time_ns
@@ -106,7 +106,7 @@ class Player(Node):
         self._tick(time_ns)
 
     def finish(self, timeout_s: float = 5.0) -> bool:
-        """Return whether everything was delivered to the reliable subscriptions in time."""
+        """Return whether all messages reached the reliable subscriptions in time."""
         deadline = time.monotonic() + timeout_s
         delivered = True
         for output in self._outputs:
@@ -131,8 +131,8 @@ class Camera(Player):
     A camera: ``image`` (or ``image/compressed``) and ``image_camera_info``.
 
     ``encoding`` is one of ``ENCODINGS`` (ValueError). The camera_info of an unknown camera has
-    K = 0, "uncalibrated". With ``clock`` pictures keep the stamps of the source, without it they
-    are stamped when they are published, by the node's clock.
+    K = 0, "uncalibrated". With ``clock`` pictures keep the stamps of the source; without, they get
+    the time of the node's clock when they are published.
     """
 
     def __init__(self, encoding: str = 'rgb8', frame_id: str = 'camera', reliable: bool = True,
@@ -162,10 +162,10 @@ class Camera(Player):
 
 class Replay(Player):
     """
-    A recording as it was recorded: the undecoded messages, on the topics of their time.
+    A recording: its messages, not decoded, on the topics of the recording.
 
-    ``topics`` of types that are not installed are left out and listed in ``unknown``. A recorded
-    /clock is left out if ``clock`` publishes one.
+    ``topics`` whose types are not installed are left out and listed in ``unknown``. A recorded
+    /clock is left out if ``clock`` publishes its own.
     """
 
     def __init__(self, topics: Iterable[Topic], reliable: bool = True, clock: bool = False,
@@ -189,7 +189,7 @@ class Replay(Player):
         return list(self._by_topic)
 
     def publish(self, record: Record, time_ns: int) -> None:
-        """Publish a message of one of ``topics``; its stamp stays what it was."""
+        """Publish a message of one of ``topics`` with its recorded stamp."""
         self._by_topic[record.topic.name].publish(record.data)
 
 
@@ -197,9 +197,10 @@ def timed(source: Source, rate: float = 0.0, loop: bool = False) -> Iterator[tup
     """
     Yield a source's frames with the time, in ns, when each is due.
 
-    That is the frame's own stamp, or, with a ``rate`` in Hz or where the source has no clock, the
-    place in the sequence. Times of a source that starts at 0 (a video) count from now on, and on
-    and on if it starts again; those of a recording start again with it.
+    The time is the frame's own stamp. With a ``rate`` in Hz, or where the source has no clock, the
+    time follows from the frame's place in the sequence. Times of a source that starts at 0 (a
+    video) count from now, and go on when the video loops. The times of a recording start again
+    when the recording loops.
     """
     if not source.rate and not source.endless:
         rate = rate or DEFAULT_RATE

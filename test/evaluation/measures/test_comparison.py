@@ -14,7 +14,6 @@ from jrn_perception.evaluation.measures.comparison import (
     Comparison,
     evaluate,
     find_label_set,
-    fold_logits,
     Protocol,
 )
 from jrn_perception.evaluation.measures.frames import SceneFrames
@@ -23,6 +22,7 @@ from jrn_perception.evaluation.reports.documents import pooled
 from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import Maps
 from jrn_perception.perception import Perception
+from jrn_perception.perception.prediction import fold_logits
 import numpy as np
 import pytest
 import torch
@@ -57,7 +57,7 @@ class Frames(Sequence):
 
 def known(depth=None, logits=None):
     """Return a Perception of HydraNet's label set that always predicts these maps (h, w)."""
-    card = weights.Card('hydranet', 'nyu40', 'nyu40', sha256='known')
+    card = weights.Card('hydranet', 'nyu40', 'nyu40', input_size=(32, 32), sha256='known')
     depth = None if depth is None else torch.as_tensor(depth, dtype=torch.float32)[None, None]
     return Perception(weights.Loaded(Known(depth, logits), card, 'known'), 'cpu', height=32,
                       width=32)
@@ -101,7 +101,8 @@ def test_the_outputs_are_those_of_perception(jrn, rooms):
         prediction = jrn(room.rgb)
         true = labels.map_labels(room.labels, labels.NYU40_TO_NYU5)
         for table, side in ((result.output, prediction), (result.inputs, prediction.inputs)):
-            error = np.clip(side.depth, 0.1, 10).astype(float) - room.depth
+            limits = 0.1 * side.depth_scale, 10 * side.depth_scale
+            error = np.clip(side.depth, *limits).astype(float) - room.depth
             assert table.depth[index, ..., 4].sum() == pytest.approx((error ** 2).sum())
             assert table.labels[index, ..., 0].sum() == (side.labels == true).sum()
     assert result.labels == labels.NYU5
@@ -148,11 +149,11 @@ def test_a_finer_network_has_its_probabilities_summed():
 def test_folded_logits_are_log_probabilities_of_the_sums():
     logits = torch.randn(2, 40, 3, 4)
     matrix = labels.fold_matrix(labels.NYU40, labels.NYU5)
-    folded = fold_logits(logits, torch.from_numpy(matrix)).exp()
+    folded = np.exp(fold_logits(logits.permute(0, 2, 3, 1).numpy(), matrix))
     probabilities = logits.softmax(1)
     wanted = torch.stack([probabilities[:, labels.NYU40_TO_NYU5 == k].sum(1)
                           for k in range(5)], 1)
-    torch.testing.assert_close(folded, wanted)
+    np.testing.assert_allclose(folded, wanted.permute(0, 2, 3, 1), rtol=1e-4)
 
 
 def test_a_finer_network_takes_the_label_set_of_coarser_ground_truth():
@@ -222,10 +223,11 @@ def test_a_damaged_file_of_a_real_layout_is_named(tmp_path):
 def test_the_frames_are_tracked_one_by_one():
     seen = []
 
-    def track(frames):
-        for each in frames:
-            seen.append(each.name)
-            yield each
+    def track(steps, total):
+        assert total == 2
+        for step in steps:
+            seen.append(step.frame.name)
+            yield step
 
     evaluate(known(np.full((8, 8), 2.)), Frames(frame(), frame(name='b')), track=track)
     assert seen == ['made', 'b']

@@ -26,3 +26,24 @@ def test_what_cannot_be_compared_is_not_known():
     depth, empty = np.ones((2, 3), np.float32), np.full((2, 3), np.nan, np.float32)
     for pair in ((depth, None), (None, depth), (depth, depth.T), (depth, empty)):
         assert math.isnan(drift(pair[0], None, pair[1], None).depth)
+
+
+def test_pixels_that_are_not_known_in_both_frames_do_not_count():
+    depth = np.array(((1, 2, np.nan, 4), (1, 1, 1, np.inf)), np.float32)
+    other = np.array(((1.1, 2, 3, 2), (np.nan, 1.5, 1.2, 1)), np.float32)
+    labels = np.array(((0, 1, 2, 3), (0, 0, 0, 255)), np.uint8)
+    changed = labels.copy()
+    changed[0, 0], changed[1, 3] = 5, 4
+    found = drift(other, changed, depth, labels)
+    assert found.labels == 2 / 8
+    # |1.1-1|/1, 0, 2/4, 0.5, 0.2: the median of these five.
+    assert found.depth == pytest.approx(0.2)
+    assert drift(depth, labels, depth, labels) == (0, 0)
+
+
+def test_no_drift_between_what_cannot_be_compared():
+    depth, labels = np.ones((2, 2), np.float32), np.zeros((2, 2), np.uint8)
+    for found in (drift(depth, labels, None, None), drift(None, None, depth, labels),
+                  drift(depth, labels, depth[:1], labels[:1]),
+                  drift(depth * np.nan, None, depth, None)):
+        assert np.isnan(found).all()

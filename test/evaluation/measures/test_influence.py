@@ -3,6 +3,7 @@
 
 """Omega has the sign of Eq. 2 and 3, and is that of the runs of Fig. 4."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,9 +15,7 @@ from jrn_perception.evaluation.measures.influence import (
     influences,
     measure,
     Measurement,
-    OncePerImage,
     Runs,
-    share_inputs,
 )
 from jrn_perception.evaluation.measures.metrics import label_metrics, Table, Truth
 from jrn_perception.evaluation.reports.documents import pooled
@@ -73,7 +72,7 @@ def perceptions(folder):
     loaded = [weights.load('jrn', variant, str(folder / f'jrn_{variant}.safetensors'))
               for variant in variants]
     return {variant: Perception(item, 'cpu', height=64)
-            for variant, item in zip(variants, share_inputs(loaded))}
+            for variant, item in zip(variants, loaded)}
 
 
 @pytest.fixture(scope='module')
@@ -132,8 +131,8 @@ def test_the_runs_with_both_inputs_are_those_of_the_evaluation(perceptions, room
         both = evaluate(perception, rooms).output
         np.testing.assert_array_equal(measurement.runs[name].both.depth, both.depth)
         np.testing.assert_array_equal(measurement.runs[name].both.labels, both.labels)
-        assert measurement.runs[name].scales.count == 2
-        assert measurement.runs[name].scales.mean != 1
+        assert len(measurement.runs[name].scales) == 2
+        assert np.mean(measurement.runs[name].scales) != 1
 
 
 def test_depth_may_be_left_as_it_is_for_the_camera(perceptions, rooms):
@@ -142,7 +141,7 @@ def test_depth_may_be_left_as_it_is_for_the_camera(perceptions, rooms):
     for name, perception in perceptions.items():
         both = evaluate(perception, rooms, protocol).output
         np.testing.assert_array_equal(found.runs[name].both.depth, both.depth)
-        assert not found.runs[name].scales.count
+        assert not found.runs[name].scales
 
 
 def test_omega_is_the_difference_of_two_separate_evaluations(perceptions, rooms, measurement):
@@ -187,31 +186,38 @@ def test_the_intervals_are_paired(measurement):
         assert omegas['zero'].total == (0, 0, 0)
 
 
+def counted(perceptions):
+    """Return a list that gets a name whenever a single-task network runs."""
+    runs = []
+    for variant, perception in perceptions.items():
+        for task in ('depth', 'semantics'):
+            getattr(perception.backend.network, task).register_forward_hook(
+                lambda *_, name=(variant, task): runs.append(name))
+    return runs
+
+
 def test_the_single_task_networks_run_once_per_image(folder, rooms):
-    shared = share_inputs([weights.load('jrn', variant, str(folder / f'jrn_{variant}.safetensors'))
-                           for variant in ('cat1', 'cat5')])
-    first, second = (item.network for item in shared)
-    assert first.depth is second.depth and first.semantics is second.semantics
-    measure({item.card.variant: Perception(item, 'cpu', height=64) for item in shared}, rooms)
-    assert (first.depth.runs, first.semantics.runs) == (len(rooms), len(rooms))
+    files = {variant: str(folder / f'jrn_{variant}.safetensors') for variant in ('cat1', 'cat5')}
+    perceptions = {variant: Perception.load('jrn', variant, weights_file=file, device='cpu',
+                                            height=64) for variant, file in files.items()}
+    runs = counted(perceptions)
+    measure(perceptions, rooms)
+    assert Counter(runs) == {('cat1', task): len(rooms) for task in ('depth', 'semantics')}
 
 
-def test_random_variants_have_inputs_of_their_own():
-    shared = share_inputs([weights.load('jrn', variant, 'random') for variant in ('cat1', 'cat5')])
-    first, second = (item.network for item in shared)
-    assert isinstance(first.depth, OncePerImage) and first.depth is not second.depth
+def test_random_variants_have_inputs_of_their_own(rooms):
+    perceptions = {variant: Perception.load('jrn', variant, weights_file='random', device='cpu',
+                                            height=64) for variant in ('cat1', 'cat5')}
+    runs = counted(perceptions)
+    measure(perceptions, rooms)
+    assert Counter(runs) == {(variant, task): len(rooms) for variant in perceptions
+                             for task in ('depth', 'semantics')}
 
 
-def test_once_per_image_runs_again_for_another_image():
-    once, image = OncePerImage(torch.nn.Identity()), torch.zeros(1)
-    assert once(image) is image and once(image) is image and once.runs == 1
-    other = torch.zeros(1)
-    assert once(other) is other and once.runs == 2
-
-
-def test_only_a_jrn_can_be_muted():
+def test_only_a_jrn_can_be_muted(rooms):
+    hydranet = Perception.load('hydranet', 'nyu40', weights_file='random', device='cpu')
     with pytest.raises(ValueError, match='hydranet nyu40: the influence test mutes'):
-        share_inputs([weights.load('hydranet', 'nyu40', 'random')])
+        measure({'nyu40': hydranet}, rooms)
 
 
 def test_both_ground_truths_are_needed(perceptions, rooms):

@@ -5,13 +5,12 @@
 
 import json
 
-from jrn_perception import weights
 from jrn_perception.cli.evaluate import main
 from jrn_perception.evaluation.measures.comparison import Protocol
-from jrn_perception.evaluation.measures.influence import influences, measure, share_inputs
+from jrn_perception.evaluation.measures.influence import influences, measure
 from jrn_perception.labels import NYU40
 from jrn_perception.networks.jrn import MUTE_VALUES
-from jrn_perception.perception import Perception
+from jrn_perception.perception import Perception, SetUp
 from jrn_perception.rooms.scenes import Scene
 import numpy as np
 import pytest
@@ -25,8 +24,7 @@ class Rooms(list):
 
 @pytest.fixture(scope='module')
 def perception():
-    (loaded,) = share_inputs([weights.load('jrn', 'cat5', 'random')])
-    return Perception(loaded, 'cpu', height=64)
+    return Perception.load('jrn', 'cat5', weights_file='random', device='cpu', height=64)
 
 
 def test_shifts_are_the_means_of_the_maps(perception):
@@ -38,8 +36,8 @@ def test_shifts_are_the_means_of_the_maps(perception):
     for value, shift in found.items():
         maps = []
         for room in rooms:
-            inferred = perception.infer(perception.preprocess(room.rgb), mute_value=value,
-                                        influence=True)
+            inferred = perception.infer(perception.preprocess(room.rgb)[None],
+                                        SetUp(mute_value=value, influence=True))
             prediction = perception.postprocess(inferred, room.rgb.shape[:2])
             maps.append((prediction.influence_depth, prediction.influence_semantics))
         depth, semantics = np.moveaxis(np.array(maps, np.float64), 1, 0)

@@ -5,16 +5,23 @@
 
 import math
 
-from jrn_perception.evaluation.measures.bootstrap import average, estimate, pool, resamplings
+from jrn_perception.evaluation.measures.bootstrap import (
+    average,
+    estimate,
+    image_values,
+    pool,
+    pooled,
+    resamplings,
+)
 from jrn_perception.evaluation.measures.metrics import (
     DEPTH_BINS,
     depth_metrics,
     DepthMetrics,
     label_metrics,
+    METRICS,
     Table,
     Truth,
 )
-from jrn_perception.evaluation.reports.documents import image_values, METRICS, pooled
 import numpy as np
 import pytest
 
@@ -125,7 +132,7 @@ def test_a_perfect_prediction_gives_0_1_and_100():
 
 @pytest.mark.parametrize('hole', [NAN, 0., -1., math.inf])
 def test_pixels_without_depth_do_not_count(hole):
-    # At the hole the prediction may be anything, what has no logarithm among it.
+    # At the hole the prediction may be anything, even a number without a logarithm.
     assert depth_of([[2., hole]], [[2., -7.]]).rms == 0
 
 

@@ -8,7 +8,6 @@ from jrn_perception.labels import NYU5
 from jrn_perception.messages.label_info import names_of
 from jrn_perception.messages.maps import to_depth, to_labels
 from jrn_perception.perception import Perception
-from jrn_perception.perception.prediction import limit_depth, limit_labels
 from jrn_perception.recordings.reader import COMPRESSED, Recording, RecordingError
 from jrn_perception.recordings.writer import STORAGES, Writer
 from jrn_perception.sources import sample
@@ -18,6 +17,11 @@ import pytest
 pytest.importorskip('rosbags')
 
 COUNT = 4
+
+
+def limit_depth(depth, low, high):
+    """Return the depth with NaN outside low..high."""
+    return np.where((depth >= low) & (depth <= high), depth, np.float32('nan'))
 
 
 @pytest.fixture(scope='module')
@@ -58,7 +62,8 @@ def test_results_beside_exact_copies(perception, bag, tmp_path, storage):
             assert (msg.encoding, msg.height, msg.width) == (encoding, 48, 64)
             assert msg.header.stamp.sec * 10**9 + msg.header.stamp.nanosec == frame.stamp_ns
             assert msg.header.frame_id == sample.FRAME_ID
-        limited = limit_depth(expected.depth, *perception.card.depth_range)
+        limited = limit_depth(expected.depth,
+                              *np.multiply(expected.depth_scale, perception.card.depth_range))
         np.testing.assert_array_equal(to_depth(depth), limited)
         np.testing.assert_array_equal(to_labels(labels), expected.labels)
 
@@ -74,9 +79,10 @@ def test_options(perception, bag, tmp_path):
     expected = perception(frame.rgb)
     depth, labels = (messages(output, f'/jrn/{name}')[0] for name in ('depth', 'semantics'))
     assert depth.encoding == '16UC1'
-    limited = limit_depth(expected.depth, *perception.card.depth_range)
+    limited = limit_depth(expected.depth,
+                              *np.multiply(expected.depth_scale, perception.card.depth_range))
     np.testing.assert_allclose(to_depth(depth), limited, atol=0.0006)
-    np.testing.assert_array_equal(to_labels(labels), limit_labels(expected, 0.35))
+    np.testing.assert_array_equal(to_labels(labels), expected.confident_labels(0.35))
     assert {255} < set(np.unique(to_labels(labels)))
 
 

@@ -15,10 +15,10 @@ from jrn_perception.evaluation.recordings.record import record
 from jrn_perception.evaluation.recordings.replay import OUTPUTS, PARAMETERS, Replay
 from jrn_perception.evaluation.recordings.session import Request
 from jrn_perception.evaluation.reports.documents import dataset_document
+from jrn_perception.evaluation.reports.rows import headline
 from jrn_perception.messages.images import compressed_to_rgb
 from jrn_perception.messages.maps import to_depth
 from jrn_perception.perception import Perception
-from jrn_perception.perception.prediction import limit_depth
 from jrn_perception.recordings.reader import (
     CAMERA_INFO,
     COMPRESSED,
@@ -43,10 +43,15 @@ IMAGE_TOPIC, INFO_TOPIC = '/camera/image_raw/compressed', '/camera/camera_info'
 TRAINED = (100 / 1.5,) * 2
 
 
+def limit_depth(depth, low, high):
+    """Return the depth with NaN outside low..high."""
+    return np.where((depth >= low) & (depth <= high), depth, np.float32('nan'))
+
+
 @pytest.fixture(scope='module')
 def perception():
     loaded = weights.load('jrn', 'cat1', weights='random')
-    card = replace(loaded.card, focal_length=TRAINED, depth_range=(0.5, 10.0))
+    card = replace(loaded.card, input_size=SIZE, focal_length=TRAINED, depth_range=(0.5, 10.0))
     return Perception(replace(loaded, card=card), 'cpu', height=96)
 
 
@@ -101,8 +106,8 @@ def test_the_metrics_are_those_of_scaled_depth(perception, frames, tmp_path):
         assert content['notes'] == []
     assert found['depth'] == plain['depth'] and found['semantics'] == plain['semantics']
     assert found['inputs']['pooled']['rms'] != plain['inputs']['pooled']['rms']
-    assert f'depth x 1.500 for the focal length in {INFO_TOPIC}' in bag_report.headline(found)
-    assert 'focal' not in bag_report.headline(plain)
+    assert f'depth x 1.500 for the focal length in {INFO_TOPIC}' in headline(found)
+    assert 'focal' not in headline(plain)
 
 
 def test_the_scale_is_the_one_that_the_node_takes(perception, frames, tmp_path):
@@ -134,7 +139,7 @@ def test_all_zero_k_is_ignored_with_one_note(perception, frames, tmp_path):
     assert found['output'] == document(perception, path, False)['output']
     assert document(perception, path, False)['notes'] == []
     written = record(perception, path, tmp_path / 'out')
-    assert written.notes == [note] and not written.scales.count
+    assert written.notes == [note] and not written.scales
 
 
 def test_camera_info_for_pictures_of_another_size(perception, frames, tmp_path):

@@ -5,7 +5,8 @@
 
 import re
 
-from jrn_perception.networks.encoders.mobilenet import convert_torchvision, MobileNetV2
+from jrn_perception.networks.conversion import convert_torchvision
+from jrn_perception.networks.encoders.mobilenet import MobileNetV2
 import pytest
 import torch
 from torch import nn

@@ -5,7 +5,8 @@
 
 import re
 
-from jrn_perception.networks.encoders.resnet import convert_keras, ResNet50
+from jrn_perception.networks.conversion import convert_keras
+from jrn_perception.networks.encoders.resnet import ResNet50
 from jrn_perception.networks.interface import MEAN, STD
 import pytest
 import torch

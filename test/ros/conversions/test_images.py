@@ -171,9 +171,9 @@ def test_data_behind_the_picture_is_left_alone():
     ({'data': array.array('B')}, 'the data has 0 bytes; rgb8 with step 18 and height 4 has 72'),
     ({'encoding': 'nv12'}, 'the data has 72 bytes; nv12 with step 18 and height 4 has 108'),
     ({'encoding': 'nv24'}, 'the data has 72 bytes; nv24 with step 18 and height 4 has 216'),
-    ({'encoding': 'yuv422', 'width': 5}, 'yuv422 needs an even width, this one is 5'),
+    ({'encoding': 'yuv422', 'width': 5}, 'yuv422 needs an even width, this width is 5'),
     ({'encoding': 'nv21', 'height': 3},
-     'nv21 needs an even width and height, this one is 6x3'),
+     'nv21 needs an even width and height, this size is 6x3'),
     ({'encoding': 'bayer_rggb8', 'height': 2}, 'a Bayer mosaic of 6x2 is too small'),
 ])
 def test_rejections(changes, reason):
@@ -307,8 +307,10 @@ def test_the_format_names_the_order():
 
 @pytest.mark.parametrize('data, form, reason', [
     (b'', 'jpeg', "the data is empty (format 'jpeg')"),
-    (b'no picture', 'jpeg', "OpenCV cannot decode the 10 bytes of format 'jpeg'"),
-    (b'\xff\xd8\xff\xd9', 'jpeg', "OpenCV cannot decode the 4 bytes of format 'jpeg'"),
+    (b'no picture', 'jpeg',
+     "the data is no picture that OpenCV can decode, 10 bytes (format 'jpeg')"),
+    (b'\xff\xd8\xff\xd9', 'jpeg',
+     "the data is no picture that OpenCV can decode, 4 bytes (format 'jpeg')"),
     (PNG, '16UC1; compressedDepth png',
      "format '16UC1; compressedDepth png' is a depth image, not a picture"),
     (PNG, '32FC1; compressedDepth',

@@ -7,7 +7,7 @@ from itertools import islice
 
 import cv2
 from jrn_perception.frame import Frame
-from jrn_perception.sources.opening import Source
+from jrn_perception.sources.source import Source
 import numpy as np
 import pytest
 

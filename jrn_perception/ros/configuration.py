@@ -1,0 +1,61 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""The settings of the node together with the network that they name."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jrn_perception.perception import Perception
+from jrn_perception.perception.backends.torch import knows_bfloat16
+from jrn_perception.ros.parameters import Settings
+
+
+class Configuration(NamedTuple):
+    """Settings and their network, which change together: a frame sees one configuration."""
+
+    settings: Settings
+    perception: Perception
+
+    def describe(self) -> str:
+        """Return network, weights, device and precision in one line."""
+        settings, perception = self
+        return (f'{settings.architecture} {settings.variant} ({perception.source}) on '
+                f'{perception.device} in {perception.precision}')
+
+    def slow_device_warnings(self) -> list[str]:
+        """Return what makes this device slower than the user may expect."""
+        settings, perception = self
+        warnings = []
+        if settings.device == 'auto' and perception.device.type == 'cpu':
+            warnings.append('no CUDA device: running on the CPU')
+        if perception.precision == 'bf16' and not knows_bfloat16(perception.device):
+            warnings.append('precision bf16: this CPU emulates it, which is slower than fp32')
+        return warnings
+
+
+def load(settings: Settings) -> Configuration:
+    """
+    Return ``settings``, their labels filled in, with the network that they name, ready to run.
+
+    Raises ValueError or RuntimeError with one line that says what to do if the weights or the
+    device cannot be used.
+    """
+    perception = Perception.load(
+        settings.architecture, settings.variant, weights_file=settings.weights,
+        device=settings.device, precision=settings.precision,
+        height=settings.inference_height, width=settings.inference_width)
+    # The first run allocates, and shows whether the network fits on the device.
+    perception.warm_up()
+    settings.labels = list(perception.label_set.names)
+    return Configuration(settings, perception)
+
+
+def load_or_refuse(settings: Settings) -> Configuration:
+    """Do as ``load``, but turn every failure into a ValueError: the running network stays."""
+    try:
+        return load(settings)
+    except Exception as error:  # noqa: B902, BLE001 a swap is refused, whatever the reason
+        # Not chained: the traceback would keep a half-loaded network in memory.
+        raise ValueError(str(error) or type(error).__name__) from None
