@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception import weights
+from jrn_perception.evaluation.measures.bootstrap import pooled
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
-from jrn_perception.evaluation.measures.metrics import Crop
-from jrn_perception.evaluation.reports.documents import METRICS, pooled
+from jrn_perception.evaluation.measures.metrics import Crop, METRICS
 from jrn_perception.frame import Frame
 from jrn_perception.perception import Perception
 import numpy as np
