@@ -60,7 +60,7 @@ class Parameter:
 
     @property
     def read_only(self) -> bool:
-        """Whether rclpy refuses to set it; not so for `labels`, which the node itself sets."""
+        """Return whether rclpy refuses changes; it may not for `labels`: the node sets them."""
         return not self.dynamic and self.settable
 
     def descriptor(self) -> ParameterDescriptor:
@@ -146,7 +146,7 @@ class Settings(SimpleNamespace):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The values of ``IDENTITY``, which tell whether two settings mean the same network."""
+        """Return the values of ``IDENTITY``: equal ones mean the same network."""
         return tuple(getattr(self, name) for name in IDENTITY)
 
 
