@@ -60,7 +60,7 @@ class Parameter:
 
     @property
     def read_only(self) -> bool:
-        """Whether rclpy refuses to set it; not so for `labels`, which the node itself sets."""
+        """Return whether rclpy refuses changes; it may not for `labels`: the node sets them."""
         return not self.dynamic and self.settable
 
     def descriptor(self) -> ParameterDescriptor:
@@ -100,7 +100,7 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      {'choices': PRECISIONS, 'dynamic': False}),
     ('inference_height', 0, "rows of the network's input; 0 for the size of training, in the "
      "picture's aspect", {'low': 0, 'high': 4096, 'dynamic': False}),
-    ('inference_width', 0, "columns of the network's input; 0 likewise",
+    ('inference_width', 0, "columns of the network's input; 0 as for inference_height",
      {'low': 0, 'high': 4096, 'dynamic': False}),
     ('image_transport', 'raw', 'raw reads image, compressed reads image/compressed',
      {'choices': ('raw', 'compressed'), 'dynamic': False}),
@@ -110,8 +110,8 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      {'choices': ('32FC1', 'mono8'), 'dynamic': False}),
     ('points_stride', 1, 'points, points/semantics and points/confidence have every n-th row and '
      'column', {'low': 1, 'high': 64}),
-    ('focal_correction', True, 'scale depth by the focal length in image_camera_info against that '
-     'of training', {}),
+    ('focal_correction', True, 'correct depth where the focal length in image_camera_info differs '
+     'from training', {}),
     ('min_depth', 0.0, "metres; nearer is invalid; 0 for the weights' own limit",
      {'low': 0.0, 'high': 1000.0}),
     ('max_depth', 0.0, "metres; farther is invalid; 0 for the weights' own limit",
@@ -128,8 +128,8 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('depth_colormap', 'turbo', 'colours of depth_color', {'choices': tuple(COLORMAPS)}),
     ('max_processing_time_ms', 100.0, 'diagnostics warn when a frame takes longer on average',
      {'low': 0.0, 'high': 60_000.0}),
-    ('max_silence_s', 2.0, 'diagnostics report an error when no frame arrives, or one is in work, '
-     'for so long', {'low': 0.1, 'high': 3600.0}),
+    ('max_silence_s', 2.0, 'diagnostics report an error when no frame arrives, or a frame is in '
+     'progress, for so long', {'low': 0.1, 'high': 3600.0}),
     ('labels', [''], "class names by id, from the weights' card",
      {'dynamic': False, 'settable': False}),
 ))
@@ -146,7 +146,7 @@ class Settings(SimpleNamespace):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The values of ``IDENTITY``, which tell whether two settings mean the same network."""
+        """Return the values of ``IDENTITY``: equal ones mean the same network."""
         return tuple(getattr(self, name) for name in IDENTITY)
 
 

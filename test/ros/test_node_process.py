@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import threading
+import time
 
 import cv2
 from jrn_perception.perception import Perception
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
+SetParameters = import_module('rcl_interfaces.srv').SetParameters
 CompressedImage = import_module('sensor_msgs.msg').CompressedImage
 SMALL = ('-p', 'weights:=random', '-p', 'architecture:=hydranet', '-p', 'inference_height:=64',
          '-p', 'inference_width:=96')
@@ -131,6 +133,21 @@ def test_ctrl_c_while_frames_are_processed(robot, tools, spawn, presses):
         camera.join()
     assert 'Traceback' not in child.output
     assert 'jrn_node: ' not in child.output
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_another_network_loads(robot, spawn):
+    child = spawn('node', '--ros-args', *SMALL)
+    child.wait_for('reading /image')
+    client = robot.body.create_client(SetParameters, '/jrn_perception/set_parameters')
+    assert client.wait_for_service(20)
+    # Building this one takes about a second.
+    client.call_async(SetParameters.Request(parameters=[
+        rclpy.parameter.Parameter('variant', value='nyu40_resnet50').to_parameter_msg()]))
+    time.sleep(0.3)
+    assert child.stop() == 0, child.output
+    assert 'swapped' not in child.output
+    assert 'Traceback' not in child.output
 
 
 @pytest.mark.slow
