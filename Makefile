@@ -19,6 +19,8 @@ PIP_EXTRA ?=
 IMAGES ?=
 PYTEST ?=
 WORKERS ?= 2
+# Each process starts with its part of the tests in order, so that few fixtures are made twice.
+SHARED = -n $(WORKERS) --dist worksteal
 # Where the sample recording goes.
 SAMPLE ?= runs/sample
 # The NYU frames to evaluate on.
@@ -63,11 +65,11 @@ demo: $(READY)  ## Camera, node and DDS on this machine: demo/output.png (IMAGES
 
 .PHONY: test
 test: $(READY)  ## Run the tests (PYTEST='-k name -x')
-	$(RUN) python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST)
+	$(RUN) python -m pytest $(SHARED) -m 'not slow and not gpu and not linter' $(PYTEST)
 
 .PHONY: test-slow
-test-slow: $(READY)  ## Run the tests that take minutes
-	$(RUN) python -m pytest -m slow $(PYTEST)
+test-slow: $(READY)  ## Run the tests that take long
+	$(RUN) python -m pytest $(SHARED) -m slow $(PYTEST)
 
 .PHONY: lint
 lint: $(READY)  ## Check style, docstrings and types: ruff, mypy, ament

@@ -42,6 +42,7 @@ def test_hydranet_from_imagenet(frames, tmp_path):
         assert torch.corrcoef(pair)[0, 1] > 0.95
 
 
+@pytest.mark.slow
 def test_two_processes_of_torchrun_share_the_frames(frames, trained, tmp_path):
     for network in ('hydranet_nyu40', 'semantics_mobilenetv2'):
         for suffix in ('safetensors', 'json'):

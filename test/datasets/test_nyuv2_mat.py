@@ -17,7 +17,11 @@ import pytest
 
 h5py = pytest.importorskip('h5py', reason="h5py is missing: pip install '.[evaluate]'")
 
-from jrn_perception.datasets.nyuv2_mat import class_map, NYUv2Mat, split_numbers  # noqa: E402, I100
+from jrn_perception.datasets.nyuv2_mat import (  # noqa: E402, I100
+    class_map,
+    NYUv2Mat,
+    split_numbers,
+)
 
 FILLED = (1, 3, 1449)
 ROWS, COLUMNS = np.mgrid[:480, :640]
