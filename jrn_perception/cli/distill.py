@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _distil(arguments: argparse.Namespace) -> None:
     frames = Undamaged(open_to_train(arguments.reader, arguments.data, arguments.split),
-                      'skip' if arguments.skip_damaged else 'raise')
+                       'skip' if arguments.skip_damaged else 'raise')
     result = distil(program.load(arguments), frames, arguments.output, arguments.threshold,
                     frames.labels, getattr(frames.frames, 'depth_range', None))
     print(f'{arguments.output}: {result.frames} frames; the teacher labelled '

@@ -127,8 +127,8 @@ def test_a_larger_picture_is_averaged(hydranet):
     image = hydranet.preprocess(rgb)
     assert image.shape == (96, 128, 3) and (image == 20).all()
     expected = (20 / 255 - 0.485) / 0.229
-    assert hydranet.backend.normalise(image[None])[0, 0].numpy() == pytest.approx(expected,
-                                                                                 abs=1e-4)
+    found = hydranet.backend.normalise(image[None])[0, 0].numpy()
+    assert found == pytest.approx(expected, abs=1e-4)
 
 
 def test_stages_in_a_row_are_the_call(jrn):

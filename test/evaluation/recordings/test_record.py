@@ -79,8 +79,8 @@ def test_options(perception, bag, tmp_path):
     expected = perception(frame.rgb)
     depth, labels = (messages(output, f'/jrn/{name}')[0] for name in ('depth', 'semantics'))
     assert depth.encoding == '16UC1'
-    limited = limit_depth(expected.depth,
-                              *np.multiply(expected.depth_scale, perception.card.depth_range))
+    limits = np.multiply(expected.depth_scale, perception.card.depth_range)
+    limited = limit_depth(expected.depth, *limits)
     np.testing.assert_allclose(to_depth(depth), limited, atol=0.0006)
     np.testing.assert_array_equal(to_labels(labels), expected.confident_labels(0.35))
     assert {255} < set(np.unique(to_labels(labels)))
