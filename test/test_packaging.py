@@ -110,6 +110,18 @@ def test_imports_run_one_way(path):
         assert not foreign & {'kornia', 'lightning'}
 
 
+# Beside these a robot that runs an exported network needs no torch.
+TORCH = {'networks', 'training', 'perception/backends/torch.py', 'weights/files.py',
+         'weights/convert.py'}
+
+
+@pytest.mark.parametrize('path', MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_torch_is_imported_where_networks_run_and_learn(path):
+    name = path.relative_to(PACKAGE).as_posix()
+    if 'torch' in roots(path):
+        assert name in TORCH or room_of(path) in TORCH
+
+
 def test_all_but_ros_and_training_imports_without_their_packages():
     modules = [
         '.'.join(path.relative_to(REPOSITORY).with_suffix('').parts).removesuffix('.__init__')

@@ -11,6 +11,7 @@ A document holds neither time nor host. An undefined number is null. An interval
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import version
 import json
 import math
 from pathlib import Path
@@ -48,7 +49,6 @@ from jrn_perception.evaluation.measures.series import summarise
 from jrn_perception.labels import LabelSet
 from jrn_perception.perception import Perception
 import numpy as np
-import torch
 
 FORMAT = 1
 BIN_NAMES = [f'{low:g}-{high:g} m' if math.isfinite(high) else f'> {low:g} m'
@@ -170,7 +170,7 @@ def influence_markdown(document: dict[str, Any]) -> str:
 def versions() -> dict[str, str]:
     """Return the versions of the software that a number may depend on."""
     return {'jrn_perception': jrn_perception.__version__, 'python': platform.python_version(),
-            'numpy': np.__version__, 'torch': torch.__version__, 'opencv': cv2.__version__}
+            'numpy': np.__version__, 'torch': version('torch'), 'opencv': cv2.__version__}
 
 
 def plain(value: Any) -> Any:
