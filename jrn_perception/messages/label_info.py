@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 from jrn_perception.labels import FOLDS, LABEL_SETS, LabelSet, UNLABELLED
 import numpy as np
@@ -46,7 +46,7 @@ def typestore() -> Typestore:
 def names_of(data: bytes) -> dict[int, str]:
     """Return the names by id of a serialised LabelInfo; ValueError if it cannot be read."""
     try:
-        msg = typestore().deserialize_cdr(data, LABEL_INFO)
+        msg: Any = typestore().deserialize_cdr(data, LABEL_INFO)
     # Cut off CDR data ends in whatever the generated code meets first.
     except Exception as error:  # noqa: B902
         raise ValueError(f'a {LABEL_INFO} cannot be decoded: {error}') from error
