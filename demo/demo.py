@@ -111,7 +111,7 @@ def main() -> int:
     robot = Robot()
     try:
         with process('node', *parameters) as node, process(
-                'play', arguments.images or 'scenes:3', '--rate', str(arguments.rate),
+                'play', arguments.images or 'scenes:0', '--rate', str(arguments.rate),
                 '--loop') as camera:
             deadline = time.monotonic() + TIMEOUT_S
             while len(robot.complete) < arguments.frames:

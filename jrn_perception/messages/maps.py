@@ -19,9 +19,9 @@ from jrn_perception.messages.decoding import decode, DecodingError
 from jrn_perception.messages.images import BadImage, rows_of, to_millimetres
 import numpy as np
 
-DEPTH: dict[str, np.dtype] = {'16UC1': np.dtype(np.uint16), 'mono16': np.dtype(np.uint16),
-                              '32FC1': np.dtype(np.float32)}
-LABELS = {'mono8': np.dtype(np.uint8), '8UC1': np.dtype(np.uint8)}
+DEPTH: dict[str, np.dtype] = {
+    '16UC1': np.dtype(np.uint16), 'mono16': np.dtype(np.uint16), '32FC1': np.dtype(np.float32)}
+LABELS: dict[str, np.dtype] = {'mono8': np.dtype(np.uint8), '8UC1': np.dtype(np.uint8)}
 _HEADER = struct.Struct('<i2f')
 _INVERSE_DEPTH = 0
 # image_transport's defaults for 32FC1: the number of steps per 1/depth, and the farthest metres.
