@@ -88,7 +88,7 @@ def test_a_jrn_behind_the_networks_of_its_folder(trained, variant):
     np.testing.assert_allclose(prediction.inputs.depth, alone.depth, atol=1e-3)
     assert perception.card.inputs.keys() == {'depth', 'semantics'}
     assert not (trained / 'jrn_sum60.safetensors').exists()
-    refine = perception._network.refine
+    refine = perception.backend.network.refine
     assert refine.depth_mean != 2.7 and refine.depth_std != 1.3
     assert len(set(refine.class_mean.tolist())) == 5
 

@@ -45,9 +45,11 @@ def test_a_run_learns(tmp_path):
 
 @pytest.mark.parametrize('cuda, bf16, expected', [
     (True, False, 'bf16-mixed'), (False, True, 'bf16-mixed'), (False, False, '32-true')])
-def test_bfloat16_is_for_machines_that_know_it(monkeypatch, cuda, bf16, expected):
+def test_bfloat16_is_for_machines_that_know_it(monkeypatch, tmp_path, cuda, bf16, expected):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)
-    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: bf16)
+    cpuinfo = tmp_path / 'cpuinfo'
+    cpuinfo.write_text(f'flags : avx512f {"avx512_bf16" if bf16 else ""}\n')
+    monkeypatch.setattr('jrn_perception.perception.backends.torch.CPUINFO', cpuinfo)
     assert module.precision() == expected
 
 
