@@ -89,6 +89,20 @@ def test_versions_agree():
     assert jrn_perception.__version__ == version
 
 
+def test_the_package_root_exports_the_way_in_and_imports_nothing_for_it():
+    from jrn_perception import networks, perception
+    assert jrn_perception.Perception is perception.Perception
+    assert jrn_perception.Prediction is perception.Prediction
+    assert jrn_perception.list_networks is networks.list_networks
+    assert {'Perception', 'Prediction', 'list_networks'} <= set(jrn_perception.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Percepton'"):
+        jrn_perception.Percepton  # noqa: B018
+    program = "import jrn_perception, sys; print({'numpy', 'torch', 'cv2'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, '-c', program], cwd=REPOSITORY, capture_output=True,
+                          text=True)
+    assert (done.stdout, done.stderr) == ('set()\n', '')
+
+
 @pytest.mark.parametrize('name', assigned(REPOSITORY / 'setup.py', 'SCRIPTS'))
 def test_console_script_has_a_main(name):
     module = ast.parse((PACKAGE / 'cli' / f'{name}.py').read_text())
