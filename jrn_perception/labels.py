@@ -110,8 +110,12 @@ SCANNET20 = LabelSet(
     tuple(NYU40.names[i] for i in SCANNET20_IN_NYU40),
     tuple(NYU40.colours[i] for i in SCANNET20_IN_NYU40))
 
+# SUN RGB-D (Song et al., CVPR 2015): its 37 classes are NYU40's without otherstructure,
+# otherfurniture and otherprop, which its frames leave unlabelled.
+SUNRGBD37 = LabelSet('sunrgbd37', NYU40.names[:37], NYU40.colours[:37])
+
 LABEL_SETS = {labels.name: labels for labels in (NYU40, NYU5, KITTI6, NYU40_KITTI6,
-                                                 CITYSCAPES19, SCANNET20)}
+                                                 CITYSCAPES19, SCANNET20, SUNRGBD37)}
 
 # NYU40 id -> NYU5 id. NYU's own super-classes (mapToNYUSuperClass of classMapping40.mat: ground,
 # structure, furniture, prop) with "ceiling" taken out of structure. The JRN paper does not publish
@@ -130,9 +134,16 @@ CITYSCAPES_IDS_TO_CITYSCAPES19[[7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25
 NYU40_TO_SCANNET20 = np.full(40, UNLABELLED, np.uint8)
 NYU40_TO_SCANNET20[list(SCANNET20_IN_NYU40)] = range(20)
 
+# NYU40 id -> SUNRGBD37 id. Not a fold, because the last 3 classes become unlabelled.
+NYU40_TO_SUNRGBD37 = np.full(40, UNLABELLED, np.uint8)
+NYU40_TO_SUNRGBD37[:37] = range(37)
 
-# (finer set, coarser set) -> id table, for networks that predict the finer set.
-FOLDS = {('nyu40', 'nyu5'): NYU40_TO_NYU5}
+
+# (finer set, coarser set) -> id table, for networks that predict the finer set. SUNRGBD37 has the
+# ids of NYU40, so its ground truth can be compared with the predictions of NYU40's networks.
+FOLDS = {('nyu40', 'nyu5'): NYU40_TO_NYU5,
+         ('sunrgbd37', 'nyu40'): np.arange(37, dtype=np.uint8),
+         ('sunrgbd37', 'nyu5'): NYU40_TO_NYU5[:37]}
 
 
 def fold_matrix(source: LabelSet, target: LabelSet) -> np.ndarray:
