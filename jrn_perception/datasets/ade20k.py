@@ -134,8 +134,8 @@ class ADE20K(Sequence):
     def __init__(self, root: str | Path, split: str = 'validation'):
         self.root, self.part = Path(root), split.removesuffix(INDOOR)
         if self.part not in PARTS:
-            raise ValueError(f'no split {split!r}; there are {", ".join(PARTS)}, and each of them '
-                             f'with {INDOOR}')
+            raise ValueError(f'{self.root}: no split {split!r}; there are {", ".join(PARTS)}, '
+                             f'and each of them with {INDOOR}')
         # Count a sample if either file exists, so that a missing companion is reported.
         self.names = sorted({path.stem for pattern in (f'images/{self.part}/*.jpg',
                                                        f'annotations/{self.part}/*.png')

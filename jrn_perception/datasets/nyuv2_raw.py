@@ -34,7 +34,8 @@ _DEPTH_MATRIX = np.array(((582.62448167737955, 0., 313.04475870804731),
 _DEPTH_DISTORTION = np.array((-0.099897236553084481, 0.39065324602765344, 0.0019290592870229277,
                               -0.0019422022475975055, -0.51031725053400578))
 # A point p of the depth camera is inverse(ROTATION) p - TRANSLATION for the colour camera. The
-# toolbox negates both, which the projection cancels. Its order is t_x, t_z, t_y.
+# toolbox negates both, which the projection cancels. Its order of the translation is t_x, t_z,
+# t_y.
 _ROTATION = np.array((
     (0.99997798940829263, 0.0050518419386157446, 0.0043011152014118693),
     (-0.0050359919480810989, 0.99998051861143999, -0.0036879781309514218),
@@ -58,24 +59,30 @@ class NYUv2Raw(Sequence):
     ``a-*.dump`` are not read. ``split`` is ``all``; or the name of a text file in ``root``
     without ``.txt``, for the scenes that it names; or ``not-`` and such a name, for all other
     scenes. ``nyuv2_mat.scene_names`` gives the scenes of the official test frames, which must
-    not be trained on.
+    not be trained on. A number after a slash (``all/16``) takes every 16th depth picture of each
+    scene: neighbouring pictures hardly differ.
 
     Both pictures are undistorted, and depth is projected into the colour camera, where the nearest
-    point hides others. The values remain distances from the depth camera, as in the toolbox. It
-    differs from the toolbox in that disparities are not interpolated, and in that depth beyond 10
-    m is unknown instead of 10 m. The rim that undistortion leaves is white.
+    point hides others. The values remain distances from the depth camera, as in the toolbox. The
+    reader differs from the toolbox in two ways: it does not interpolate disparities, and depth
+    beyond 10 m is unknown instead of 10 m. The rim that undistortion leaves is white.
 
     Raises FileNotFoundError if the list or all scenes are missing, ValueError if the list is
-    empty, DamagedSampleError on access to a damaged frame or to a scene without frames.
+    empty or the number is not positive, DamagedSampleError on access to a damaged frame or to a
+    scene without frames.
     """
 
     labels = None
 
     def __init__(self, root: str | Path, split: str = ALL):
         self.root = Path(root)
+        name, slash, step = split.partition('/')
+        if slash and not (step.isdecimal() and int(step)):
+            raise ValueError(f'{self.root}: split {split}: expected NAME or NAME/N, which takes '
+                             'every N-th picture')
         # Count an empty scene as a sample, so that its missing frames are reported.
-        self.names = [(scene, *pair) for scene in self._scenes(split)
-                      for pair in _pairs(self.root / scene) or [('', '')]]
+        self.names = [(scene, *pair) for scene in self._scenes(name)
+                      for pair in _pairs(self.root / scene)[::int(step or 1)] or [('', '')]]
         if not any(depth for _, depth, _ in self.names):
             raise FileNotFoundError(f'{self.root}: should hold <scene>/r-*.ppm and '
                                     f'<scene>/d-*.pgm for split {split}')

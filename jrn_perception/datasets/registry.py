@@ -52,7 +52,8 @@ READERS = {
         'train, test, fit, val, all; test if none is given'),
     'nyuv2_raw': Reader(
         'nyuv2_raw', 'NYUv2Raw', '<scene>/r-*.ppm, d-*.pgm and INDEX.txt; lists of scenes, '
-        'NAME.txt', 'all, NAME (its scenes), not-NAME (all other scenes); all if none is given'),
+        'NAME.txt', 'all, NAME (its scenes), not-NAME (all other scenes), each with /N for every '
+        'N-th picture; all if none is given'),
     'kitti_depth': Reader(
         'kitti', 'KITTIDepth', '<split>/<drive>/proj_depth/groundtruth/image_02/N.png and the raw '
         'data, <date>/<drive>/image_02/data/N.png', 'train, val; val if none is given'),

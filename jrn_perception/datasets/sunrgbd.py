@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 import zlib
 
 from jrn_perception.datasets.decoding import (
@@ -62,8 +62,8 @@ class SUNRGBD(Sequence):
             raise ValueError(f'SUN RGB-D has labels in nyu40 or sunrgbd37, not in {labels!r}')
         part = split.removesuffix(WITH_NYU)
         if part not in _SPLITS:
-            raise ValueError(f'no split {split!r}; there are {", ".join(_SPLITS)}, and each of '
-                             f'them with {WITH_NYU}')
+            raise ValueError(f'{self.root}: no split {split!r}; there are {", ".join(_SPLITS)}, '
+                             f'and each of them with {WITH_NYU}')
         if not (self.root / 'SUNRGBD').is_dir():
             raise FileNotFoundError(f'{self.root}: should hold SUNRGBD/ and SUNRGBDtoolbox/')
         found = read_split(self.root / SPLIT_FILE, _SPLITS[part]) if _SPLITS[part] else (
@@ -199,11 +199,12 @@ def _load(path: Path, key: str) -> np.ndarray:
         raise FileNotFoundError(f'{path}: missing; it is in SUNRGBDtoolbox.zip')
     try:
         return np.ravel(loadmat(path, squeeze_me=True, variable_names=[key])[key])
-    except (OSError, ValueError, TypeError, NotImplementedError, zlib.error, MatReadError,
-            KeyError) as error:
+    except (OSError, ValueError, TypeError, LookupError, NotImplementedError, zlib.error,
+            MatReadError) as error:
         raise ValueError(f'{path}: not a whole MATLAB 5 file with {key} ({error})') from error
 
 
 def _relative(text: object) -> str:
     """Return the part after SUNRGBD/ of a path: the lists have folders of their authors' disk."""
-    return PurePosixPath(str(text).rpartition('SUNRGBD/')[2]).as_posix()
+    # Some of the paths have doubled and final slashes.
+    return '/'.join(filter(None, str(text).rpartition('SUNRGBD/')[2].split('/')))

@@ -174,6 +174,16 @@ def test_scenes_can_be_chosen_or_left_out(root):
         NYUv2Raw(root, 'not-empty')
 
 
+def test_every_nth_picture_of_each_scene(root):
+    frames = NYUv2Raw(root, 'not-held_out/3')
+    assert [(scene, depth) for scene, depth, _ in frames.names] == [
+        (scene, DEPTHS[n]) for scene in ('bedroom_0001', 'study_0002') for n in (0, 3)]
+    assert NYUv2Raw(root, 'all/1').names == NYUv2Raw(root).names
+    for split in ('all/', 'all/0', 'all/x', 'all/-2'):
+        with pytest.raises(ValueError, match=f'split {split}: expected NAME or NAME/N'):
+            NYUv2Raw(root, split)
+
+
 def test_without_an_index_the_folder_is_listed(tmp_path):
     write_scene(tmp_path / 'cafe_0001', index=False)
     (tmp_path / 'cafe_0001' / 'notes.txt').write_text('not a dump')
