@@ -4,8 +4,8 @@
 """
 The raw recordings of NYU-Depth v2 (Silberman et al., ECCV 2012): dumps of a Kinect.
 
-Numbers and steps are those of the data set's toolbox (camera_params.m, get_synched_frames.m,
-project_depth_map.m), so that the frames resemble the labelled frames.
+Numbers and steps are those of the data set's toolbox (toolbox_nyu_depth_v2.zip: camera_params.m,
+get_synched_frames.m, project_depth_map.m), so that the frames resemble the labelled frames.
 """
 
 from __future__ import annotations

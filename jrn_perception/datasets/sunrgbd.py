@@ -155,7 +155,8 @@ def decode_depth(encoded: np.ndarray) -> np.ndarray:
     """
     Return float32 metres, NaN = unknown, for the uint16 of a depth picture.
 
-    The files hold millimetres whose bits are rotated to the left by 3.
+    The files hold millimetres whose bits are rotated to the left by 3 (read3dPoints.m of the
+    toolbox).
     """
     metres = ((encoded >> 3) | (encoded << 13)).astype(np.float32) / 1000
     metres[(metres == 0) | (metres > _FARTHEST)] = np.nan

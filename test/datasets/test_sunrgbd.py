@@ -24,8 +24,8 @@ h5py = pytest.importorskip('h5py', reason="h5py is missing: pip install '.[evalu
 savemat = pytest.importorskip('scipy.io', reason="scipy is missing: pip install '.[evaluate]'"
                               ).savemat
 
-NYU, BERKELEY, KINECT2 = ('kv1/NYUdata/NYU0001', 'kv1/b3dodata/img_0063',
-                          'kv2/kinect2data/000065_2014-05-16_20-14-38_260595134347_rgbf000121-resize')
+NYU, BERKELEY = 'kv1/NYUdata/NYU0001', 'kv1/b3dodata/img_0063'
+KINECT2 = 'kv2/kinect2data/000065_2014-05-16_20-14-38_260595134347_rgbf000121-resize'
 REALSENSE, XTION = ('realsense/lg/2014_10_21-18_16_30-1311000073',
                     'xtion/sun3ddata/brown_bm_1/brown_bm_1/0000001-000000000000')
 # In the order of the labels, which is no alphabetical order.
