@@ -110,8 +110,12 @@ SCANNET20 = LabelSet(
     tuple(NYU40.names[i] for i in SCANNET20_IN_NYU40),
     tuple(NYU40.colours[i] for i in SCANNET20_IN_NYU40))
 
+# SUN RGB-D (Song et al., CVPR 2015): its 37 classes are NYU40's without otherstructure,
+# otherfurniture and otherprop, which its frames leave unlabelled.
+SUNRGBD37 = LabelSet('sunrgbd37', NYU40.names[:37], NYU40.colours[:37])
+
 LABEL_SETS = {labels.name: labels for labels in (NYU40, NYU5, KITTI6, NYU40_KITTI6,
-                                                 CITYSCAPES19, SCANNET20)}
+                                                 CITYSCAPES19, SCANNET20, SUNRGBD37)}
 
 # NYU40 id -> NYU5 id. NYU's own super-classes (mapToNYUSuperClass of classMapping40.mat: ground,
 # structure, furniture, prop) with "ceiling" taken out of structure. The JRN paper does not publish
@@ -130,22 +134,31 @@ CITYSCAPES_IDS_TO_CITYSCAPES19[[7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25
 NYU40_TO_SCANNET20 = np.full(40, UNLABELLED, np.uint8)
 NYU40_TO_SCANNET20[list(SCANNET20_IN_NYU40)] = range(20)
 
+# NYU40 id -> SUNRGBD37 id. The last 3 classes have no counterpart.
+NYU40_TO_SUNRGBD37 = np.full(40, UNLABELLED, np.uint8)
+NYU40_TO_SUNRGBD37[:37] = range(37)
 
-# (finer set, coarser set) -> id table, for networks that predict the finer set.
-FOLDS = {('nyu40', 'nyu5'): NYU40_TO_NYU5}
+
+# (finer set, coarser set) -> id table, for networks that predict the finer set. 255 leaves a class
+# out: such a network then chooses among the others, as is usual on SUN RGB-D.
+FOLDS = {('nyu40', 'nyu5'): NYU40_TO_NYU5,
+         ('nyu40', 'sunrgbd37'): NYU40_TO_SUNRGBD37,
+         ('sunrgbd37', 'nyu5'): NYU40_TO_NYU5[:37]}
 
 
 def fold_matrix(source: LabelSet, target: LabelSet) -> np.ndarray:
     """
     Return the 0/1 matrix (len(target), len(source)) that sums probabilities of the finer set.
 
-    It is the identity if both sets are the same. Raises ValueError if no map between them exists.
+    It is the identity if both sets are the same. A class without a counterpart has a column of
+    zeros. Raises ValueError if no map between the sets exists.
     """
     if source == target:
         return np.eye(len(source), dtype=np.float32)
     if (source.name, target.name) not in FOLDS:
         raise ValueError(f'no map from label set {source.name} to {target.name}')
-    return np.eye(len(target), dtype=np.float32)[FOLDS[source.name, target.name]].T
+    table = FOLDS[source.name, target.name]
+    return (table == np.arange(len(target))[:, None]).astype(np.float32)
 
 
 def map_labels(labels: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -82,8 +82,21 @@ def test_a_set_folds_to_itself_unchanged():
     assert (fold_matrix(labels.NYU5, labels.NYU5) == np.eye(5)).all()
 
 
+def test_sun_rgbd_has_the_first_37_classes_of_nyu40():
+    assert len(labels.SUNRGBD37) == 37
+    assert labels.SUNRGBD37.names[0] == 'wall' and labels.SUNRGBD37.names[36] == 'bag'
+    ids = np.array([[0, 36, 37, 38, 39, 255]], np.uint8)
+    assert map_labels(ids, labels.NYU40_TO_SUNRGBD37).tolist() == [[0, 36, 255, 255, 255, 255]]
+    matrix = fold_matrix(labels.NYU40, labels.SUNRGBD37)
+    assert matrix.shape == (37, 40) and matrix.dtype == np.float32
+    assert (matrix[:, :37] == np.eye(37)).all() and not matrix[:, 37:].any()
+    assert (fold_matrix(labels.SUNRGBD37, labels.NYU5)
+            == fold_matrix(labels.NYU40, labels.NYU5)[:, :37]).all()
+
+
 @pytest.mark.parametrize('source, target', [
-    (labels.NYU5, labels.NYU40), (labels.KITTI6, labels.NYU5), (labels.NYU40, labels.KITTI6)])
+    (labels.NYU5, labels.NYU40), (labels.KITTI6, labels.NYU5), (labels.NYU40, labels.KITTI6),
+    (labels.SUNRGBD37, labels.NYU40)])
 def test_an_unknown_fold_is_refused(source, target):
     with pytest.raises(ValueError, match=f'from label set {source.name} to {target.name}'):
         fold_matrix(source, target)

@@ -46,7 +46,7 @@ ROS = {
     'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'diagnostic_updater', 'geometry_msgs',
     'rcl_interfaces', 'rclpy', 'rosbag2_py', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs',
     'std_srvs', 'vision_msgs'}
-TRAINING = {'h5py', 'kornia', 'lightning', 'torchmetrics'}
+TRAINING = {'h5py', 'kornia', 'lightning', 'scipy', 'torchmetrics'}
 # Those that a module of evaluation/ may need as a whole.
 EXTRAS = {'jinja2', 'matplotlib', 'rich', 'rosbags'}
 # Where the name of what is imported is not the name of what is installed.

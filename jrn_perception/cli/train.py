@@ -101,7 +101,7 @@ def _network(words: Sequence[str]) -> str:
 def _common(kind: type[argparse.ArgumentParser], **arguments: Any) -> argparse.ArgumentParser:
     """Return a parser with the options that do not depend on the network."""
     parser = kind(
-        prog='jrn_train', description=DESCRIPTION, epilog=layouts(READABLE), allow_abbrev=True,
+        prog='jrn_train', description=DESCRIPTION, epilog=layouts(), allow_abbrev=True,
         formatter_class=argparse.RawDescriptionHelpFormatter, **arguments)
     parser.add_argument('recipe', choices=tuple(RECIPES), metavar='NETWORK',
                         help=', '.join(RECIPES))

@@ -70,6 +70,33 @@ def class_map() -> dict[str, int]:
     return {name: number - 1 for name, number in json.loads(text)['nyu40'].items()}
 
 
+def scene_names(root: str | Path, *splits: str) -> list[str]:
+    """
+    Return the scenes of the frames of ``splits``, sorted: their folders in the raw recordings.
+
+    ``root`` is the file or its folder. Raises FileNotFoundError if it does not exist, ValueError
+    for an unknown split or if the file differs from the official file.
+    """
+    frames = NYUv2Mat(root)
+    numbers = {number for split in splits for number in split_numbers(split)}
+    found = set()
+    with frames._open() as file:
+        # A frame's scene, and the folder of its raw depth: <scene>/d-<seconds>-<ticks>.pgm.
+        for key in ('scenes', 'rawDepthFilenames'):
+            texts = _texts(file, key)
+            if len(texts) != COUNT:
+                raise ValueError(f'{frames.path}: {key} has {len(texts)} entries, where the '
+                                 f'official file has {COUNT}')
+            found |= {texts[number - 1].partition('/')[0] for number in numbers}
+    return sorted(found)
+
+
+def _texts(file, key: str) -> list[str]:
+    """Return the texts in a cell array of an open file; none if it does not exist."""
+    cells = file[key][()].ravel() if key in file else ()
+    return [file[cell][()].tobytes().decode('utf-16-le') for cell in cells]
+
+
 class NYUv2Mat(Sequence):
     """
     The labelled frames of one split: rgb 640x480, in-painted depth, labels in ``NYU40``.
@@ -105,8 +132,7 @@ class NYUv2Mat(Sequence):
             if found != shape:
                 raise ValueError(f'{self.path}: {name} is {found}, where the official file has '
                                  f'{shape}')
-        cells = file['names'][()].ravel() if 'names' in file else ()
-        names = [file[cell][()].tobytes().decode('utf-16-le') for cell in cells]
+        names = _texts(file, 'names')
         expected = list(class_map())
         if names != expected:
             first = next((pair for pair in zip(names, expected) if pair[0] != pair[1]),

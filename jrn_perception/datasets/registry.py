@@ -50,6 +50,10 @@ READERS = {
     'nyuv2_mat': Reader(
         'nyuv2_mat', 'NYUv2Mat', 'nyu_depth_v2_labeled.mat, or its folder',
         'train, test, fit, val, all; test if none is given'),
+    'nyuv2_raw': Reader(
+        'nyuv2_raw', 'NYUv2Raw', '<scene>/r-*.ppm, d-*.pgm and INDEX.txt; lists of scenes, '
+        'NAME.txt', 'all, NAME (its scenes), not-NAME (all other scenes), each with /N for every '
+        'N-th picture; all if none is given'),
     'kitti_depth': Reader(
         'kitti', 'KITTIDepth', '<split>/<drive>/proj_depth/groundtruth/image_02/N.png and the raw '
         'data, <date>/<drive>/image_02/data/N.png', 'train, val; val if none is given'),
@@ -64,6 +68,17 @@ READERS = {
     'scannet20': Reader(
         'scannet', 'ScanNet', "as scannet, with labels in the 20 classes of ScanNet's benchmark",
         'as scannet', {'labels': 'scannet20'}),
+    'sunrgbd': Reader(
+        'sunrgbd', 'SUNRGBD', 'SUNRGBD/<camera>/.../ with image/, depth_bfx/ and intrinsics.txt; '
+        'SUNRGBDtoolbox/', 'train, test, all, without the frames of NYU-Depth v2; train+nyu, '
+        'test+nyu, all+nyu, with them; test if none is given'),
+    'sunrgbd37': Reader(
+        'sunrgbd', 'SUNRGBD', "as sunrgbd, with labels in the 37 classes of SUN RGB-D's benchmark",
+        'as sunrgbd', {'labels': 'sunrgbd37'}),
+    'ade20k': Reader(
+        'ade20k', 'ADE20K', 'ADEChallengeData2016: images/<part>/N.jpg, annotations/<part>/N.png, '
+        'sceneCategories.txt', 'training, validation, training-indoor, validation-indoor; '
+        'validation if none is given'),
 }
 
 

@@ -108,6 +108,8 @@ def test_the_help_without_a_network_lists_networks_and_layouts(capsys, monkeypat
     text = help_of(capsys)
     assert ', '.join(RECIPES) in text and 'recipe of' not in text
     assert 'how data sets are laid out:' in text
+    # --extra takes all readers.
+    assert 'ADEChallengeData2016' in text and 'r-*.ppm' in text
 
 
 @pytest.mark.parametrize('missing', ['jsonargparse', 'lightning.pytorch'])

@@ -20,6 +20,7 @@ h5py = pytest.importorskip('h5py', reason="h5py is missing: pip install '.[evalu
 from jrn_perception.datasets.nyuv2_mat import (  # noqa: E402, I100
     class_map,
     NYUv2Mat,
+    scene_names,
     split_numbers,
 )
 
@@ -41,6 +42,12 @@ def labels(number):
     return ((ROWS * 640 + COLUMNS + number) % 895).astype(np.uint16)
 
 
+def write_text(file, name, text):
+    """Write a MATLAB text into an open file; return the reference that a cell holds."""
+    units = np.frombuffer(text.encode('utf-16-le'), np.uint16)[:, None]
+    return file.create_dataset(name, data=units).ref
+
+
 @pytest.fixture(scope='module')
 def written(tmp_path_factory):
     """Return the path of a file with the datasets, types and axes of the official one."""
@@ -59,8 +66,15 @@ def written(tmp_path_factory):
             ids[number - 1] = labels(number).T
         names = file.create_dataset('names', (1, 894), h5py.ref_dtype)
         for column, name in enumerate(class_map()):
-            text = np.frombuffer(name.encode('utf-16-le'), np.uint16)[:, None]
-            names[0, column] = file.create_dataset(f'#refs#/{column}', data=text).ref
+            names[0, column] = write_text(file, f'#refs#/{column}', name)
+        scenes, raw = (file.create_dataset(name, (1, 1449), h5py.ref_dtype)
+                       for name in ('scenes', 'rawDepthFilenames'))
+        # The first two frames, of the test split, show one kitchen; frame 3, of val, an office.
+        kitchen, office, other = (write_text(file, f'#refs#/{name}', name)
+                                  for name in ('kitchen_0004', 'office_0002', 'cafe_0001a'))
+        dump = write_text(file, '#refs#/d', 'kitchen_0004b/d-1294439279.346737-2905.pgm')
+        scenes[0], raw[0] = [other] * 1449, [other] * 1449
+        scenes[0, :3], raw[0, :3] = [kitchen, kitchen, office], [dump, kitchen, office]
     with path.open('r+b') as stream:
         stream.write(b'MATLAB 7.3 MAT-file, Platform: GLNXA64'.ljust(128))
     return path
@@ -102,6 +116,19 @@ def test_the_file_is_found_in_its_folder_and_by_name(mat):
 def test_worker_processes_may_have_the_reader(mat):
     frames = pickle.loads(pickle.dumps(NYUv2Mat(mat, 'val')))
     assert np.array_equal(frames[0].depth, depth(3))
+
+
+def test_scenes_are_folders_of_the_raw_recordings(mat):
+    assert scene_names(mat, 'val') == ['cafe_0001a', 'office_0002']
+    assert scene_names(mat.parent, 'test') == ['cafe_0001a', 'kitchen_0004', 'kitchen_0004b']
+    assert scene_names(mat, 'test', 'val') == [
+        'cafe_0001a', 'kitchen_0004', 'kitchen_0004b', 'office_0002']
+    with pytest.raises(ValueError, match="no split 'eigen'"):
+        scene_names(mat, 'eigen')
+    with h5py.File(mat, 'r+') as file:
+        del file['scenes']
+    with pytest.raises(ValueError, match='scenes has 0 entries'):
+        scene_names(mat, 'test')
 
 
 def test_no_depth_is_nan(mat):
