@@ -34,8 +34,8 @@ EXTRAS = {
     'play': ['rosbags>=0.11'],
     'evaluate': ['h5py', 'jinja2', 'matplotlib', 'rich', 'rosbags>=0.11', 'torchmetrics'],
     # WeightAveraging came with lightning 2.6.
-    'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'torchmetrics',
-              'tqdm'],
+    'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'tflite>=2.10',
+              'torchmetrics', 'tqdm'],
     # Not `tests_require`, which setuptools 72 and later ignore. launch_testing's pytest plug-in
     # needs pytest before 8.4. The flake8 plug-ins are those that ROS's package ament_flake8 has.
     'test': [
