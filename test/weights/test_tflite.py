@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 pytest.importorskip('tflite', reason="needs pip install '.[train]'")
-import tflite_graphs as graphs  # noqa: E402, I001
+import tflite_graphs as graphs
 
 # The colour that zeros stand for in our input, in that of the graphs.
 BORDER = tuple(2 * value - 1 for value in MEAN)
@@ -278,4 +278,4 @@ def test_the_public_graph_runs_alike_in_its_own_runtime(public):
         found = scale * (interpreter.get_tensor(number).astype(np.float32) - zero)
         pair = np.stack((found.ravel(), value.permute(0, 2, 3, 1).numpy().ravel()))
         # Its activations have 8 bits.
-        assert np.corrcoef(pair)[0, 1] > 0.9
+        assert np.corrcoef(pair)[0, 1] > 0.98
