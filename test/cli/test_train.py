@@ -165,6 +165,16 @@ def test_frames_with_depth_alone_can_be_added(frames, hydranet, tmp_path):
         assert all(value.isfinite().all() for value in tensors(path).values())
 
 
+@pytest.mark.parametrize('text, fact', [
+    ('folder=distilled@all', 'folder=distilled@all'),
+    ('nyuv2=/some/where/nyuv2@fit', 'nyuv2=nyuv2@fit'),
+    ('nyuv2_depth_only=raw/', 'nyuv2_depth_only=raw@all'),
+    ('scannet=.', f'scannet={Path.cwd().name}@all'),
+    ('folder=a=b@c', 'folder=a=b@c')])
+def test_the_card_names_folder_and_split_of_more_frames(text, fact):
+    assert pipeline.ExtraFrames.parse(text).fact == fact
+
+
 @pytest.fixture(scope='module')
 def teacher(tmp_path_factory):
     """Return weights of a hydranet for frames of another size, and other than its namesake's."""

@@ -51,7 +51,7 @@ def test_hydranet_from_ade20k_at_stride_16(frames, graph, tmp_path):
         assert torch.corrcoef(pair)[0, 1] > 0.95
 
 
-def test_the_option_is_in_the_card_beside_other_options(hydranet, frames, tmp_path):
+def test_a_single_task_network_at_stride_16(hydranet, frames, tmp_path):
     path = hydranet / 'hydranet_nyu40.safetensors'
     assert train('depth', frames, tmp_path, *SMALL, '--start', str(path),
                  '--set', 'encoder_stride=16') == 0

@@ -23,9 +23,7 @@ from safetensors.torch import load_file
 import torch
 from torch import nn
 
-pytest.importorskip('tflite', reason="needs pip install '.[train]'")
-import tflite_graphs as graphs
-
+graphs = pytest.importorskip('tflite_graphs', reason="needs pip install '.[train]'")
 # The colour that zeros stand for in our input, in that of the graphs.
 BORDER = tuple(2 * value - 1 for value in MEAN)
 
