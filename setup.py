@@ -36,7 +36,7 @@ EXTRAS = {
                  'torchmetrics'],
     # WeightAveraging came with lightning 2.6.
     'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'scipy',
-              'torchmetrics', 'tqdm'],
+              'tflite>=2.10', 'torchmetrics', 'tqdm'],
     # Not `tests_require`, which setuptools 72 and later ignore. launch_testing's pytest plug-in
     # needs pytest before 8.4. The flake8 plug-ins are those that ROS's package ament_flake8 has.
     'test': [

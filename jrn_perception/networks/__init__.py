@@ -74,27 +74,29 @@ def _hydranet(*, variant: str, summary: str, parameters: int, labels: LabelSet,
               weights: str = '') -> Spec:
     heads = {'semantics': len(labels), 'depth': 1} | ({'normals': 3} if normals else {})
 
-    def build(*, depth_activation: str = 'softplus') -> nn.Module:
+    def build(*, depth_activation: str = 'softplus', encoder_stride: int = 32) -> nn.Module:
         from jrn_perception.networks.hydranet import HydraNet
-        return HydraNet(heads, depth_activation, encoder, dropout)
+        return HydraNet(heads, depth_activation, encoder, dropout, encoder_stride)
 
     return Spec(architecture='hydranet', variant=variant, summary=summary, parameters=parameters,
                 build=build, heads=heads, labels=labels, encoder=encoder, weights=weights)
 
 
-def _hydranet_custom(*, depth_activation: str = 'softplus', classes: int = 1) -> nn.Module:
+def _hydranet_custom(*, depth_activation: str = 'softplus', classes: int = 1,
+                     encoder_stride: int = 32) -> nn.Module:
     from jrn_perception.networks.hydranet import HydraNet
-    return HydraNet({'semantics': classes, 'depth': 1}, depth_activation)
+    return HydraNet({'semantics': classes, 'depth': 1}, depth_activation,
+                    encoder_stride=encoder_stride)
 
 
-def _depth() -> nn.Module:
+def _depth(*, encoder_stride: int = 32) -> nn.Module:
     from jrn_perception.networks.single_task import depth_network
-    return depth_network()
+    return depth_network(encoder_stride)
 
 
-def _semantics() -> nn.Module:
+def _semantics(*, encoder_stride: int = 32) -> nn.Module:
     from jrn_perception.networks.single_task import semantics_network
-    return semantics_network(len(label_sets.NYU40))
+    return semantics_network(len(label_sets.NYU40), encoder_stride)
 
 
 def _multiscale(*, normals: bool = False) -> nn.Module:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import math
 import re
 
@@ -92,11 +92,61 @@ def convert_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _identity_expansion(target: str) -> dict[str, Tensor]:
     count = mobilenet.STEM_CHANNELS
-    gamma = math.sqrt(1 + mobilenet.BATCH_NORM_EPS)
-    values = (torch.full((count,), gamma), torch.zeros(count), torch.zeros(count),
-              torch.ones(count), torch.tensor(0))
     return {f'{target}.conv.weight': torch.eye(count)[:, :, None, None],
-            **{f'{target}.bn.{name}': value for name, value in zip(_BATCH_NORM, values)}}
+            **_shift(f'{target}.bn', torch.zeros(count))}
+
+
+# --- MobileNet-v2 without batch norms, from TensorFlow Lite --------------------------------------
+
+# Its graphs take RGB in 0..1, minus this mean and divided by this deviation: x / 127.5 - 1.
+GRAPH_MEAN, GRAPH_STD = 0.5, 0.5
+
+
+def convert_folded(layers: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """
+    Return the ``MobileNetV2`` state of a graph whose batch norms are folded into convolutions.
+
+    ``layers`` are the weights (out, in / groups, height, width) and biases (out,) of the graph's
+    convolutions, in its order; only the first 51 are MobileNet-v2's. The first convolution absorbs
+    the difference between the graph's normalisation of pictures and ours, exactly except at the
+    image border, where the padding stands for a slightly different grey. Biases become the shifts
+    of batch norms without statistics, which is exact at inference; before training they need
+    ``layers.restore_batch_norms``. Raises ValueError that names the first misshapen layer.
+    """
+    expected = mobilenet.MobileNetV2().state_dict()
+    names = list(_mobilenet_layers())
+    if len(layers) < len(names):
+        raise ValueError(f'{len(layers)} convolutions, a MobileNet-v2 has {len(names)}')
+    converted = _identity_expansion('stages.0.0.expand')
+    for name, (weight, bias) in zip(names, layers):
+        wanted = expected[f'{name}.conv.weight'].shape
+        if weight.shape != wanted or bias.shape != wanted[:1]:
+            raise ValueError(f'no MobileNet-v2: {name} is {tuple(weight.shape)}, expected '
+                             f'{tuple(wanted)}')
+        if name == 'stem':
+            mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+            bias = bias + (weight * (mean - GRAPH_MEAN) / GRAPH_STD).sum((1, 2, 3))
+            weight = weight * std / GRAPH_STD
+        converted[f'{name}.conv.weight'] = weight
+        converted |= _shift(f'{name}.bn', bias)
+    return converted
+
+
+def _mobilenet_layers() -> Iterator[str]:
+    """Yield the names of the convolutions in their order, without the identity expansion."""
+    yield 'stem'
+    for stage, (_, _, count, _) in enumerate(mobilenet.STAGES):
+        for block in range(count):
+            for layer in _BLOCK if stage else _BLOCK[1:]:
+                yield f'stages.{stage}.{block}.{layer}'
+
+
+def _shift(target: str, bias: Tensor) -> dict[str, Tensor]:
+    """Return the state of a batch norm that adds ``bias`` and does nothing else."""
+    one = torch.ones_like(bias)
+    gamma = one * math.sqrt(1 + mobilenet.BATCH_NORM_EPS)
+    values = (gamma, bias, torch.zeros_like(bias), one, torch.tensor(0))
+    return {f'{target}.{name}': value for name, value in zip(_BATCH_NORM, values)}
 
 
 # --- ResNet-50, trained with Caffe, from Keras --------------------------------------------------

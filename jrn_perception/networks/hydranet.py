@@ -33,12 +33,13 @@ class HydraNet(nn.Module):
     ``heads`` maps tasks to output channels, a subset of ``{'semantics': K, 'depth': 1, 'normals':
     3}``. ``forward`` takes RGB (B, 3, H, W) normalised with the ImageNet mean and standard
     deviation, any size from 32x32, and returns ``Maps`` at ceil(H/4) x ceil(W/4): logits, metres
-    (>= 0) and normals of any length. ``encoder`` is a key of ``ENCODERS``; for ``dropout`` see
-    ``Decoder``. Raises ValueError, which lists the choices, for unknown heads or names.
+    (>= 0) and normals of any length. ``encoder`` is a key of ``ENCODERS`` and ``encoder_stride``
+    the stride of its coarsest features; for ``dropout`` see ``Decoder``. Raises ValueError, which
+    lists the choices, for unknown heads, names or strides.
     """
 
     def __init__(self, heads: Mapping[str, int], depth_activation: str = 'softplus',
-                 encoder: str = 'mobilenetv2', dropout: float = 0.):
+                 encoder: str = 'mobilenetv2', dropout: float = 0., encoder_stride: int = 32):
         super().__init__()
         unknown = set(heads) - set(TASKS)
         if unknown or not heads:
@@ -49,8 +50,8 @@ class HydraNet(nn.Module):
         if encoder not in ENCODERS:
             raise ValueError(f'encoder {encoder!r}: choose from {", ".join(ENCODERS)}')
         self.depth_activation = depth_activation
-        self.encoder = ENCODERS[encoder]()
-        self.decoder = Decoder(self.encoder.channels, self.encoder.strides, dropout)
+        self.encoder = ENCODERS[encoder](encoder_stride)
+        self.decoder = Decoder(self.encoder.channels, self.encoder.levels, dropout)
         self.heads = nn.ModuleDict(
             {task: Head(outputs, exact=task == 'depth') for task, outputs in heads.items()})
         self._initialise()

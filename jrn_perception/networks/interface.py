@@ -76,12 +76,12 @@ class Trainable(Network, Protocol):
     """
     What a network must offer, beyond ``Network``, to be trained by a ``Recipe``.
 
-    The parameters of ``encoder`` get ImageNet weights and a learning rate of their own.
+    The parameters of ``encoder`` get published weights and a learning rate of their own.
     """
 
     @property
     def encoder(self) -> nn.Module:
-        """Return the part that starts from ImageNet weights."""
+        """Return the part that starts from published weights."""
 
     def calibrate(self, image: Tensor) -> None:
         """Fit the randomly initialised part to the encoder, on typical images (B, 3, H, W)."""

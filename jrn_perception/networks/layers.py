@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -94,3 +96,47 @@ def fold_batch_norms(module: nn.Module) -> nn.Module:
         module.conv = fuse_conv_bn_eval(module.conv, module.bn)
         del module.bn
     return module
+
+
+def lack_statistics(state: Mapping[str, Tensor]) -> bool:
+    """Tell whether no batch norm of a state has statistics: their means are 0, variances 1."""
+    return (all((state[name] == 0).all() for name in state if name.endswith('.running_mean'))
+            and all((state[name] == 1).all() for name in state if name.endswith('.running_var')))
+
+
+@torch.no_grad()
+def restore_batch_norms(module: nn.Module, image: Tensor, batch_size: int = 8) -> None:
+    """
+    Give batch norms the statistics of their inputs for images (B, 3, H, W), in place.
+
+    gamma and beta undo the effect of the statistics, so the module computes the same in eval mode;
+    in training it starts from statistics that are true of its data. ``batch_size`` images at a
+    time are computed.
+    """
+    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+    # Sums over the images of each channel's mean and mean square.
+    sums = {bn: torch.zeros(2, bn.num_features, dtype=torch.float64,
+                            device=bn.weight.device) for bn in norms}
+
+    def add(bn: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
+        x, = inputs
+        variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+        mean, variance = mean.double(), variance.double()
+        sums[bn] += len(x) * torch.stack((mean, variance + mean.square()))
+
+    hooks = [bn.register_forward_pre_hook(add) for bn in norms]
+    training = module.training
+    module.eval()
+    for part in image.split(batch_size):
+        module(part)
+    module.train(training)
+    for hook in hooks:
+        hook.remove()
+    for bn in norms:
+        mean, square = sums[bn] / len(image)
+        variance = (square - mean.square()).clamp(min=0)
+        gain = bn.weight.double() / (bn.running_var.double() + bn.eps).sqrt()
+        bn.bias.copy_(bn.bias + (mean - bn.running_mean) * gain)
+        bn.weight.copy_(gain * (variance + bn.eps).sqrt())
+        bn.running_mean.copy_(mean)
+        bn.running_var.copy_(variance)

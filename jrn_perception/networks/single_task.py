@@ -13,11 +13,11 @@ from __future__ import annotations
 from jrn_perception.networks.hydranet import HydraNet
 
 
-def depth_network() -> HydraNet:
+def depth_network(encoder_stride: int = 32) -> HydraNet:
     """Return a network whose ``Maps`` hold only ``depth``."""
-    return HydraNet({'depth': 1})
+    return HydraNet({'depth': 1}, encoder_stride=encoder_stride)
 
 
-def semantics_network(num_classes: int) -> HydraNet:
+def semantics_network(num_classes: int, encoder_stride: int = 32) -> HydraNet:
     """Return a network whose ``Maps`` hold only ``semantics``, logits over ``num_classes``."""
-    return HydraNet({'semantics': num_classes})
+    return HydraNet({'semantics': num_classes}, encoder_stride=encoder_stride)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception import weights
+from jrn_perception.training.recipes import Recipe
 from torch import nn
 
 
@@ -30,7 +31,8 @@ def average(paths: Sequence[Path]) -> Average:
     accuracy without increasing inference time", ICML 2022, Section 2: the uniform soup. The mean
     of networks that were not trained from the same start is worthless. The card tells once how
     each file was trained, and at its top the facts that all files share. Raises ValueError for a
-    file that lacks a part of the first, or is for other labels or another focal length.
+    file that lacks a part of the first, or is for other labels, another focal length or another
+    encoder stride.
     """
     loaded = [weights.load_file(path) for path in paths]
     network, card = loaded[0]
@@ -42,6 +44,11 @@ def average(paths: Sequence[Path]) -> Average:
             if getattr(other, entry) != getattr(card, entry):
                 raise ValueError(f'{path}: has the {entry} {getattr(other, entry)}, {paths[0]} '
                                  f'{getattr(card, entry)}')
+        strides = [each.options.get('encoder_stride', Recipe.encoder_stride)
+                   for each in (other, card)]
+        if strides[0] != strides[1]:
+            raise ValueError(f'{path}: has the encoder stride {strides[0]}, {paths[0]} '
+                             f'{strides[1]}')
         for name, value in states[0].items():
             if name not in state or state[name].shape != value.shape:
                 raise ValueError(f'{path}: has no {name} like {paths[0]}; it must have all parts '

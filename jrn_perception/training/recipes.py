@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, MISSING
 from pathlib import Path
 from typing import Any
 
+# Starts that give weights to the encoder alone.
+ENCODER_STARTS = ('imagenet', 'ade20k')
 # Readers of frames that have NYU-Depth v2's classes or the user's own.
 READABLE = ('folder', 'nyuv2', 'nyuv2_mat', 'scannet')
 
@@ -35,9 +37,12 @@ class Recipe:
     network: tuple[str, str] = _entry('architecture and variant')
     epochs: int = _entry('passes over the frames of --fit')
     start: str = _entry(
-        "weights to start from, as far as the networks agree: imagenet (the encoder's), shipped "
-        '(the HydraNet of this package), the name of another recipe for its result, or a file '
-        'NAME.safetensors', 'imagenet')
+        'weights to start from, as far as the networks agree: imagenet or ade20k (of the encoder '
+        'alone), shipped (the HydraNet of this package), the name of another recipe for its '
+        'result, or a file NAME.safetensors', 'imagenet')
+    encoder_stride: int = _entry(
+        "stride of the encoder's coarsest features: 32, or 16 with MobileNet-v2, whose last "
+        'stages are then dilated', 32)
     batch_size: int = _entry('frames in a batch, in each process', 8)
     encoder_rate: float = _entry('highest learning rate of the encoder (AdamW)', 2e-4)
     decoder_rate: float = _entry('highest learning rate of all other weights (AdamW)', 7e-4)

@@ -10,11 +10,17 @@ from dataclasses import dataclass
 import json
 from pathlib import Path
 import pickle
+from typing import Any
 import zipfile
 
 from jrn_perception import networks, weights
-from jrn_perception.networks.conversion import convert_published, convert_torchvision
+from jrn_perception.networks.conversion import (
+    convert_folded,
+    convert_published,
+    convert_torchvision,
+)
 from jrn_perception.networks.encoders.mobilenet import MobileNetV2
+from jrn_perception.weights.tflite import read_convolutions, SUFFIX
 import torch
 from torch import Tensor
 
@@ -70,27 +76,62 @@ def convert(checkpoint: Path, output: Path, variant: str = '') -> str:
     """
     Write ``output`` (.safetensors) and its card; return a line about the written file.
 
-    ``variant`` is the expected variant of a HydraNet. Raises UnknownCheckpoint, ValueError.
+    ``variant`` is the expected variant of a HydraNet. Raises UnknownCheckpoint, ValueError, and
+    ModuleNotFoundError without the package that reads ``checkpoint``.
     """
     if output.suffix != '.safetensors':
         raise ValueError(f'{output}: the output is a file NAME.safetensors')
+    if checkpoint.suffix == SUFFIX:
+        _refuse_variant(checkpoint, variant)
+        state, origin = read_tflite(checkpoint), _origin(checkpoint)
+        return _write_encoder(state, output, {'converted': origin, 'batch_norms': 'folded'})
     state = read_checkpoint(checkpoint)
-    wrong = [key for key, value in state.items()
-             if value.is_floating_point() and not value.isfinite().all()]
-    if wrong:
-        raise UnknownCheckpoint(f'{checkpoint}: damaged, {wrong[0]} is not finite')
-    origin = {'file': checkpoint.name, 'sha256': weights.sha256(checkpoint)}
+    _check_finite(checkpoint, state)
+    origin = _origin(checkpoint)
     if 'layer1.0.weight' in state and 'pre_depth.weight' in state:
         return _convert_hydranet(checkpoint, state, output, variant, origin)
     if 'features.0.0.weight' in state and 'features.17.conv.2.weight' in state:
-        if variant:
-            raise ValueError(f'variant {variant!r}: {checkpoint} is a MobileNet-v2, which has no '
-                             'variants')
+        _refuse_variant(checkpoint, variant)
         return _convert_encoder(checkpoint, state, output, origin)
     raise UnknownCheckpoint(
         f'{checkpoint}: neither a published HydraNet (layer1.0.weight, ..., segm.bias) nor '
         f"torchvision's mobilenet_v2 (features.0.0.weight, ...): the first of its {len(state)} "
         f'keys is {next(iter(state))}')
+
+
+def read_tflite(path: Path) -> dict[str, Tensor]:
+    """
+    Return the ``MobileNetV2`` state in a TensorFlow Lite file; its batch norms lack statistics.
+
+    Raises UnknownCheckpoint for another graph or a damaged file, ModuleNotFoundError without the
+    package ``tflite``.
+    """
+    if not path.is_file():
+        raise UnknownCheckpoint(f'{path}: no such file')
+    try:
+        layers = read_convolutions(path)
+        state = convert_folded([(torch.from_numpy(layer.weight), torch.from_numpy(layer.bias))
+                                for layer in layers])
+    except ValueError as error:
+        raise UnknownCheckpoint(f'{path}: {error}') from error
+    _check_finite(path, state)
+    return state
+
+
+def _origin(checkpoint: Path) -> dict[str, str]:
+    return {'file': checkpoint.name, 'sha256': weights.sha256(checkpoint)}
+
+
+def _refuse_variant(checkpoint: Path, variant: str) -> None:
+    if variant:
+        raise ValueError(f'variant {variant!r}: {checkpoint} is a MobileNet-v2, which has no '
+                         'variants')
+
+
+def _check_finite(checkpoint: Path, state: Mapping[str, Tensor]) -> None:
+    for key, value in state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UnknownCheckpoint(f'{checkpoint}: damaged, {key} is not finite')
 
 
 def _convert_hydranet(path: Path, state: dict[str, Tensor], output: Path, variant: str,
@@ -142,9 +183,13 @@ def _convert_encoder(path: Path, state: dict[str, Tensor], output: Path,
         raise UnknownCheckpoint(f'{path}: a MobileNet-v2 that lacks {error.args[0]}') from error
     network = MobileNetV2()
     _load(path, network, converted)
-    weights.write_tensors(network.state_dict(), output)
-    card = {'card_format': ENCODER_FORMAT, 'architecture': 'mobilenetv2',
-            'training': {'data': 'ImageNet', 'converted': origin},
+    return _write_encoder(network.state_dict(), output,
+                          {'data': 'ImageNet', 'converted': origin})
+
+
+def _write_encoder(state: Mapping[str, Tensor], output: Path, training: dict[str, Any]) -> str:
+    weights.write_tensors(state, output)
+    card = {'card_format': ENCODER_FORMAT, 'architecture': 'mobilenetv2', 'training': training,
             'sha256': weights.sha256(output)}
     output.with_suffix('.json').write_text(json.dumps(card, indent=2) + '\n')
     return (f'{output}: encoder mobilenetv2, sha256 {card["sha256"][:12]}…; a start for training, '

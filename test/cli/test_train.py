@@ -159,10 +159,20 @@ def test_frames_with_depth_alone_can_be_added(frames, hydranet, tmp_path):
         assert train(task, frames, tmp_path, *SMALL, '--set', 'batch_size=7',
                      '--set', 'extra_share=0.43', *extra) == 0
         path = tmp_path / f'{task}_mobilenetv2.safetensors'
-        assert weights.check(path).training['extra'] == ['nyuv2_depth_only']
+        assert weights.check(path).training['extra'] == ['nyuv2_depth_only=raw@all']
         state = torch.load(tmp_path / task / 'last.ckpt', weights_only=True)
         assert state['global_step'] == 1
         assert all(value.isfinite().all() for value in tensors(path).values())
+
+
+@pytest.mark.parametrize('text, fact', [
+    ('folder=distilled@all', 'folder=distilled@all'),
+    ('nyuv2=/some/where/nyuv2@fit', 'nyuv2=nyuv2@fit'),
+    ('nyuv2_depth_only=raw/', 'nyuv2_depth_only=raw@all'),
+    ('scannet=.', f'scannet={Path.cwd().name}@all'),
+    ('folder=a=b@c', 'folder=a=b@c')])
+def test_the_card_names_folder_and_split_of_more_frames(text, fact):
+    assert pipeline.ExtraFrames.parse(text).fact == fact
 
 
 @pytest.fixture(scope='module')
@@ -313,7 +323,7 @@ def test_what_cannot_be_trained_says_why(frames, hydranet, tmp_path, capsys):
             '--output', hydranet)
     # As text, 3 is a name.
     for name in ('nothing', 'jrn', '3'):
-        refused(capsys, f"start '{name}': choose from imagenet, shipped, teacher, hydranet, ",
+        refused(capsys, f"start '{name}': choose from imagenet, ade20k, shipped, teacher, ",
                 'depth', '--data', frames, '--set', f'start={name}', *output)
 
 

@@ -65,6 +65,15 @@ def test_classes_of_ones_own_from_the_shipped_weights(own_weights):
     assert len(found['heads.semantics.predict.bias']) == 3
 
 
+def test_classes_of_ones_own_at_encoder_stride_16(own_frames, tmp_path):
+    assert train('hydranet', own_frames, tmp_path, '--reader', 'folder', *SMALL,
+                 '--set', 'start=shipped', '--encoder-stride', '16') == 0
+    path = tmp_path / 'hydranet_custom.safetensors'
+    assert weights.check(path).options == {'classes': 3, 'encoder_stride': 16}
+    perception, _ = perceive(path, 'hydranet', 'custom')
+    assert perception.backend.network.encoder.strides[-1] == 16
+
+
 def test_the_evaluator_reads_what_was_trained_on(own_frames, own_weights, tmp_path):
     from jrn_perception.cli.evaluate import main as evaluate
     output = tmp_path / 'found.json'

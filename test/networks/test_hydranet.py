@@ -52,6 +52,30 @@ def test_multiply_adds_of_the_published_network(heads, size, giga):
                      3) == giga
 
 
+def test_multiply_adds_at_encoder_stride_16():
+    with torch.device('meta'):
+        network, image = HydraNet(HEADS, encoder_stride=16).eval(), torch.empty(1, 3, 480, 640)
+        assert round(multiply_adds(network, image) / 1e9, 3) == 7.424
+        assert round(multiply_adds(network.encoder, image) / 1e9, 3) == 2.868
+        assert round(multiply_adds(HydraNet(HEADS).eval().encoder, image) / 1e9, 3) == 1.789
+
+
+def test_the_encoder_stride_changes_neither_weights_nor_output_size(network, image):
+    other = HydraNet(HEADS, encoder_stride=16).eval()
+    other.load_state_dict(network.state_dict())
+    assert other.output_stride == network.output_stride == 4
+    assert other.decoder.levels == network.decoder.levels == ((5, 4), (3, 2), (1,), (0,))
+    with torch.inference_mode():
+        found, before = other(image), network(image)
+    assert found.depth.shape == before.depth.shape and found.semantics.shape == (1, 40, 16, 24)
+    assert not torch.equal(found.depth, before.depth)
+
+
+def test_resnet_50_has_one_stride():
+    with pytest.raises(ValueError, match='encoder stride 16: ResNet-50 has only 32'):
+        HydraNet(HEADS, encoder='resnet50', encoder_stride=16)
+
+
 @pytest.mark.parametrize('size, expected', [((468, 625), (117, 157)), ((350, 1200), (88, 300))])
 def test_published_output_sizes(size, expected):
     with torch.device('meta'):

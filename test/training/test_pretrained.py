@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""ImageNet weights from packages; what is not the expected file is refused."""
+"""Weights to start from, of packages and other files; what is not the expected is refused."""
 
 from collections import OrderedDict
 import hashlib
@@ -10,10 +10,12 @@ import json
 import re
 import tarfile
 
+from jrn_perception import networks, weights
 from jrn_perception.networks.conversion import convert_keras
 from jrn_perception.networks.encoders.mobilenet import MobileNetV2
 from jrn_perception.networks.encoders.resnet import ResNet50
 from jrn_perception.training import pretrained
+from jrn_perception.weights.convert import convert, read_tflite
 import pytest
 from safetensors.torch import save_file
 import torch
@@ -127,6 +129,91 @@ def test_a_package_that_cannot_be_downloaded_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, 'RESNET_URL', address)
     with pytest.raises(RuntimeError, match=f'ImageNet weights: {address}: .*No such file'):
         pretrained.resnet_50()
+
+
+# --- ADE20K -------------------------------------------------------------------------------------
+
+@pytest.fixture(scope='module')
+def theirs(tmp_path_factory):
+    """Return a TensorFlow Lite file of a MobileNet-v2."""
+    pytest.importorskip('tflite', reason="needs pip install '.[train]'")
+    import tflite_graphs
+    path = tmp_path_factory.mktemp('tflite') / 'theirs.tflite'
+    path.write_bytes(tflite_graphs.graph(tflite_graphs.mobilenet('int8')))
+    return path
+
+
+@pytest.fixture(scope='module')
+def network():
+    return networks.find('hydranet').build()
+
+
+def begun(name, network, encoder=None):
+    return pretrained.start(name, network, None, encoder)
+
+
+def encoders(state):
+    return {f'encoder.{name}': value for name, value in state.items()}
+
+
+def test_the_address_names_repository_commit_and_path():
+    assert pretrained.ADE20K_URL == (
+        'https://raw.githubusercontent.com/mlcommons/mobile_models/'
+        '1f9963316b81a63fdef1040133ae64f6e8879c5b/v0_7/tflite/'
+        'deeplabv3_mnv2_ade20k_int8.tflite')
+
+
+def test_the_graph_is_downloaded_from_its_address(theirs, network, monkeypatch):
+    monkeypatch.setattr(pretrained, 'ADE20K_URL', theirs.as_uri())
+    with pytest.raises(RuntimeError, match=r'deeplabv3_mnv2_ade20k_int8\.tflite: sha256 is '
+                                           f'{weights.sha256(theirs)}, expected 3960571f5e2d'):
+        begun('ade20k', network)
+    digest = weights.sha256(theirs)
+    monkeypatch.setattr(pretrained, 'ADE20K_SHA256', digest)
+    monkeypatch.setattr(pretrained, 'ADE20K', pretrained.Encoder(pretrained.ade20k, digest))
+    found = begun('ade20k', network)
+    assert same(found.state, encoders(read_tflite(theirs))) and found.folded
+    assert found.source == {'sha256': digest, 'source': theirs.as_uri(), 'licence': 'Apache-2.0'}
+
+
+def test_a_graph_that_cannot_be_downloaded_is_named(tmp_path, network, monkeypatch):
+    address = (tmp_path / 'nothing.tflite').as_uri()
+    monkeypatch.setattr(pretrained, 'ADE20K_URL', address)
+    with pytest.raises(RuntimeError, match=f'ADE20K weights: {address}: .*No such file.*; or give '
+                                           'a copy of it with --encoder'):
+        begun('ade20k', network)
+
+
+def test_a_copy_or_its_conversion_is_taken(theirs, network, tmp_path):
+    converted = tmp_path / 'encoder.safetensors'
+    convert(theirs, converted)
+    for path in (theirs, converted):
+        found = begun('ade20k', network, path)
+        assert found.state.keys() == encoders(network.encoder.state_dict()).keys()
+        assert all(torch.equal(value, found.state[name])
+                   for name, value in encoders(read_tflite(theirs)).items())
+        assert found.folded and found.source == {'sha256': weights.sha256(path)}
+        # Without the statistics training would break.
+        with pytest.raises(ValueError, match=f'{path}: its batch norms have no statistics; '
+                                             '--start ade20k estimates them'):
+            begun('imagenet', network, path)
+
+
+def test_an_encoder_with_statistics_is_imagenets(network, tmp_path):
+    path, state = tmp_path / 'encoder.safetensors', MobileNetV2().state_dict()
+    state['stem.bn.running_mean'] += 1
+    save_file(state, path)
+    assert not begun('imagenet', network, path).folded
+    with pytest.raises(ValueError, match=f'{path}: comes from no TensorFlow Lite file'):
+        begun('ade20k', network, path)
+
+
+def test_the_graph_is_no_resnet_50(theirs):
+    resnet = networks.find('hydranet', 'nyu40_resnet50').build()
+    with pytest.raises(ValueError, match=f'{theirs}: not the encoder that this network has'):
+        begun('ade20k', resnet, theirs)
+    with pytest.raises(ValueError, match='another encoder than MobileNet-v2; --start imagenet'):
+        begun('ade20k', resnet)
 
 
 # --- a file of one's own ------------------------------------------------------------------------

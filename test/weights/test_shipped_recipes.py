@@ -79,5 +79,7 @@ def parts_of(training, known):
 def test_the_recipe_of_each_is_that_of_the_script(made, name):
     training = weights.read_card(weights.shipped()[name]).training
     parts = list(parts_of(training, told(training)))
-    assert [part['recipe'] for part in parts] == made[Path(f'{name}.safetensors')]
+    # Cards of networks trained before the entry existed lack the encoder's stride, which was 32.
+    older = {} if name.startswith('jrn') else {'encoder_stride': 32}
+    assert [older | part['recipe'] for part in parts] == made[Path(f'{name}.safetensors')]
     assert {part['fit'] for part in parts} == {'fit'}

@@ -30,17 +30,17 @@ class Decoder(nn.Module):
     """
     Light-weight RefineNet over an encoder's features; returns (B, 256, h, w), the finest size.
 
-    ``channels`` and ``strides`` are the encoder's. The features of one stride form a level;
-    ``levels`` lists the indices of each level's features, coarsest level first. Each level adds
+    ``channels`` and ``levels`` are the encoder's. The attribute ``levels`` lists the indices of
+    each level's features, coarsest level first. Each level adds
     up the projections of its features and the output of the coarser level, and refines the sum
     (ReLU6, chained residual pooling). In training the features of the two coarsest levels lose
     the share ``dropout`` of their values, as in the published training of light-weight RefineNet
     with ResNets.
     """
 
-    def __init__(self, channels: Sequence[int], strides: Sequence[int], dropout: float = 0.):
+    def __init__(self, channels: Sequence[int], levels: Sequence[int], dropout: float = 0.):
         super().__init__()
-        self.levels = _levels(strides)
+        self.levels = _by_level(levels)
         count = len(self.levels)
         self.dropout = nn.Dropout(dropout)
         self.projections = nn.ModuleList(
@@ -86,15 +86,15 @@ class Decoder(nn.Module):
             x = self._refine(level, features, x)
 
 
-def _levels(strides: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+def _by_level(levels: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """
-    Return the indices of the features of each stride: coarsest stride first, last index first.
+    Return the indices of the features of each level: coarsest level first, last index first.
 
     The order within a level is the order of the published network's sums: it decides rounding.
     """
-    return tuple(tuple(index for index in reversed(range(len(strides)))
-                       if strides[index] == stride)
-                 for stride in sorted(set(strides), reverse=True))
+    return tuple(tuple(index for index in reversed(range(len(levels)))
+                       if levels[index] == level)
+                 for level in sorted(set(levels), reverse=True))
 
 
 class Head(nn.Module):

@@ -18,8 +18,7 @@ class Encoder(Protocol):
     What a decoder needs of an encoder, which is an ``nn.Module``.
 
     Features come finest first. Feature i has ``channels[i]`` channels and ceil(H / ``strides[i]``)
-    x ceil(W / ``strides[i]``) pixels. Features may share a stride; a decoder joins them in one
-    level.
+    x ceil(W / ``strides[i]``) pixels. A decoder joins features of the same ``levels[i]``.
     """
 
     @property
@@ -30,11 +29,20 @@ class Encoder(Protocol):
     def strides(self) -> tuple[int, ...]:
         """Return the pixels of the image per pixel of each feature, along either axis."""
 
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """
+        Return the level of each feature: its stride in the encoder without dilation.
+
+        So a decoder's weights fit the encoder at each output stride.
+        """
+
     def __call__(self, image: Tensor) -> list[Tensor]:
         """Return the features of normalised images (B, 3, H, W)."""
 
 
-ENCODERS: dict[str, Callable[[], Encoder]] = {
+# Each is called with the stride of its coarsest features, 32 by default.
+ENCODERS: dict[str, Callable[..., Encoder]] = {
     'mobilenetv2': MobileNetV2,
     'resnet50': ResNet50,
 }

@@ -24,10 +24,11 @@ STEM_CHANNELS = 32
 
 
 def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1,
-            activation: bool = True) -> nn.Sequential:
+            activation: bool = True, dilation: int = 1) -> nn.Sequential:
     """Return convolution, batch normalisation and, with ``activation``, ReLU6."""
     layers = OrderedDict(
-        conv=nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        conv=nn.Conv2d(inputs, outputs, kernel, stride, dilation * (kernel // 2), dilation,
+                       groups=groups, bias=False),
         bn=nn.BatchNorm2d(outputs, eps=BATCH_NORM_EPS))
     if activation:
         layers['relu'] = nn.ReLU6(inplace=True)
@@ -37,12 +38,13 @@ def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int
 class InvertedResidual(nn.Module):
     """Expand (1x1), filter (depthwise 3x3), project (1x1, linear); residual where shapes agree."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int):
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int,
+                 dilation: int = 1):
         super().__init__()
         hidden = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
         self.expand = conv_bn(inputs, hidden, 1)
-        self.depthwise = conv_bn(hidden, hidden, 3, stride, groups=hidden)
+        self.depthwise = conv_bn(hidden, hidden, 3, stride, groups=hidden, dilation=dilation)
         self.project = conv_bn(hidden, outputs, 1, activation=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,22 +58,32 @@ class MobileNetV2(nn.Module):
 
     ``forward`` takes (B, 3, H, W), RGB normalised with the ImageNet mean and standard deviation,
     and returns the outputs of the last six stages: 24 channels at 1/4 of the input, 32 at 1/8, 64
-    and 96 at 1/16, 160 and 320 at 1/32 (sizes round up).
+    and 96 at 1/16, 160 and 320 at 1/32 (sizes round up). With ``output_stride`` 16 the last two
+    stay at 1/16: their stride becomes dilation, with the same weights, as in DeepLab (Chen et al.,
+    2017, arXiv:1706.05587, Section 3.1). Raises ValueError for another ``output_stride``.
     """
 
     channels = tuple(stage[1] for stage in STAGES[1:])
-    strides = (4, 8, 16, 16, 32, 32)
+    strides: tuple[int, ...] = (4, 8, 16, 16, 32, 32)
+    levels = strides
 
-    def __init__(self) -> None:
+    def __init__(self, output_stride: int = 32) -> None:
         super().__init__()
+        if output_stride not in (16, 32):
+            raise ValueError(f'encoder stride {output_stride}: choose 16 or 32')
+        self.strides = tuple(min(stride, output_stride) for stride in self.levels)
         self.stem = conv_bn(3, STEM_CHANNELS, 3, stride=2)
-        stages, inputs = [], STEM_CHANNELS
+        stages, inputs, reached, dilation = [], STEM_CHANNELS, 2, 1
         for expansion, outputs, count, stride in STAGES:
-            blocks = []
-            for index in range(count):
-                blocks.append(InvertedResidual(
-                    inputs, outputs, stride if index == 0 else 1, expansion))
-                inputs = outputs
+            dilated = reached * stride > output_stride
+            first = 1 if dilated else stride
+            blocks = [InvertedResidual(inputs, outputs, first, expansion, dilation)]
+            if dilated:
+                # As in DeepLab, the convolution that loses its stride is not dilated itself.
+                dilation *= stride
+            blocks += [InvertedResidual(outputs, outputs, 1, expansion, dilation)
+                       for _ in range(1, count)]
+            inputs, reached = outputs, reached * first
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
 

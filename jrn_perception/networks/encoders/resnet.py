@@ -51,14 +51,17 @@ class ResNet50(nn.Module):
 
     ``forward`` takes (B, 3, H, W), RGB normalised with the ImageNet mean and standard deviation,
     and returns the outputs of the four stages: 256 channels at 1/4 of the input, 512 at 1/8, 1024
-    at 1/16, 2048 at 1/32 (sizes round up).
+    at 1/16, 2048 at 1/32 (sizes round up). Raises ValueError for another ``output_stride``.
     """
 
     channels = tuple(width * EXPANSION for width, _, _ in STAGES)
     strides = (4, 8, 16, 32)
+    levels = strides
 
-    def __init__(self) -> None:
+    def __init__(self, output_stride: int = 32) -> None:
         super().__init__()
+        if output_stride != 32:
+            raise ValueError(f'encoder stride {output_stride}: ResNet-50 has only 32')
         self.stem = conv_bn(3, STEM_CHANNELS, 7, stride=2)
         stages, inputs = [], STEM_CHANNELS
         for width, count, stride in STAGES:

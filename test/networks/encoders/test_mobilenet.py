@@ -108,6 +108,38 @@ def test_channels_and_strides(height, width):
             (24, 4), (32, 8), (64, 16), (96, 16), (160, 32), (320, 32))]
 
 
+@pytest.mark.parametrize('height, width', [(64, 96), (65, 97), (33, 47)])
+def test_strides_up_to_16(height, width):
+    encoder = MobileNetV2(16).eval()
+    with torch.inference_mode():
+        features = encoder(torch.zeros(1, 3, height, width))
+    assert encoder.strides == (4, 8, 16, 16, 16, 16)
+    assert [tuple(f.shape[1:]) for f in features] == [
+        (channels, -(-height // stride), -(-width // stride)) for channels, stride in (
+            (24, 4), (32, 8), (64, 16), (96, 16), (160, 16), (320, 16))]
+    assert MobileNetV2.levels == MobileNetV2.strides == (4, 8, 16, 16, 32, 32)
+
+
+def test_at_stride_16_each_second_pixel_is_that_of_stride_32(reference):
+    state = convert_torchvision(reference.state_dict())
+    coarse, fine = MobileNetV2().eval(), MobileNetV2(16).eval()
+    assert coarse.state_dict().keys() == fine.state_dict().keys()
+    coarse.load_state_dict(state)
+    fine.load_state_dict(state)
+    image = torch.randn(1, 3, 97, 129, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        for index, (theirs, ours) in enumerate(zip(coarse(image), fine(image))):
+            # Dilation keeps the filters' reach: a trous, the pixels between are new.
+            step = 2 if index > 3 else 1
+            torch.testing.assert_close(ours[..., ::step, ::step], theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('stride', [8, 0, 64])
+def test_no_other_stride(stride):
+    with pytest.raises(ValueError, match=f'encoder stride {stride}: choose 16 or 32'):
+        MobileNetV2(stride)
+
+
 def test_the_reference_has_torchvisions_size(reference):
     assert count(reference.features[:-1]) == 1_811_712
     assert count(reference) == 3_504_872
