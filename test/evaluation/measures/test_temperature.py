@@ -35,8 +35,8 @@ def test_two_classes_by_hand():
 
 def test_large_logits_do_not_overflow():
     logits, ids = drawn(1.5)
-    assert fit_temperature(logits + 1e4, ids) == pytest.approx(fit_temperature(logits, ids),
-                                                              rel=1e-2)
+    expected = fit_temperature(logits, ids)
+    assert fit_temperature(logits + 1e4, ids) == pytest.approx(expected, rel=1e-2)
 
 
 @pytest.mark.parametrize('ids', ['right', 'random'])
