@@ -61,7 +61,7 @@ EXTRAS = {
 }
 
 SCRIPTS = ('node', 'convert', 'predict', 'play', 'train', 'average', 'distill', 'evaluate',
-           'replay')
+           'replay', 'calibrate')
 
 setup(
     name=package_name,

@@ -244,6 +244,23 @@ def test_results_page_has_the_numbers_of_the_cards():
     assert rows['ours: semantics alone / depth alone'] == texts(alone, order)
 
 
+def test_results_page_has_the_temperatures_of_the_cards():
+    from jrn_perception import weights
+    rows = {cells[0].strip('`'): cells[1:4] for cells in map(
+        cells_of, rows_of('docs/results.md', '## Confidence'))}
+    expected = {}
+    for name, path in weights.shipped().items():
+        card = weights.read_card(path)
+        if card.labels:
+            found = card.metrics['calibration']
+            assert (found['reader'], found['split'], found['images']) == ('nyuv2', 'val', 116)
+            expected[name] = [f'{card.temperature:.2f}', *(
+                f'{found[key]:.3f}'.lstrip('0') for key in ('ece_before', 'ece'))]
+        else:
+            assert card.temperature == 1
+    assert rows == expected
+
+
 def test_architecture_page_lists_the_rooms_as_the_imports_are_checked():
     rows = {cells[0].strip('`'): cells for cells in map(
         cells_of, rows_of('docs/architecture.md', '# Architecture'))}

@@ -50,10 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int | None:
     # Before hours of work, and all that is missing at once.
-    missing = [name for name in options.needs if importlib.util.find_spec(name) is None]
+    _require(options.needs)
+    return options.run(options)
+
+
+def _require(packages: Sequence[str]) -> None:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(f'{", ".join(missing)} is missing: {INSTALL}')
-    return options.run(options)
 
 
 def add_dataset(commands) -> None:
@@ -62,6 +66,8 @@ def add_dataset(commands) -> None:
     program.add_network(parser)
     parser.add_argument('--json', type=program.new_file, metavar='FILE',
                         help='write all results there')
+    parser.add_argument('--reliability', type=program.new_file, metavar='FILE.png',
+                        help='write a plot of the share of right pixels over the confidence')
     parser.add_argument('--per-image', action='store_true',
                         help='a row for every image, on the terminal and in the json')
     _add_source(parser)
@@ -71,10 +77,15 @@ def add_dataset(commands) -> None:
 
 def run_dataset(options: argparse.Namespace) -> int:
     """Evaluate one network."""
-    from jrn_perception.evaluation.reports import tables
+    from jrn_perception.evaluation.reports import plots, tables
 
+    if options.reliability:
+        _require(('matplotlib',))
     protocol, frames = protocol_of(options, options.reader, options.labels), _frames(options)
     perception = program.load(options)
+    if options.reliability and None in (perception.label_set, frames.labels):
+        missing = 'network predicts' if perception.label_set is None else 'data set has'
+        raise ValueError(f'--reliability: the {missing} no labels')
     with program.interruption() as interrupted:
         evaluation = comparison.evaluate(perception, frames, protocol, options.skip_damaged,
                                          partial(program.track, title='evaluating'),
@@ -85,6 +96,8 @@ def run_dataset(options: argparse.Namespace) -> int:
     tables.print_dataset(document, tables.console())
     if options.json:
         documents.write(document, options.json)
+    if options.reliability:
+        plots.plot_reliability(document, options.reliability)
     if evaluation.reason:
         print(f'jrn_evaluate: partial: {evaluation.reason}', file=sys.stderr)
     return program.INTERRUPTED if interrupted.is_set() else program.DONE

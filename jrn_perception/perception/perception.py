@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Any
 
 from jrn_perception import weights
@@ -53,6 +55,12 @@ class Perception:
         """
         return cls(weights.load(architecture, variant, weights_file), device, precision, height,
                    width)
+
+    def with_temperature(self, temperature: float) -> Perception:
+        """Return the same network, not loaded again, with another temperature in its card."""
+        other = copy.copy(self)
+        other.card = replace(self.card, temperature=temperature)
+        return other
 
     @property
     def device(self) -> Any:
@@ -108,8 +116,9 @@ class Perception:
                     focal_length: tuple[float, float] | None = None, index: int = 0
                     ) -> Prediction:
         """Return the prediction for picture ``index`` of a batch, of ``size`` (height, width)."""
-        return Prediction(maps, size, self.label_set, self.depth_scale(size, focal_length),
-                          self.card.depth_range, index)
+        return Prediction(maps.at(index), size, self.label_set,
+                          self.depth_scale(size, focal_length), self.card.depth_range,
+                          self.card.temperature)
 
     def depth_scale(self, size: tuple[int, int],
                     focal_length: tuple[float, float] | None = None) -> float:

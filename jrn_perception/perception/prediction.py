@@ -26,18 +26,20 @@ class Prediction:
     A network's prediction for one picture, at the picture's size (H, W).
 
     Each property is computed when it is first read, so that an output that nobody reads costs
-    nothing. An output that the network does not have is None. ``index`` is the picture's place in
-    the batch of ``maps``. ``depth_scale`` is the factor on the network's depth for the camera's
-    focal length. ``depth_range`` (low, high) are the metres that the network was trained on,
-    before that factor.
+    nothing. An output that the network does not have is None. ``maps`` are those of one picture.
+    ``depth_scale`` is the factor on the network's depth for the camera's focal length.
+    ``depth_range`` (low, high) are the metres that the network was trained on, before that factor.
+    ``temperature`` divides the logits for ``confidence`` alone. It changes neither the labels nor
+    the influence, and not ``inputs``, which are the probabilities that the JRN was given.
     """
 
     def __init__(self, maps: ArrayMaps, size: tuple[int, int], label_set: LabelSet | None,
                  depth_scale: float = 1.0, depth_range: tuple[float, float] = (0.0, math.inf),
-                 index: int = 0):
-        self._maps, self._size, self._index = maps, size, index
+                 temperature: float = 1.0):
+        self._maps, self._size = maps, size
         self.label_set = label_set
         self.depth_scale, self.depth_range = depth_scale, depth_range
+        self.temperature = temperature
 
     @classmethod
     def of_arrays(cls, depth: np.ndarray, labels: np.ndarray, confidence: np.ndarray,
@@ -53,10 +55,16 @@ class Prediction:
         """
         Return the same prediction in the n coarser classes of ``label_set``.
 
-        ``matrix`` (n, K) is 0/1 (``labels.fold_matrix``): probabilities are summed.
+        ``matrix`` (n, K) is 0/1 (``labels.fold_matrix``): probabilities are summed. The sums at
+        temperature 1 decide the labels. The sums of the probabilities at ``temperature`` are the
+        confidence, because the temperature was fitted to the finer classes.
         """
-        return Prediction(_folded(self._maps.at(self._index), matrix), self._size, label_set,
-                          self.depth_scale, self.depth_range)
+        folded = Prediction(_folded(self._maps, matrix), self._size, label_set, self.depth_scale,
+                            self.depth_range, self.temperature)
+        if self.temperature != 1 and self._tempered is not None:
+            # In place of the cached property.
+            vars(folded).update(_tempered=fold_logits(self._tempered, matrix))
+        return folded
 
     @cached_property
     def depth(self) -> np.ndarray | None:
@@ -79,23 +87,37 @@ class Prediction:
     @cached_property
     def confidence(self) -> np.ndarray | None:
         """
-        Return the largest class probability, float32 (H, W), 0..1.
+        Return the probability of the most probable class, float32 (H, W), 0..1.
 
-        It is decided at the network's resolution, then interpolated.
+        It is the softmax of logits / ``temperature``, decided at the network's resolution, then
+        interpolated.
         """
+        logits, tempered = self._logits, self._tempered
+        if logits is None or tempered is None:
+            return None
+        # Where classes were folded, another class may be the most probable at the temperature.
+        chosen = np.take_along_axis(tempered, logits.argmax(2)[..., None], 2)
+        # The softmax of the chosen class, without the other K - 1 quotients.
+        return _enlarge(1 / np.exp(tempered - chosen).sum(2), self._size, smooth=True)
+
+    def logits_at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray | None:
+        """Return logits (n, K) at n pixels of the picture, interpolated, at temperature 1."""
         logits = self._logits
         if logits is None:
             return None
-        # The softmax of the largest logit, without the other K - 1 quotients.
-        shifted = np.exp(logits - logits.max(2, keepdims=True))
-        return _enlarge(1 / shifted.sum(2), self._size, smooth=True)
+        # cv2.remap does the same, but for at most four channels.
+        upper, lower, down = _neighbours(rows, self._size[0], logits.shape[0])
+        left, right, across = _neighbours(columns, self._size[1], logits.shape[1])
+        above, below = (logits[row, left] * (1 - across) + logits[row, right] * across
+                        for row in (upper, lower))
+        return above * (1 - down) + below * down
 
     @cached_property
     def normals(self) -> np.ndarray | None:
         """Return surface normals, float32 (H, W, 3) of length 1."""
         if self._maps.normals is None:
             return None
-        normals = _enlarge(self._maps.normals[self._index], self._size, smooth=True)
+        normals = _enlarge(self._maps.normals[0], self._size, smooth=True)
         return normals / np.maximum(np.linalg.norm(normals, axis=2, keepdims=True), 1e-6)
 
     @cached_property
@@ -104,7 +126,7 @@ class Prediction:
         if self._maps.inputs is None:
             return None
         return Prediction(self._maps.inputs, self._size, self.label_set, self.depth_scale,
-                          self.depth_range, self._index)
+                          self.depth_range)
 
     @cached_property
     def influence_depth(self) -> np.ndarray | None:
@@ -116,7 +138,7 @@ class Prediction:
         """Return the probability that depth added to the class, float32 (H, W), -1..1."""
         if self._maps.influence is None:
             return None
-        return _enlarge(self._maps.influence.semantics[self._index], self._size, smooth=True)
+        return _enlarge(self._maps.influence.semantics[0], self._size, smooth=True)
 
     @cached_property
     def mean_influence(self) -> tuple[float, float] | None:
@@ -155,13 +177,19 @@ class Prediction:
 
     @property
     def _logits(self) -> np.ndarray | None:
-        return None if self._maps.semantics is None else self._maps.semantics[self._index]
+        return None if self._maps.semantics is None else self._maps.semantics[0]
+
+    @cached_property
+    def _tempered(self) -> np.ndarray | None:
+        logits = self._logits
+        if logits is None or self.temperature == 1:
+            return logits
+        return logits / np.float32(self.temperature)
 
     def _scaled(self, metres: np.ndarray | None) -> np.ndarray | None:
         if metres is None:
             return None
-        return _enlarge(np.float32(self.depth_scale) * metres[self._index], self._size,
-                        smooth=True)
+        return _enlarge(np.float32(self.depth_scale) * metres[0], self._size, smooth=True)
 
 
 def fold_logits(logits: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -180,6 +208,14 @@ def _folded(maps: ArrayMaps, matrix: np.ndarray) -> ArrayMaps:
     semantics = None if maps.semantics is None else fold_logits(maps.semantics, matrix)
     inputs = None if maps.inputs is None else _folded(maps.inputs, matrix)
     return replace(maps, semantics=semantics, inputs=inputs)
+
+
+def _neighbours(places: np.ndarray, size: int, source: int
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two source pixels of each place (n,) and the weight (n, 1) of the second."""
+    found = np.clip((places + 0.5) * source / size - 0.5, 0, source - 1)
+    first = found.astype(int)
+    return first, np.minimum(first + 1, source - 1), np.float32(found - first)[:, None]
 
 
 def _enlarge(array: np.ndarray, size: tuple[int, int], smooth: bool) -> np.ndarray:

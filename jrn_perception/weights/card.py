@@ -92,7 +92,9 @@ class Card:
     this size, in pixels. ``depth_range``, in metres, is the range of the training depth.
     ``inputs``, for a network that refines the predictions of others: for each task the file name,
     in this file's folder, and its sha256. ``precision`` is the precision for callers that leave
-    the choice to ``auto``; 'auto' here leaves it to the device.
+    the choice to ``auto``; 'auto' here leaves it to the device. ``temperature`` divides the logits
+    before they become the confidence (Guo et al., "On Calibration of Modern Neural Networks", ICML
+    2017, Eq. 9); 1 leaves the confidence as the network says it.
     """
 
     architecture: str
@@ -111,6 +113,7 @@ class Card:
     classes: tuple[str, ...] = ()
     preprocessing: Preprocessing = Preprocessing()
     precision: str = 'auto'
+    temperature: float = 1.0
 
     @classmethod
     def of(cls, spec: networks.Spec, label_set: labels.LabelSet | None, **entries: Any) -> Card:
@@ -150,6 +153,7 @@ _ENTRIES = {
     'inputs': lambda value: isinstance(value, dict) and all(
         _two(file, str) for file in value.values()),
     'precision': lambda value: value in PRECISIONS,
+    'temperature': lambda value: type(value) in _NUMBER and math.isfinite(value) and value > 0,
 }
 
 

@@ -99,3 +99,11 @@ def test_what_cannot_be_averaged_is_named(frames, tmp_path, capsys, other, messa
 def test_a_file_that_is_missing_is_named(frames, tmp_path, capsys):
     assert average(frames, tmp_path / 'mean.safetensors', tmp_path / 'none.safetensors') == 1
     assert 'none.safetensors: missing' in capsys.readouterr().err
+
+
+def test_a_mean_has_no_fitted_temperature(frames, tmp_path):
+    paths = [write(tmp_path, seed, temperature=1.5) for seed in (1, 2)]
+    output = tmp_path / 'mean.safetensors'
+    assert average(frames, output, *paths) == 0
+    assert weights.check(paths[0]).temperature == 1.5
+    assert weights.check(output).temperature == 1

@@ -53,6 +53,17 @@ def test_dataset_end_to_end_twice_with_the_same_bytes(spawn, tmp_path):
         assert low <= new - old <= high
 
 
+def test_the_calibration_and_its_plot(tmp_path, capsys):
+    plot = tmp_path / 'new' / 'reliability.png'
+    document = run_dataset(tmp_path, '--reliability', str(plot))
+    assert plot.read_bytes()[:8] == b'\x89PNG\r\n\x1a\n'
+    found, = (line for line in capsys.readouterr().out.splitlines() if 'ECE of confidence' in line)
+    for side in ('output', 'inputs'):
+        assert f'{document["calibration"][side]["ece"]["value"]:.4f}' in found
+        assert len(document['calibration'][side]['bins']) == 15
+    assert f'{document["calibration"]["gain"]["value"]:+.4f}' in found
+
+
 def test_influence_end_to_end_twice_with_the_same_bytes(spawn, tmp_path):
     for name in 'ab':
         child = spawn('evaluate', 'influence', '--variants', 'cat1', 'cat5', *NETWORK, *TWO_ROOMS,
@@ -145,6 +156,15 @@ def test_real_frames_through_the_command(data_dir, tmp_path):
     assert document['source']['frames'] == 2 and document['source']['split'] == 'val'
 
 
+def test_a_plot_without_matplotlib_is_refused_at_once(monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, 'find_spec',
+                        lambda name: None if name == 'matplotlib' else find(name))
+    assert main(['dataset', *ROOMS, '--reliability', 'x.png']) == 1
+    assert capsys.readouterr().err == (
+        "jrn_evaluate: matplotlib is missing: pip install '.[evaluate]'\n")
+
+
 def test_a_missing_extra_is_named(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     assert main(['influence', *ROOMS]) == 1
@@ -166,6 +186,9 @@ def test_a_missing_extra_is_named(monkeypatch, capsys):
     (('dataset', *ROOMS, *NETWORK, '--labels', 'kitti6'), 'cannot be compared'),
     (('dataset', *ROOMS, *NETWORK, '--precision', 'fp16'), 'needs a CUDA device'),
     (('dataset', *ROOMS, *NETWORK, '--json', '.'), '--json: . is a folder; name a file'),
+    (('dataset', *ROOMS, *NETWORK, '--architecture', 'depth', '--reliability', 'x.png'),
+     '--reliability: the network predicts no labels'),
+    (('dataset', *ROOMS, *NETWORK, '--reliability', '.'), '--reliability: . is a folder'),
     (('influence', *ROOMS, '--weights', '/nowhere'), 'jrn_sum60.safetensors: no such'),
     (('influence', *ROOMS, '--variants', 'cat7'), 'invalid choice'),
 ])

@@ -90,6 +90,29 @@ def test_mask_confidence_and_points_are_of_the_same_pixels(result_of, tools, str
     assert np.isnan(points['z']).any() and np.isfinite(points['z']).any()
 
 
+def test_the_temperature_of_the_card_reaches_every_confidence_and_the_threshold(network, tools):
+    settings = parameters.Settings(
+        **{row.name: row.default for row in parameters.PARAMETERS} | {'confidence_threshold': 0.3})
+    rgb = tools.picture(seed=3)
+    maps = network.infer(network.preprocess(rgb)[None])
+    found = []
+    for temperature in (1.0, 0.1):
+        prediction = network.with_temperature(temperature).postprocess(maps, rgb.shape[:2])
+        result = outputs.Result(outputs.Frame(rgb, prediction, HEADER,
+                                              Intrinsics(50.0, 55.0, 31.0, 22.0)), settings)
+        confidence, byte, mask = (tools.array_of(BY_NAME[name].make(result)) for name in (
+            'confidence', 'points/confidence', 'semantics'))
+        np.testing.assert_array_equal(confidence, prediction.confidence)
+        np.testing.assert_array_equal(byte, np.rint(255 * confidence))
+        np.testing.assert_array_equal(
+            tools.points_of(BY_NAME['points'].make(result))['confidence'], confidence)
+        np.testing.assert_array_equal(mask == 255, confidence < 0.3)
+        found.append((prediction.labels, confidence, mask))
+    (labels_of, plain, unsure), (same, sharp, sure) = found
+    np.testing.assert_array_equal(labels_of, same)
+    assert (sharp > plain).all() and (unsure == 255).sum() > (sure == 255).sum()
+
+
 def test_limits_not_set_are_those_of_the_weights(result_of):
     full = result_of().prediction.depth
     low, middle, high = (float(value) for value in np.quantile(full, (0.2, 0.5, 0.8)))

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A card states how a picture becomes the network's input, and in which precision it runs."""
+"""A card states preprocessing, precision, and the temperature of the confidence."""
 
 from dataclasses import asdict, fields, replace
 import json
@@ -134,3 +134,22 @@ def test_a_jrn_is_fed_the_image_of_its_input_networks(tmp_path, task):
     with pytest.raises(WeightsError, match=f'{task}_mobilenetv2.safetensors: its preprocessing is '
                                            'not the same as that of jrn_cat1.safetensors'):
         weights.load('jrn', 'cat1', jrn)
+
+
+@pytest.mark.parametrize('value', [0, -1.5, '1.5', True, None, [1.5], float('nan'), float('inf')])
+def test_an_impossible_temperature_is_refused(file, value):
+    edit(file, temperature=value)
+    refused(file, f'temperature cannot be {value!r}')
+
+
+def test_a_temperature_comes_back_and_is_one_without_the_entry(file):
+    assert json.loads(file.with_suffix('.json').read_text())['temperature'] == 1
+    weights.write_card(replace(weights.read_card(file), temperature=1.4873), file)
+    assert weights.check(file).temperature == 1.4873
+    edit(file, temperature=2)  # A whole number.
+    assert weights.check(file).temperature == 2
+    card = file.with_suffix('.json')
+    content = json.loads(card.read_text())
+    del content['temperature']
+    card.write_text(json.dumps(content))
+    assert weights.read_card(file).temperature == 1

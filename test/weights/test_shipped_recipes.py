@@ -26,7 +26,7 @@ def made(tmp_path_factory):
     """Return what the script makes: for each file the recipes, one, or those of a mean."""
     folder = tmp_path_factory.mktemp('script')
     (folder / 'bin').mkdir()
-    for name in ('jrn_train', 'jrn_average', 'jrn_distill'):
+    for name in ('jrn_train', 'jrn_average', 'jrn_distill', 'jrn_calibrate'):
         (folder / 'bin' / name).write_text(NOTE)
         (folder / 'bin' / name).chmod(0o755)
     (folder / 'data' / 'nyuv2').mkdir(parents=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import math
 
 from jrn_perception.datasets.subsets import Undamaged
+from jrn_perception.evaluation.measures.calibration import Calibration
 from jrn_perception.evaluation.measures.metrics import Crop, Table, Truth
 from jrn_perception.frame import Frame
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
@@ -104,6 +105,14 @@ class Comparison:
         except ValueError as error:
             raise ValueError(f'frame {frame.name}: {error}') from error
 
+    def add_confidence(self, calibration: Calibration, frame: Frame, truth: Truth,
+                       prediction: Prediction) -> None:
+        """Append the labels of a frame and their confidence; ValueError names the frame."""
+        try:
+            calibration.add(frame.name, truth, prediction.labels, prediction.confidence)
+        except ValueError as error:
+            raise ValueError(f'frame {frame.name}: {error}') from error
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -113,7 +122,9 @@ class Evaluation:
     ``labels`` is the label set of the comparison, None if no labels were compared. ``damaged`` has
     the reasons why samples were left out, by index. ``scales`` are the factors on depth for the
     cameras of the frames whose focal length is known. ``reason`` says why the evaluation is
-    partial, '' if it is whole.
+    partial, '' if it is whole. ``calibration`` and ``inputs_calibration`` compare the confidence
+    with the share of right pixels, None if no labels were compared; the confidence of the inputs
+    is the one that the JRN was given, at temperature 1.
     """
 
     output: Table
@@ -123,6 +134,8 @@ class Evaluation:
     damaged: dict[int, str] = field(default_factory=dict)
     scales: list[float] = field(default_factory=list)
     reason: str = ''
+    calibration: Calibration | None = None
+    inputs_calibration: Calibration | None = None
 
 
 def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
@@ -139,6 +152,8 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     comparison = Comparison(perception, frames.labels, protocol or Protocol())
     output = Table(comparison.num_classes)
     inputs = Table(comparison.num_classes) if perception.can_mute else None
+    calibration = Calibration() if comparison.labels else None
+    inputs_calibration = Calibration() if comparison.labels and inputs is not None else None
     scales: list[float] = []
     source = Undamaged(frames, 'skip' if skip_damaged else 'raise')
     done, reason = 0, ''
@@ -154,6 +169,10 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         comparison.add(output, step.frame, truth, prediction)
         if inputs is not None:
             comparison.add(inputs, step.frame, truth, prediction.inputs)
+        if calibration is not None:
+            comparison.add_confidence(calibration, step.frame, truth, prediction)
+        if inputs_calibration is not None:
+            comparison.add_confidence(inputs_calibration, step.frame, truth, prediction.inputs)
     source.report_damage()
     if interrupted() and done < len(frames):
         if not len(output):
@@ -162,7 +181,8 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     source.require_some()
     check_comparable(output)
     damaged = {index: text for index, text in source.damaged.items() if index < done}
-    return Evaluation(output, inputs, comparison.labels, comparison.clamp, damaged, scales, reason)
+    return Evaluation(output, inputs, comparison.labels, comparison.clamp, damaged, scales, reason,
+                      calibration, inputs_calibration)
 
 
 def frame_truth(comparison: Comparison, frame: Frame) -> Truth:

@@ -91,8 +91,9 @@ class Truth:
 
     ``depth`` (H, W) counts where it is finite, positive and not beyond ``max_depth``; ``labels``
     (H, W), ids below ``num_classes``, count where they are not 255; both count only inside
-    ``crop``. Either is None if the image has no such ground truth. Raises ValueError for a crop
-    that does not fit the image, or an id that is no class.
+    ``crop``. Either is None if the image has no such ground truth. ``label_ids`` (n,) are the ids
+    of the labelled pixels that count. Raises ValueError for a crop that does not fit the image, or
+    an id that is no class.
     """
 
     def __init__(self, size: tuple[int, int], depth: np.ndarray | None,
@@ -129,6 +130,7 @@ class Truth:
         self._cells = np.flatnonzero(self._counts)
         self._starts = limits[self._cells]
         self._labelled = np.flatnonzero(labels != 255)
+        self.label_ids = labels[self._labelled]
         # Index of (depth bin, true class, class 0) in the flat (depth bin, class, class) table.
         self._pairs = (bins.astype(np.intp) * num_classes + classes)[self._labelled] * num_classes
 
@@ -161,7 +163,7 @@ class Truth:
 
         Raises ValueError if a counted pixel of the prediction (H, W) is no class id.
         """
-        predicted = self._cropped(prediction)[self._labelled]
+        predicted = self.labelled(prediction)
         if predicted.size and predicted.max() >= self.num_classes:
             raise ValueError(f'class id {predicted.max()} is predicted, the label set has '
                              f'{self.num_classes} classes')
@@ -169,6 +171,10 @@ class Truth:
         confusion = np.bincount(self._pairs + predicted, minlength=math.prod(shape)).reshape(shape)
         sums = confusion.diagonal(axis1=1, axis2=2), confusion.sum(2), confusion.sum(1)
         return np.stack(sums, -1).astype(float)
+
+    def labelled(self, array: np.ndarray) -> np.ndarray:
+        """Return the values (n,) of an array (H, W) at the labelled pixels that count."""
+        return self._cropped(array)[self._labelled]
 
     def _cropped(self, array: np.ndarray) -> np.ndarray:
         if array.shape != self.size:

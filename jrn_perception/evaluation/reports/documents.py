@@ -32,6 +32,13 @@ from jrn_perception.evaluation.measures.bootstrap import (
     pooled,
     resamplings,
 )
+from jrn_perception.evaluation.measures.calibration import (
+    BINS,
+    bins_of,
+    Calibration,
+    ece_estimate,
+    ece_gain,
+)
 from jrn_perception.evaluation.measures.comparison import Evaluation, Protocol
 from jrn_perception.evaluation.measures.influence import Influence, Measurement, Omega
 from jrn_perception.evaluation.measures.metrics import (
@@ -104,6 +111,13 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
         document['inputs'] = summary(evaluation.inputs, labels)
         document['gain'] = {name: _estimate(found) for name, found
                             in gains(output, evaluation.inputs).items()}
+    if evaluation.calibration is not None:
+        document['calibration'] = {'output': _calibration(evaluation.calibration)}
+        if evaluation.inputs_calibration is not None:
+            document['calibration'] |= {
+                'inputs': _calibration(evaluation.inputs_calibration),
+                'gain': _estimate(ece_gain(evaluation.calibration,
+                                           evaluation.inputs_calibration))}
     if per_image:
         columns = {name: image_values(output, name) for name in METRICS}
         document['images'] = [{'name': name, **{metric: values[k] for metric, values
@@ -192,6 +206,7 @@ def describe_network(perception: Perception) -> dict[str, Any]:
     card: weights.Card = perception.card
     return {'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256,
             'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},
+            'temperature': card.temperature,
             'device': perception.device.type, 'precision': perception.precision,
             'picture_480x640_as': perception.inference_size(480, 640)}
 
@@ -223,6 +238,14 @@ def _protocol(protocol: Protocol, labels: LabelSet | None) -> dict[str, Any]:
 
 def _estimate(found: Estimate) -> dict[str, Any]:
     return {'value': found.value, 'interval': [found.low, found.high]}
+
+
+def _calibration(found: Calibration) -> dict[str, Any]:
+    """Return the pooled ECE and its bins; the ECE of single images says nothing."""
+    parts = bins_of(found.sums.sum(0))
+    return {'ece': _estimate(ece_estimate(found)), 'bins': [
+        {'confidence_range': [k / BINS, (k + 1) / BINS],
+         **{name: values[k] for name, values in parts._asdict().items()}} for k in range(BINS)]}
 
 
 def _omega(omega: Omega, labels: LabelSet) -> dict[str, Any]:

@@ -1,7 +1,11 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The plots of Fig. 7, performance over influence, with the concave bound of Fig. 8."""
+"""
+Plots: Fig. 7, performance over influence with the concave bound of Fig. 8, and reliability.
+
+A plot does not name the version of matplotlib: the same document gives the same file.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +46,8 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
     loose variants red. The paper's points are faint and use the right axis: the paper had other
     inputs, and its variants lie closer together than our intervals are wide.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     _, accuracy, x_label, y_label = next(panel for panel in PANELS if panel[0] == direction)
-    figure = Figure(figsize=(6.4, 4.4), dpi=150, layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = _figure()
     theirs = figure.add_subplot()
     axes = theirs.twinx()
     points = []
@@ -89,8 +89,52 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
     axes.plot([], [], ':', color='grey', label='concave bound of ours')
     # Below the plot, where the legend cannot cover a point.
     axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.14), ncol=4, fontsize='small')
+    _save(figure, path)
+
+
+def plot_reliability(document: dict[str, Any], path: Path) -> None:
+    """
+    Write the reliability plot of a data set's document, which has ``calibration``.
+
+    Above: the share of right pixels over the confidence of each bin, with the diagonal of a
+    perfect confidence; a JRN's inputs are grey. Below: the share of all pixels in each bin.
+    """
+    found, network = document['calibration'], document['network']
+    figure = _figure()
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot((0, 1), (0, 1), ':', color='grey', label='perfect')
+    pixels = sum(part['pixels'] for part in found['output']['bins'])
+    for part in found['output']['bins']:
+        low, high = part['confidence_range']
+        lower.bar((low + high) / 2, part['pixels'] / max(pixels, 1), 0.9 * (high - low),
+                  color='tab:blue')
+    for side, colour in (('inputs', 'darkgrey'), ('output', 'tab:blue')):
+        if side not in found:
+            continue
+        points = [(part['confidence'], part['accuracy']) for part in found[side]['bins']
+                  if part['pixels']]
+        error = found[side]['ece']['value']
+        upper.plot(*zip(*points), 'o-', color=colour, markersize=4,
+                   label=f'{side}: ECE {"–" if error is None else f"{error:.3f}"}')
+    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel='share of right pixels',
+              title=f'{network["architecture"]} {network["variant"]}, '
+              f'{document["source"]["reader"]}, {document["source"]["frames"]} frames')
+    lower.set(xlabel='confidence', ylabel='share of pixels')
+    upper.legend(loc='upper left', fontsize='small')
+    _save(figure, path)
+
+
+def _figure() -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.4), dpi=150, layout='constrained')
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The file does not name the version of matplotlib: the same plot gives the same file.
     figure.savefig(path, metadata={'Software': None})
 
 

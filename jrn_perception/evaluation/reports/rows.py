@@ -15,7 +15,7 @@ from jrn_perception.evaluation.measures.series import quantile_names
 TITLES = {'rel': 'rel', 'rel_sqr': 'rel(sqr)', 'log10': 'log10', 'rms': 'rms (m)',
           'rms_log': 'rms(log)', 'delta1': 'δ < 1.25', 'delta2': 'δ < 1.25²',
           'delta3': 'δ < 1.25³', 'mean_iou': 'mean IoU (%)', 'pixel_accuracy': 'pixel acc. (%)',
-          'iou': 'IoU (%)'}
+          'iou': 'IoU (%)', 'ece': 'ECE of confidence'}
 # So many predicted classes are shown, the most frequent first.
 CLASSES = 12
 

@@ -117,7 +117,20 @@ def _metrics(document: dict[str, Any]) -> TextTable:
         else:
             cells.append(_value(per_image, name))
         rows.append(cells)
-    return TextTable('metric', heads, rows)
+    return TextTable('metric', heads, rows + _calibration(document))
+
+
+def _calibration(document: dict[str, Any]) -> list[list[str]]:
+    """Return the row of the ECE, if labels were compared; it has no mean of images."""
+    found, name = document.get('calibration'), 'ece'
+    if found is None or found['output'][name]['value'] is None:
+        return []
+    cells = [TITLES[name], _value(found['output'][name], name),
+             _interval(found['output'][name], name)]
+    if 'inputs' in found:
+        cells += [_value(found['inputs'][name], name), _value(found['gain'], name, '+'),
+                  _interval(found['gain'], name, '+'), number(None)]
+    return [[*cells, number(None)]]
 
 
 def _parts(document: dict[str, Any], title: str, key: str, names: tuple[str, ...]) -> TextTable:
