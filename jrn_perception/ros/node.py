@@ -46,6 +46,9 @@ class PerceptionNode(Node):
     def __init__(self, **arguments):
         super().__init__('jrn_perception', automatically_declare_parameters_from_overrides=True,
                          **arguments)
+        # Before the network loads: a request that reached rclpy's own services meanwhile would
+        # never be answered.
+        SetParameterServices(self, self._prepare)
         overrides = qos.overrides(self)
         settings = parameters.declare(self)
         given_labels = settings.labels
@@ -80,7 +83,6 @@ class PerceptionNode(Node):
         self._applies_after_setting = hasattr(self, 'add_post_set_parameters_callback')
         if self._applies_after_setting:  # Since Jazzy.
             self.add_post_set_parameters_callback(self._apply)
-        SetParameterServices(self, self._prepare)
         worker.start()
         self._worker = worker
         self.get_logger().info(

@@ -14,6 +14,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 DescribeParameters = import_module('rcl_interfaces.srv').DescribeParameters
 SetParameters = import_module('rcl_interfaces.srv').SetParameters
+SetParametersAtomically = import_module('rcl_interfaces.srv').SetParametersAtomically
 Parameter = import_module('rclpy.parameter').Parameter
 PARAMETERS = import_module('jrn_perception.ros.parameters').PARAMETERS
 TIMEOUT_S = 20
@@ -144,6 +145,28 @@ def test_all_else_goes_on_while_a_network_loads(robot, tools, slow_load):
     assert robot.enable(True).success
     robot.ask(tools.picture(), depth)
     assert robot.status().values['architecture'] == 'jrn'
+
+
+def test_a_request_that_comes_while_the_node_starts_is_answered(robot, slow_load):
+    loading, go_on = slow_load()
+    starting = threading.Thread(target=robot.start)
+    starting.start()
+    assert loading.acquire(timeout=TIMEOUT_S)
+    clients = [robot.body.create_client(kind, f'/jrn_perception/{name}') for kind, name in (
+        (SetParameters, 'set_parameters'), (SetParametersAtomically, 'set_parameters_atomically'))]
+    try:
+        assert all(client.wait_for_service(TIMEOUT_S) for client in clients)
+        # Requests are reliable, but the service has to know its client to answer.
+        time.sleep(0.5)
+        answers = [client.call_async(client.srv_type.Request(parameters=[
+            Parameter('max_rate', value=5.0).to_parameter_msg()])) for client in clients]
+        time.sleep(0.5)
+    finally:
+        go_on.release()
+        starting.join(TIMEOUT_S)
+    robot.wait_for(lambda: all(answer.done() for answer in answers), 'both answers')
+    assert answers[0].result().results[0].successful
+    assert answers[1].result().result.successful
 
 
 def test_one_change_waits_for_the_other(robot, slow_load):
