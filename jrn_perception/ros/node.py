@@ -107,11 +107,24 @@ class PerceptionNode(Node):
             if not self.has_parameter(parameter.name):
                 raise ValueError(f'{parameter.name}: undeclared; see `ros2 param list`')
         settings = self._merge(changed)
+        changeable = [parameter for parameter in changed if not self._is_read_only(parameter)]
         if settings.identity != self._latest.settings.identity:
             self._prepared = await self._load_beside(settings)
-        # rclpy refuses to set a read-only parameter even to the value that it has, as a dump does.
-        return [parameter for parameter in changed if not (
-            parameter.name in parameters.BY_NAME and parameters.BY_NAME[parameter.name].read_only)]
+        return changeable
+
+    def _is_read_only(self, parameter: Parameter) -> bool:
+        """
+        Return whether rclpy would refuse to set ``parameter`` even to its own value, as a dump does.
+
+        ValueError refuses another value; the table's parameters have been checked before.
+        """
+        if not self.describe_parameter(parameter.name).read_only:
+            return False
+        if parameter.name not in parameters.BY_NAME and (
+                parameter.value != self.get_parameter(parameter.name).value):
+            raise ValueError(f'{parameter.name}: cannot change while the node runs; set it at '
+                             'start')
+        return True
 
     async def _load_beside(self, settings: parameters.Settings) -> Configuration:
         """Return the configuration of ``settings``, loaded on a thread beside the running one."""

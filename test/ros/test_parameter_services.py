@@ -13,6 +13,7 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 DescribeParameters = import_module('rcl_interfaces.srv').DescribeParameters
+ListParameters = import_module('rcl_interfaces.srv').ListParameters
 SetParameters = import_module('rcl_interfaces.srv').SetParameters
 SetParametersAtomically = import_module('rcl_interfaces.srv').SetParametersAtomically
 Parameter = import_module('rclpy.parameter').Parameter
@@ -90,12 +91,26 @@ def test_rclpy_itself_keeps_code_of_this_process_from_a_bad_value(robot):
 
 def test_a_dump_can_be_loaded_into_the_running_node(robot):
     robot.start(device='cpu')
-    values = {row.name: robot.get(row.name) for row in PARAMETERS}
+    # As `ros2 param dump` writes it: with the parameters that rclpy has declared.
+    names = robot._call(ListParameters, 'list_parameters').result.names
+    assert {row.name for row in PARAMETERS} < set(names)
+    assert 'qos_overrides./depth.publisher.depth' in names
+    values = {name: robot.get(name) for name in names}
     results = set_each(robot, **values)
     assert [result.reason for result in results if not result.successful] == []
     results = set_each(robot, device='cpu', max_rate=7, depth_encoding='16UC1')
     assert [result.successful for result in results] == [True, True, False]
     assert robot.get('max_rate') == 7
+
+
+def test_a_refused_change_of_a_qos_parameter_loads_no_network(robot):
+    node = robot.start()
+    name = 'qos_overrides./depth.publisher.depth'
+    result = robot.configure(architecture='jrn', **{name: 7})
+    assert (result.successful, result.reason) == (
+        False, f'{name}: cannot change while the node runs; set it at start')
+    assert (robot.get('architecture'), robot.get(name)) == ('hydranet', 2)
+    assert node._prepared is None
 
 
 # A load takes its time.
