@@ -113,6 +113,16 @@ def test_a_refused_change_of_a_qos_parameter_loads_no_network(robot):
     assert node._prepared is None
 
 
+def test_a_parameter_of_an_unknown_type_is_refused(robot):
+    robot.start()
+    message = Parameter('max_rate', value=1.0).to_parameter_msg()
+    message.value.type = 99
+    result, = robot._call(SetParameters, 'set_parameters', parameters=[message]).results
+    assert not result.successful
+    assert '99' in result.reason
+    assert robot.configure(max_rate=2.0).successful
+
+
 # A load takes its time.
 
 
