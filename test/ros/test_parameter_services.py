@@ -123,6 +123,14 @@ def test_a_parameter_of_an_unknown_type_is_refused(robot):
     assert robot.configure(max_rate=2.0).successful
 
 
+def test_a_home_that_does_not_exist_is_refused(robot):
+    robot.start()
+    result = robot.configure(weights='~nobody_of_that_name/mine.safetensors')
+    assert (result.successful, result.reason) == (
+        False, '~nobody_of_that_name/mine.safetensors: no such weights file')
+    assert robot.configure(max_rate=2.0).successful
+
+
 # A load takes its time.
 
 
