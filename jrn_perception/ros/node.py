@@ -114,7 +114,7 @@ class PerceptionNode(Node):
 
     def _is_read_only(self, parameter: Parameter) -> bool:
         """
-        Return whether rclpy would refuse to set ``parameter`` even to its own value, as a dump does.
+        Return whether rclpy refuses to set ``parameter`` even to its own value, as a dump does.
 
         ValueError refuses another value; the table's parameters have been checked before.
         """
