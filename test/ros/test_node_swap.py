@@ -313,6 +313,11 @@ def test_no_mask_follows_the_names_of_other_ids(robot, tools, infer_gate, monkey
     assert robot.configure(architecture='hydranet').successful
     robot.wait_for(lambda: events[-1] == '40')
     robot.wait_for(lambda: len(robot.get('labels')) == 40)
+    # LabelInfo also holds the threshold, and nothing else that can change.
+    count = len(events)
+    assert robot.configure(max_rate=5.0).successful
+    assert robot.configure(confidence_threshold=0.5).successful
+    robot.wait_for(lambda: events[count:] == ['40'])
 
 
 def test_a_camera_that_waits_for_nobody_loses_no_picture_to_a_swap(robot, tools):
