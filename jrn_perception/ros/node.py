@@ -73,7 +73,7 @@ class PerceptionNode(Node):
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # On the steady clock: operators also want to know that a simulated clock stands still.
         self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._announce()
+        self._announce(settings)
 
         self.create_service(SetBool, '~/enable', self._on_enable)
         self._read_back_soon = self.create_guard_condition(self._read_back)
@@ -206,23 +206,24 @@ class PerceptionNode(Node):
         Process the next frames with ``configuration``; announce its labels before.
 
         No mask of the previous network can follow the announcement: only this thread publishes
-        masks.
+        masks. If the announcement fails, the previous network goes on, and the next change of a
+        parameter tries again.
         """
-        before, self._running = self._running, configuration
+        before = self._running
         swaps = configuration.perception is not before.perception
         if swaps or (configuration.settings.confidence_threshold
                      != before.settings.confidence_threshold):
-            self._announce()
+            self._announce(configuration.settings)
+        self._running = configuration
         for camera in self.cameras:
             camera.adopt(configuration)
         if swaps:
             self.get_logger().info(f'swapped to {configuration.describe()}')
             self._read_back_soon.trigger()
 
-    def _announce(self) -> None:
+    def _announce(self, settings: parameters.Settings) -> None:
         """Publish the names of the class ids, for late joiners as well."""
         if self._label_publisher is not None:
-            settings = self._running.settings
             self._label_publisher.publish(label_message(
                 settings.labels, settings.confidence_threshold, self.get_clock().now().to_msg()))
 
