@@ -5,12 +5,14 @@
 Start the node, and on request the coloured point cloud and a view.
 
 An argument that is not given leaves the value of the parameter file alone. So the file, which a
-test holds equal to the code, is the only source of defaults.
+test compares with the code, is the only source of defaults.
 """
 
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
+from jrn_perception import networks
+from jrn_perception.networks.interface import MUTE
 from jrn_perception.ros import transport
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -20,15 +22,14 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 PACKAGE = 'jrn_perception'
 
-# A copy of the tables in the code; a test holds them equal. Importing the tables would import
-# torch, which costs a second before any part of the robot starts, and 200 MB in the launch process
-# for as long as the robot runs.
+# These imports load no torch, which would cost a second before any part of the robot starts, and
+# 200 MB in the launch process for as long as the robot runs.
+NETWORKS = networks.architectures_with('depth', 'semantics')
 CHOICES = {
-    'architecture': ('jrn', 'hydranet'),
-    'variant': (
-        'sum60', 'cat60', 'cat10', 'cat5', 'cat1',
-        'nyu40', 'nyu40_normals', 'nyu40_resnet50', 'kitti6', 'nyu40_kitti6', 'custom'),
-    'mute': ('none', 'depth', 'semantics'),
+    'architecture': NETWORKS,
+    'variant': tuple(dict.fromkeys(
+        variant for name in NETWORKS for variant in networks.ARCHITECTURES[name])),
+    'mute': MUTE,
     'use_sim_time': ('true', 'false', 'True', 'False'),
     'log_level': ('debug', 'info', 'warn', 'error', 'fatal'),
 }

@@ -147,6 +147,17 @@ def test_readme_lists_every_output_as_the_code_has_it():
             f'reliable, {output.qos.depth}']
 
 
+def test_readme_names_the_counters_of_the_diagnostics():
+    pytest.importorskip('rclpy', reason='the diagnostics need rclpy')
+    from jrn_perception.ros.diagnostics import Statistics, summarise
+    statistics = Statistics()
+    numbers = summarise(statistics, statistics.recent())
+    topics = README.split('### Topics\n', 1)[1].split('\n### ', 1)[0]
+    named = set(re.findall(r'`(\w+_(?:dropped|rejected|failed|in_hz))`', topics))
+    assert named == {name for name in numbers
+                     if re.search('_(dropped|rejected|failed|in_hz)$', name)}
+
+
 def test_readme_lists_every_launch_argument():
     text = LAUNCH['jrn.launch.py']
     names = {*assigned(REPOSITORY / 'launch' / 'jrn.launch.py', 'DESCRIPTIONS'),

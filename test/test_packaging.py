@@ -4,6 +4,7 @@
 """What is written down twice agrees, and what the house forbids is absent."""
 
 import ast
+import json
 import os
 from pathlib import Path
 import re
@@ -218,12 +219,24 @@ def test_make_help_lists_every_target():
 def test_launch_choices_are_the_tables_of_the_code():
     from jrn_perception.networks import ARCHITECTURES, architectures_with
     from jrn_perception.networks.jrn import MUTE
-    choices = assigned(REPOSITORY / 'launch' / 'jrn.launch.py', 'CHOICES')
+    tree = ast.parse((REPOSITORY / 'launch' / 'jrn.launch.py').read_text())
+    # The part that needs no launch, which only robots have.
+    tree.body = [
+        line for line in tree.body
+        if isinstance(line, ast.ImportFrom) and line.module.startswith('jrn_perception')
+        or isinstance(line, ast.Assign) and line.targets[0].id in ('NETWORKS', 'CHOICES')]
+    program = (f'{ast.unparse(tree)}\nimport json, sys\n'
+               "print(json.dumps([CHOICES, 'torch' in sys.modules]))")
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
+                          cwd=REPOSITORY, timeout=60)
+    assert done.returncode == 0, done.stderr
+    choices, imports_torch = json.loads(done.stdout)
     joint = architectures_with('depth', 'semantics')
-    assert choices['architecture'] == joint == ('jrn', 'hydranet')
-    assert choices['variant'] == tuple(
+    assert tuple(choices['architecture']) == joint == ('jrn', 'hydranet')
+    assert tuple(choices['variant']) == tuple(
         dict.fromkeys(variant for name in joint for variant in ARCHITECTURES[name]))
-    assert choices['mute'] == tuple(MUTE)
+    assert tuple(choices['mute']) == tuple(MUTE) == ('none', 'depth', 'semantics')
+    assert not imports_torch
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')

@@ -21,7 +21,7 @@ from jrn_perception.frame import Frame
 from jrn_perception.perception.backends.interface import ArrayMaps, SetUp
 from jrn_perception.perception.perception import Perception
 from jrn_perception.perception.prediction import Prediction
-from jrn_perception.perception.threads import ahead, until
+from jrn_perception.perception.threads import ahead, until, WAITING
 import numpy as np
 
 Item = TypeVar('Item')
@@ -93,7 +93,11 @@ def stream(perception: Perception, items: Iterable[Item],
 
 def _infer(perception: Perception, steps: Iterable[Step], set_up: SetUp | None,
            batch: int) -> Iterator[Step]:
-    """Yield the steps with their predictions, as many pictures at once as ``batch`` allows."""
+    """
+    Yield the steps with their predictions, as many pictures at once as ``batch`` allows.
+
+    At most ``WAITING`` times ``batch`` steps wait for a batch to be full.
+    """
     waiting: list[Step] = []
 
     def run() -> Iterator[Step]:
@@ -115,6 +119,8 @@ def _infer(perception: Perception, steps: Iterable[Step], set_up: SetUp | None,
         if len(sizes) > 1:
             yield from run()
         waiting.append(step)
-        if sum(other.picture is not None for other in waiting) in (0, batch):
+        # A picture may be the last one for a long time, while items without a picture go on.
+        if (sum(other.picture is not None for other in waiting) in (0, batch)
+                or len(waiting) >= WAITING * batch):
             yield from run()
     yield from run()

@@ -96,9 +96,14 @@ class CalibrationWatch:
         self._last = image
         return match(self._infos.find(image.stamp, image.size), image.size)
 
+    def forget(self) -> None:
+        """Forget the last image: camera_info that comes while no image is read is no fault."""
+        self._last = None
+
     def fault(self) -> str:
         """Return which outputs of the last image suffer, why, and the cure; '' if none does."""
-        text = self._explain(self._last) if self._last else ''
+        last = self._last
+        text = self._explain(last) if last else ''
         if not text:
             self._since = None
             return ''

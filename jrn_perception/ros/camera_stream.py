@@ -117,6 +117,8 @@ class CameraStream:
 
     def status(self) -> DiagnosticStatus:
         """Return what diagnostics show of this camera; log a new fault of camera_info."""
+        if self._wanted_since is None:
+            self._calibration.forget()
         self.statistics.camera_info_fault = fault = self._calibration.fault()
         if fault and fault not in self._reported_faults:
             self._reported_faults.add(fault)

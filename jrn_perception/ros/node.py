@@ -46,6 +46,9 @@ class PerceptionNode(Node):
     def __init__(self, **arguments):
         super().__init__('jrn_perception', automatically_declare_parameters_from_overrides=True,
                          **arguments)
+        # Before the network loads: a request that reached rclpy's own services meanwhile would
+        # never be answered.
+        SetParameterServices(self, self._prepare)
         overrides = qos.overrides(self)
         settings = parameters.declare(self)
         given_labels = settings.labels
@@ -70,7 +73,7 @@ class PerceptionNode(Node):
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # On the steady clock: operators also want to know that a simulated clock stands still.
         self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._announce()
+        self._announce(settings)
 
         self.create_service(SetBool, '~/enable', self._on_enable)
         self._read_back_soon = self.create_guard_condition(self._read_back)
@@ -80,7 +83,6 @@ class PerceptionNode(Node):
         self._applies_after_setting = hasattr(self, 'add_post_set_parameters_callback')
         if self._applies_after_setting:  # Since Jazzy.
             self.add_post_set_parameters_callback(self._apply)
-        SetParameterServices(self, self._prepare)
         worker.start()
         self._worker = worker
         self.get_logger().info(
@@ -105,11 +107,24 @@ class PerceptionNode(Node):
             if not self.has_parameter(parameter.name):
                 raise ValueError(f'{parameter.name}: undeclared; see `ros2 param list`')
         settings = self._merge(changed)
+        changeable = [parameter for parameter in changed if not self._is_read_only(parameter)]
         if settings.identity != self._latest.settings.identity:
             self._prepared = await self._load_beside(settings)
-        # rclpy refuses to set a read-only parameter even to the value that it has, as a dump does.
-        return [parameter for parameter in changed if not (
-            parameter.name in parameters.BY_NAME and parameters.BY_NAME[parameter.name].read_only)]
+        return changeable
+
+    def _is_read_only(self, parameter: Parameter) -> bool:
+        """
+        Return whether rclpy refuses to set ``parameter`` even to its own value, as a dump does.
+
+        ValueError refuses another value; the table's parameters have been checked before.
+        """
+        if not self.describe_parameter(parameter.name).read_only:
+            return False
+        if parameter.name not in parameters.BY_NAME and (
+                parameter.value != self.get_parameter(parameter.name).value):
+            raise ValueError(f'{parameter.name}: cannot change while the node runs; set it at '
+                             'start')
+        return True
 
     async def _load_beside(self, settings: parameters.Settings) -> Configuration:
         """Return the configuration of ``settings``, loaded on a thread beside the running one."""
@@ -191,23 +206,24 @@ class PerceptionNode(Node):
         Process the next frames with ``configuration``; announce its labels before.
 
         No mask of the previous network can follow the announcement: only this thread publishes
-        masks.
+        masks. If the announcement fails, the previous network goes on, and the next change of a
+        parameter tries again.
         """
-        before, self._running = self._running, configuration
+        before = self._running
         swaps = configuration.perception is not before.perception
         if swaps or (configuration.settings.confidence_threshold
                      != before.settings.confidence_threshold):
-            self._announce()
+            self._announce(configuration.settings)
+        self._running = configuration
         for camera in self.cameras:
             camera.adopt(configuration)
         if swaps:
             self.get_logger().info(f'swapped to {configuration.describe()}')
             self._read_back_soon.trigger()
 
-    def _announce(self) -> None:
+    def _announce(self, settings: parameters.Settings) -> None:
         """Publish the names of the class ids, for late joiners as well."""
         if self._label_publisher is not None:
-            settings = self._running.settings
             self._label_publisher.publish(label_message(
                 settings.labels, settings.confidence_threshold, self.get_clock().now().to_msg()))
 

@@ -52,8 +52,9 @@ class SetParameterServices:
         return response
 
     async def _set(self, messages: Iterable[ParameterMessage]) -> SetParametersResult:
-        parameters = [Parameter.from_parameter_msg(message) for message in messages]
         try:
+            # ValueError for an unknown type: a client's mistake must not end the node.
+            parameters = [Parameter.from_parameter_msg(message) for message in messages]
             parameters = await self._prepare(parameters)
             if not parameters:
                 return SetParametersResult(successful=True)

@@ -51,7 +51,7 @@ def resolve(weights: str, architecture: str, variant: str = '') -> Path | None:
     spec = networks.find(architecture, variant)
     if weights == RANDOM:
         return None
-    path = Path(weights).expanduser() if weights else SHIPPED / f'{spec.name}.safetensors'
+    path = _path(weights) if weights else SHIPPED / f'{spec.name}.safetensors'
     if path.is_file():
         return path
     if weights:
@@ -60,6 +60,13 @@ def resolve(weights: str, architecture: str, variant: str = '') -> Path | None:
         f'no weights for {spec.architecture} {spec.variant} are shipped (shipped: '
         f'{", ".join(shipped()) or "none"}): set weights to a file made by jrn_train or '
         f'jrn_convert, or to {RANDOM!r} for a test')
+
+
+def _path(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # ~user of a user that does not exist
+        return Path(name)
 
 
 def check(path: Path, architecture: str = '', variant: str = '') -> Card:

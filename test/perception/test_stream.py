@@ -74,6 +74,22 @@ def test_items_without_a_picture_keep_their_place(jrn):
     assert Counter(map(id, finished)) == Counter(map(id, items[1:4]))
 
 
+def test_a_picture_does_not_wait_for_a_full_batch_forever(jrn):
+    # One picture, then only other messages: what is kept must not grow with their number.
+    source, taken = frames(1), []
+
+    def items():
+        for item in range(5000):
+            taken.append(item)
+            yield item
+
+    steps = stream(jrn, items(), source.__getitem__, has_picture=lambda item: item == 0, batch=2)
+    first = next(steps)
+    assert first.prediction is not None
+    assert len(taken) < 1000
+    assert [step.item for step in steps] == list(range(1, 5000))
+
+
 def test_depth_is_scaled_for_the_camera_of_the_frame(jrn):
     matrix = np.diag((100., 100., 1.))
     known, = stream(jrn, frames(1, matrix=matrix), lambda frame: frame)

@@ -157,8 +157,15 @@ class Robot:
         """Return when the node and `publisher` know each other."""
         subscription, = (other for other in self.node.subscriptions
                          if other.topic_name == publisher.topic_name)
+
+        def readers(side):
+            return sorted(bytes(info.endpoint_gid) for info in
+                          side.get_subscriptions_info_by_topic(publisher.topic_name))
+        # The publisher may still count a subscription that the node has just destroyed.
         self.wait_for(lambda: publisher.get_subscription_count()
-                      and subscription.get_publisher_count(), f'{publisher.topic_name} matched')
+                      and subscription.get_publisher_count()
+                      and readers(self.body) == readers(self.node),
+                      f'{publisher.topic_name} matched')
 
     def meet_camera(self):
         """Return when the camera's publisher and the node know each other, if the node listens."""

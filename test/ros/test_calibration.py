@@ -226,6 +226,25 @@ def test_camera_info_that_comes_after_the_first_pictures_is_in_time(robot, tools
     assert not robot.warnings('camera_info')
 
 
+def test_no_fault_of_camera_info_while_no_image_is_read(robot, tools, trained):
+    node = robot.start(weights=trained)
+    robot.camera()
+    depth = robot.listen('depth')
+    robot.calibrate()
+    robot.ask(tools.picture(), depth)
+    assert robot.enable(False).success
+    # Meanwhile the camera changes its resolution.
+    for _ in range(calibration.KEPT):
+        node.cameras[0].infos.add(CameraInfo(height=720, width=1280))
+    for _ in range(3):
+        robot.status()
+    assert not robot.warnings('camera_info')
+    assert robot.enable(True).success
+    for _ in range(3):
+        robot.status()
+    assert not robot.warnings('camera_info')
+
+
 def test_who_wants_no_depth_misses_no_focal_length(robot, tools, trained):
     robot.start(weights=trained)
     robot.camera()

@@ -126,6 +126,8 @@ def test_parameters_decide_on_the_subscription_too(robot, tools, demand):
     # What the network cannot give is not wanted.
     assert robot.configure(lazy=True, enabled=True).successful
     influence = robot.listen('influence/depth')
+    status = robot.status(lambda status: 'influence/* has subscribers' in status.message)
+    assert (status.level, status.values['state']) == (0, 'idle')
     assert not reads(robot)
     assert robot.configure(architecture='jrn', variant='cat1').successful
     assert reads(robot)

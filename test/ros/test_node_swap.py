@@ -274,13 +274,41 @@ def test_a_card_that_cannot_be_read_is_a_refusal(robot, tools, tmp_path, monkeyp
     robot.ask(tools.picture(), depth)
 
 
-def test_no_mask_follows_the_names_of_other_ids(robot, tools, infer_gate, monkeypatch):
-    # As where vision_msgs is installed; this test has its own message to name the ids.
+@pytest.fixture
+def named(monkeypatch):
+    """Have the node announce its classes, as where vision_msgs is installed, by their number."""
     node_module = import_module('jrn_perception.ros.node')
     kind = import_module('std_msgs.msg').String
     monkeypatch.setattr(node_module, 'LabelInfo', kind)
     monkeypatch.setattr(node_module, 'label_message',
                         lambda names, *_: kind(data=str(len(names))))
+
+
+def test_names_that_cannot_be_announced_leave_the_network_running(robot, tools, named,
+                                                                  monkeypatch):
+    node = robot.start()
+    robot.camera()
+    depth = robot.listen('depth')
+    publish, announced = node._label_publisher.publish, []
+
+    def fail(message):
+        raise RuntimeError('the middleware says no')
+    monkeypatch.setattr(node._label_publisher, 'publish', fail, raising=False)
+    assert robot.configure(architecture='jrn').successful
+    robot.wait_for(lambda: robot.warnings('the middleware says no'))
+    robot.ask(tools.picture(), depth)
+    assert robot.status().values['architecture'] == 'hydranet'
+    assert len(robot.get('labels')) == 40
+    monkeypatch.setattr(node._label_publisher, 'publish', lambda message: (
+        announced.append(message.data), publish(message)))
+    assert robot.configure(max_rate=500.0).successful
+    robot.wait_for(lambda: len(robot.get('labels')) == 5)
+    assert announced == ['5']
+    robot.ask(tools.picture(), depth)
+    assert robot.status().values['architecture'] == 'jrn'
+
+
+def test_no_mask_follows_the_names_of_other_ids(robot, tools, infer_gate, named, monkeypatch):
     events = []
 
     def record(publisher, describe):
@@ -313,6 +341,11 @@ def test_no_mask_follows_the_names_of_other_ids(robot, tools, infer_gate, monkey
     assert robot.configure(architecture='hydranet').successful
     robot.wait_for(lambda: events[-1] == '40')
     robot.wait_for(lambda: len(robot.get('labels')) == 40)
+    # LabelInfo also holds the threshold, and nothing else that can change.
+    count = len(events)
+    assert robot.configure(max_rate=5.0).successful
+    assert robot.configure(confidence_threshold=0.5).successful
+    robot.wait_for(lambda: events[count:] == ['40'])
 
 
 def test_a_camera_that_waits_for_nobody_loses_no_picture_to_a_swap(robot, tools):

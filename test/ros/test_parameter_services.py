@@ -13,7 +13,9 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 DescribeParameters = import_module('rcl_interfaces.srv').DescribeParameters
+ListParameters = import_module('rcl_interfaces.srv').ListParameters
 SetParameters = import_module('rcl_interfaces.srv').SetParameters
+SetParametersAtomically = import_module('rcl_interfaces.srv').SetParametersAtomically
 Parameter = import_module('rclpy.parameter').Parameter
 PARAMETERS = import_module('jrn_perception.ros.parameters').PARAMETERS
 TIMEOUT_S = 20
@@ -89,12 +91,44 @@ def test_rclpy_itself_keeps_code_of_this_process_from_a_bad_value(robot):
 
 def test_a_dump_can_be_loaded_into_the_running_node(robot):
     robot.start(device='cpu')
-    values = {row.name: robot.get(row.name) for row in PARAMETERS}
+    # As `ros2 param dump` writes it: with the parameters that rclpy has declared.
+    names = robot._call(ListParameters, 'list_parameters').result.names
+    assert {row.name for row in PARAMETERS} < set(names)
+    assert 'qos_overrides./depth.publisher.depth' in names
+    values = {name: robot.get(name) for name in names}
     results = set_each(robot, **values)
     assert [result.reason for result in results if not result.successful] == []
     results = set_each(robot, device='cpu', max_rate=7, depth_encoding='16UC1')
     assert [result.successful for result in results] == [True, True, False]
     assert robot.get('max_rate') == 7
+
+
+def test_a_refused_change_of_a_qos_parameter_loads_no_network(robot):
+    node = robot.start()
+    name = 'qos_overrides./depth.publisher.depth'
+    result = robot.configure(architecture='jrn', **{name: 7})
+    assert (result.successful, result.reason) == (
+        False, f'{name}: cannot change while the node runs; set it at start')
+    assert (robot.get('architecture'), robot.get(name)) == ('hydranet', 2)
+    assert node._prepared is None
+
+
+def test_a_parameter_of_an_unknown_type_is_refused(robot):
+    robot.start()
+    message = Parameter('max_rate', value=1.0).to_parameter_msg()
+    message.value.type = 99
+    result, = robot._call(SetParameters, 'set_parameters', parameters=[message]).results
+    assert not result.successful
+    assert '99' in result.reason
+    assert robot.configure(max_rate=2.0).successful
+
+
+def test_a_home_that_does_not_exist_is_refused(robot):
+    robot.start()
+    result = robot.configure(weights='~nobody_of_that_name/mine.safetensors')
+    assert (result.successful, result.reason) == (
+        False, '~nobody_of_that_name/mine.safetensors: no such weights file')
+    assert robot.configure(max_rate=2.0).successful
 
 
 # A load takes its time.
@@ -144,6 +178,28 @@ def test_all_else_goes_on_while_a_network_loads(robot, tools, slow_load):
     assert robot.enable(True).success
     robot.ask(tools.picture(), depth)
     assert robot.status().values['architecture'] == 'jrn'
+
+
+def test_a_request_that_comes_while_the_node_starts_is_answered(robot, slow_load):
+    loading, go_on = slow_load()
+    starting = threading.Thread(target=robot.start)
+    starting.start()
+    assert loading.acquire(timeout=TIMEOUT_S)
+    clients = [robot.body.create_client(kind, f'/jrn_perception/{name}') for kind, name in (
+        (SetParameters, 'set_parameters'), (SetParametersAtomically, 'set_parameters_atomically'))]
+    try:
+        assert all(client.wait_for_service(TIMEOUT_S) for client in clients)
+        # Requests are reliable, but the service has to know its client to answer.
+        time.sleep(0.5)
+        answers = [client.call_async(client.srv_type.Request(parameters=[
+            Parameter('max_rate', value=5.0).to_parameter_msg()])) for client in clients]
+        time.sleep(0.5)
+    finally:
+        go_on.release()
+        starting.join(TIMEOUT_S)
+    robot.wait_for(lambda: all(answer.done() for answer in answers), 'both answers')
+    assert answers[0].result().results[0].successful
+    assert answers[1].result().result.successful
 
 
 def test_one_change_waits_for_the_other(robot, slow_load):
