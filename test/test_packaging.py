@@ -203,7 +203,7 @@ def test_make_help_lists_every_target():
 
 def test_launch_choices_are_the_tables_of_the_code():
     from jrn_perception.networks import ARCHITECTURES, architectures_with
-    from jrn_perception.networks.jrn import MUTE
+    from jrn_perception.networks.interface import MUTE
     choices = assigned(REPOSITORY / 'launch' / 'jrn.launch.py', 'CHOICES')
     joint = architectures_with('depth', 'semantics')
     assert choices['architecture'] == joint == ('jrn', 'hydranet')

@@ -27,7 +27,6 @@ from jrn_perception.evaluation.recordings.pairing import (
 )
 from jrn_perception.evaluation.recordings.session import BagEvaluation, Picture, Request, Session
 from jrn_perception.evaluation.recordings.totals import Measured, Remarks
-from jrn_perception.evaluation.reports.bag_document import bag_document
 from jrn_perception.frame import Frame
 from jrn_perception.messages import label_info
 from jrn_perception.messages.images import BadImage
@@ -114,10 +113,6 @@ class Replay(Session):
         if self.totals.frames < self.sent:
             notes.append('drift is that between frames that were processed')
         return super().result(reasons, notes, **seconds)
-
-    def document(self, evaluation: BagEvaluation) -> dict[str, Any]:
-        """Return the document of ``jrn_evaluate bag`` with the entries that only a replay has."""
-        return bag_document(evaluation, self.perception) | {'replay': self.timings()}
 
     def timings(self) -> dict[str, Any]:
         """Return frames sent, processed and dropped, and the latencies."""

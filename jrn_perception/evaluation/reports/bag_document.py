@@ -23,6 +23,7 @@ from jrn_perception.evaluation.measures.metrics import (
     METRICS,
 )
 from jrn_perception.evaluation.measures.series import rate, spread, summarise
+from jrn_perception.evaluation.recordings.replay import Replay
 from jrn_perception.evaluation.recordings.session import BagEvaluation
 from jrn_perception.evaluation.recordings.totals import ErrorSums, metrics_of
 from jrn_perception.evaluation.reports.documents import (
@@ -69,6 +70,11 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
                                 for worst in totals.worst[name].ranked()]
                          for name in measures(evaluation)}
     return plain(document)
+
+
+def replay_document(evaluation: BagEvaluation, replay: Replay) -> dict[str, Any]:
+    """Return the document of ``jrn_evaluate bag`` with the entries that only a replay has."""
+    return bag_document(evaluation, replay.perception) | {'replay': replay.timings()}
 
 
 def measures(evaluation: BagEvaluation) -> list[str]:

@@ -10,6 +10,7 @@ import cv2
 from jrn_perception import labels, weights
 from jrn_perception.datasets.decoding import DamagedSampleError
 from jrn_perception.datasets.nyuv2 import NYUv2
+from jrn_perception.evaluation.measures.bootstrap import pooled
 from jrn_perception.evaluation.measures.comparison import (
     Comparison,
     evaluate,
@@ -18,7 +19,6 @@ from jrn_perception.evaluation.measures.comparison import (
 )
 from jrn_perception.evaluation.measures.frames import SceneFrames
 from jrn_perception.evaluation.measures.metrics import label_metrics
-from jrn_perception.evaluation.reports.documents import pooled
 from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import Maps
 from jrn_perception.perception import Perception

@@ -13,7 +13,8 @@ from jrn_perception.datasets import nyuv2
 from jrn_perception.datasets.subsets import Selection
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.recordings import bag
-from jrn_perception.evaluation.recordings.bag import evaluate_bag, Request
+from jrn_perception.evaluation.recordings.bag import evaluate_bag
+from jrn_perception.evaluation.recordings.session import Request
 from jrn_perception.evaluation.recordings.totals import Measured
 from jrn_perception.evaluation.reports.documents import dataset_document
 from jrn_perception.labels import LABEL_SETS, NYU40
