@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 import math
+import threading
 
 import cv2
 from jrn_perception import labels, weights
@@ -199,6 +200,32 @@ def test_damaged_samples_are_fatal_or_counted_and_named():
     result = evaluate(perception, source, skip_damaged=True)
     assert result.damaged == {1: 'b.png: missing'}
     assert result.output.names == ['made', 'last']
+
+
+def test_damage_that_is_read_ahead_of_an_interruption_is_not_reported(caplog):
+    seen, read = [], threading.Event()
+
+    class Slow(Frames):
+        def __getitem__(self, index):
+            if index == 0:
+                assert read.wait(10)
+            if index == 5:
+                read.set()
+            return super().__getitem__(index)
+
+    source = Slow(*5 * [frame()], DamagedSampleError('5.png: missing'), *30 * [frame()])
+
+    def track(steps, _total):
+        for step in steps:
+            seen.append(step)
+            yield step
+
+    result = evaluate(known(np.full((8, 8), 2.)), source, skip_damaged=True, track=track,
+                      interrupted=lambda: bool(seen))
+    assert result.reason == f'interrupted after {len(seen)} of 36 frames'
+    expected = {5: '5.png: missing'} if len(seen) > 5 else {}
+    assert result.damaged == expected
+    assert ('5.png' in caplog.text) == bool(expected)
 
 
 def test_a_damaged_file_of_a_real_layout_is_named(tmp_path):
