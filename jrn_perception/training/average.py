@@ -30,7 +30,7 @@ def average(paths: Sequence[Path]) -> Average:
     accuracy without increasing inference time", ICML 2022, Section 2: the uniform soup. The mean
     of networks that were not trained from the same start is worthless. The card tells once how
     each file was trained, and at its top the facts that all files share. Raises ValueError for a
-    file that lacks a part of the first, or is for other labels or another focal length.
+    file that lacks a part of the first network, or is for other labels or another focal length.
     """
     loaded = [weights.load_file(path) for path in paths]
     network, card = loaded[0]
