@@ -75,7 +75,7 @@ def _add_camera_info(parser: argparse.ArgumentParser) -> None:
 
 
 def request_of(options: argparse.Namespace) -> session.Request:
-    """Return what the options of ``add_truth`` ask for; ValueError if they contradict."""
+    """Return the request that the options of ``add_truth`` make; ValueError if they contradict."""
     if options.label_map and not options.labels:
         raise ValueError('--label-map needs --labels, the topic whose ids it names')
     if not 0 <= options.confidence <= 1:

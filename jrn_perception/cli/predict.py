@@ -170,7 +170,7 @@ class Film:
         # OpenCV silently drops a picture of another size.
         if sheet.shape != self._size:
             raise ValueError(f'{frame.name}: its size {frame.rgb.shape[1]}x{frame.rgb.shape[0]} '
-                             'is not that of the first picture; a video has one size')
+                             'differs from the first picture; a video has one size')
         self._film.write(cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
         self._count += 1
         return f'{self._name}-{self._count - 1:06d}'
