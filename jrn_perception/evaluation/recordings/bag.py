@@ -52,7 +52,7 @@ def evaluate_bag(perception: Perception, path: Path | str, request: Request | No
                  track: Track = untracked,
                  interrupted: Callable[[], bool] = lambda: False) -> BagEvaluation:
     """
-    Return what ``perception`` is worth on a recording.
+    Measure ``perception`` on a recording.
 
     If the recording breaks off, its stamps go backwards, or pictures are damaged, the result has
     the other frames, and its ``reasons`` say what is missing. Raises ValueError (RecordingError
@@ -116,7 +116,7 @@ class _Run(Session):
         try:
             yield from matches
         except BackwardsError as error:
-            self.stopped = f'{self.recording.path}: {error}; what follows was left out'
+            self.stopped = f'{self.recording.path}: {error}; later messages were left out'
         except RecordingError as error:
             self.stopped = str(error)
 

@@ -4,9 +4,9 @@
 """
 The evaluation of a recording as a document.
 
-The document holds only what the recording and the network determine, so that the same evaluation
-gives the same bytes. Times measured by the clock on the wall, such as latencies, are in
-``timings``, for the terminal and the HTML report. A document of a recording has no intervals:
+The document depends on the recording and the network alone, so that the same evaluation gives the
+same bytes. Measured times, such as latencies, are in ``timings``, for the terminal and the HTML
+report. A document of a recording has no intervals:
 consecutive frames are no independent samples, which a bootstrap needs.
 """
 
@@ -85,7 +85,7 @@ def measures(evaluation: BagEvaluation) -> list[str]:
 
 
 def timings(evaluation: BagEvaluation) -> dict[str, Any]:
-    """Return the times that the clock on the wall measured."""
+    """Return the measured times: of the whole evaluation, the network and each stage."""
     totals = evaluation.totals
     stages = {stage: spread(milliseconds) for stage, milliseconds in totals.stages.items()}
     return {'wall_s': evaluation.wall_s, 'network_s': evaluation.network_s,

@@ -383,7 +383,7 @@ def test_stamps_that_go_backwards_end_it(perception, frames, tmp_path):
     evaluation = run(perception, write(tmp_path / 'bag', frames, change=loop))
     (reason,) = evaluation.reasons
     assert reason == (f'{tmp_path}/bag: /depth: stamp 1699999990.300000000 goes back by 9.900 s; '
-                      'what follows was left out')
+                      'later messages were left out')
     assert_same_metrics(bag_document(evaluation, perception), by_dataset(perception, frames[:3]))
 
 

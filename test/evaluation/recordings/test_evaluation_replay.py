@@ -128,7 +128,7 @@ def test_dropped_frames_are_counted_and_the_others_measured(perception, path, re
     assert_same(session, evaluation, by_bag)
     assert session.timings()['frames'] == {'sent': 5, 'processed': 3, 'dropped': 2}
     assert evaluation.reasons == []
-    assert 'drift is that between frames that were processed' in evaluation.notes
+    assert 'drift is measured between processed frames' in evaluation.notes
 
 
 def test_a_frame_between_two_that_are_processed_may_be_dropped(perception, recording, answers):
@@ -186,7 +186,7 @@ def test_stamps_that_go_back_end_it_partially(perception, path, recording, answe
     evaluation = session.result()
     (reason,) = evaluation.reasons
     assert reason == (f'{path}: {sample.IMAGE_TOPIC}: stamp 1700000000.000000000 goes back by '
-                      '0.400 s; what follows was left out')
+                      '0.400 s; later messages were left out')
     assert evaluation.totals.frames == COUNT
 
 
