@@ -4,6 +4,7 @@
 """The one loop: in order, in batches, past items without a picture, scaled for the camera."""
 
 from collections import Counter
+from dataclasses import replace
 import os
 import threading
 import time
@@ -77,11 +78,14 @@ def test_items_without_a_picture_keep_their_place(jrn):
     assert Counter(map(id, finished)) == Counter(map(id, items[1:4]))
 
 
-def test_depth_is_scaled_for_the_camera_of_the_frame(jrn):
+def test_depth_is_scaled_for_the_camera_of_the_frame(jrn, monkeypatch):
+    monkeypatch.setattr(jrn, 'card', replace(jrn.card, focal_length=(200., 200.)))
     matrix = np.diag((100., 100., 1.))
     known, = stream(jrn, frames(1, matrix=matrix), lambda frame: frame)
     plain, = stream(jrn, frames(1), lambda frame: frame)
     assert known.prediction.depth_scale == jrn.depth_scale((48, 64), (100., 100.))
+    # The input has 64x96 pixels, 4/3 and 3/2 times the picture's.
+    assert known.prediction.depth_scale == pytest.approx(0.5 * (4 / 3 * 3 / 2) ** 0.5)
     assert plain.prediction.depth_scale == jrn.depth_scale((48, 64))
 
 

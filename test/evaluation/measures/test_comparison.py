@@ -4,6 +4,7 @@
 """A network over frames: what is compared with what, and what happens to what cannot be."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 import math
 import threading
 
@@ -258,6 +259,17 @@ def test_the_frames_are_tracked_one_by_one():
 
     evaluate(known(np.full((8, 8), 2.)), Frames(frame(), frame(name='b')), track=track)
     assert seen == ['made', 'b']
+
+
+def test_depth_is_scaled_for_the_camera_unless_the_protocol_forbids_it():
+    perception = known(np.full((8, 8), 2.))
+    perception.card = replace(perception.card, focal_length=(30., 30.))
+    # The camera's focal length is twice the trained one: the network's 2 m are 4 m.
+    source = Frames(replace(frame(4.), camera_matrix=np.diag((60., 60., 1.))))
+    corrected = evaluate(perception, source)
+    assert corrected.scales == [2.] and value(corrected.output, 'rms') == 0
+    plain = evaluate(perception, source, Protocol(focal_correction=False))
+    assert plain.scales == [] and value(plain.output, 'rms') == 2
 
 
 def test_the_cap_wants_a_depth():
