@@ -207,6 +207,7 @@ def test_damage_that_is_read_ahead_of_an_interruption_is_not_reported(caplog):
     seen, read = [], threading.Event()
 
     class Slow(Frames):
+
         def __getitem__(self, index):
             if index == 0:
                 assert read.wait(10)
