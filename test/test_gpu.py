@@ -3,7 +3,7 @@
 
 """On CUDA the networks say what they say on a CPU, to the precision of float16."""
 
-from jrn_perception.networks.jrn import MUTE, MUTE_VALUES
+from jrn_perception.networks.interface import MUTE, MUTE_VALUES
 from jrn_perception.perception import Perception, SetUp
 from jrn_perception.rooms.scenes import Scene
 import numpy as np

@@ -125,6 +125,20 @@ def test_imports_run_one_way(path):
         assert not foreign & {'kornia', 'lightning'}
 
 
+# What each part of evaluation/ may import of it, and what training/ may.
+EVALUATION = {'evaluation/measures': {'measures'}, 'evaluation/recordings': {
+    'measures', 'recordings'}, 'training': {'measures'}}
+
+
+@pytest.mark.parametrize('folder', EVALUATION)
+def test_measures_know_no_recordings_and_recordings_no_reports(folder):
+    prefix = 'jrn_perception.evaluation.'
+    for path in (PACKAGE / folder).glob('*.py'):
+        parts = {name.removeprefix(prefix).split('.')[0] for name in imports(path)
+                 if name.startswith(prefix)}
+        assert parts <= EVALUATION[folder], path.name
+
+
 # Beside these a robot that runs an exported network needs no torch.
 TORCH = {'networks', 'training', 'perception/backends/torch.py', 'weights/files.py',
          'weights/convert.py'}
@@ -218,7 +232,7 @@ def test_make_help_lists_every_target():
 
 def test_launch_choices_are_the_tables_of_the_code():
     from jrn_perception.networks import ARCHITECTURES, architectures_with
-    from jrn_perception.networks.jrn import MUTE
+    from jrn_perception.networks.interface import MUTE
     tree = ast.parse((REPOSITORY / 'launch' / 'jrn.launch.py').read_text())
     # The part that needs no launch, which only robots have.
     tree.body = [

@@ -26,7 +26,7 @@ from jrn_perception.datasets.registry import layouts
 from jrn_perception.evaluation.measures import comparison, frames, influence
 from jrn_perception.evaluation.reports import documents
 from jrn_perception.frame import Frame
-from jrn_perception.networks.jrn import MUTE_VALUES
+from jrn_perception.networks.interface import MUTE_VALUES
 from jrn_perception.perception import Perception
 
 INSTALL = "pip install '.[evaluate]'"

@@ -75,7 +75,7 @@ def _add_camera_info(parser: argparse.ArgumentParser) -> None:
 
 
 def request_of(options: argparse.Namespace) -> session.Request:
-    """Return what the options of ``add_truth`` ask for; ValueError if they contradict."""
+    """Return the request that the options of ``add_truth`` make; ValueError if they contradict."""
     if options.label_map and not options.labels:
         raise ValueError('--label-map needs --labels, the topic whose ids it names')
     if not 0 <= options.confidence <= 1:
@@ -141,13 +141,14 @@ def add_record(commands) -> None:
 
 def run_record(options: argparse.Namespace) -> int:
     """Write a recording with results."""
+    request = record.RecordRequest(
+        options.topics, options.image, options.namespace, options.depth_encoding,
+        options.confidence_threshold, options.storage, _camera_info(options),
+        options.focal_correction)
     perception = _load(options)
     with program.interruption() as interrupted:
-        written = record.record(
-            perception, options.bag, options.output, options.topics, options.image,
-            options.namespace, options.depth_encoding, options.confidence_threshold,
-            options.storage, partial(program.track, title='recording'), _camera_info(options),
-            options.focal_correction, interrupted.is_set)
+        written = record.record(perception, options.bag, options.output, request,
+                                partial(program.track, title='recording'), interrupted.is_set)
     for topic in written.left_out:
         print(f'jrn_evaluate: {topic} was not copied: its type is not a common one, and the '
               'recording does not define it', file=sys.stderr)

@@ -17,10 +17,12 @@ from jrn_perception.cli import program
 from jrn_perception.frame import Frame
 from jrn_perception.messages.images import to_millimetres
 from jrn_perception.networks import architectures_with
-from jrn_perception.networks.jrn import MUTE
+from jrn_perception.networks.interface import MUTE
 from jrn_perception.perception import Prediction, SetUp
 from jrn_perception.perception.stream import stream
-from jrn_perception.sources.opening import EXPECTED, open_source, Pictures, Source
+from jrn_perception.sources.opening import open_source
+from jrn_perception.sources.pictures import Pictures
+from jrn_perception.sources.source import EXPECTED, Source
 import numpy as np
 
 DESCRIPTION = f"""\
@@ -168,7 +170,7 @@ class Film:
         # OpenCV silently drops a picture of another size.
         if sheet.shape != self._size:
             raise ValueError(f'{frame.name}: its size {frame.rgb.shape[1]}x{frame.rgb.shape[0]} '
-                             'is not that of the first picture; a video has one size')
+                             'differs from the first picture; a video has one size')
         self._film.write(cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
         self._count += 1
         return f'{self._name}-{self._count - 1:06d}'

@@ -51,7 +51,7 @@ def run(name: str, work: Callable[[], int | None], install: str = '',
     except KeyboardInterrupt:
         return INTERRUPTED
     except ModuleNotFoundError as error:
-        # One that was raised from another already says what to install.
+        # An error with a cause already says what to install.
         explained = error.__cause__ or not install
         return fail(name, error if explained else f'{error.name} is missing: {install}')
     except (ImportError, OSError, ValueError, *failures) as error:

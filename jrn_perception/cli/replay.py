@@ -215,10 +215,10 @@ def _connect(evaluator: Evaluator, plan: _Plan, settings: dict[str, Any],
 def _report(options: argparse.Namespace, replay: Replay, reasons: list[str],
             notes: list[str]) -> int:
     """Print and write the results; return the exit code."""
-    from jrn_perception.evaluation.reports import documents, tables
+    from jrn_perception.evaluation.reports import bag_document, documents, tables
 
     evaluation = replay.result(reasons, notes)
-    document = replay.document(evaluation)
+    document = bag_document.replay_document(evaluation, replay)
     tables.print_bag(document, replay.timings(), tables.console())
     if options.json:
         documents.write(document, options.json)

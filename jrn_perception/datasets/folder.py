@@ -99,7 +99,7 @@ class Folder(Sequence):
 
 
 def _read(path: Path) -> tuple[LabelSet, tuple[float, float] | None, tuple[float, float] | None]:
-    """Return label set, focal length and depth range; ValueError that says what is wrong."""
+    """Return label set, focal length and depth range; ValueError that names the faulty entry."""
     try:
         content = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jrn_perception.datasets.decoding import (
-    DamagedSampleError,
     listed,
     read_colour,
     read_map,
@@ -26,8 +25,6 @@ from jrn_perception.datasets.decoding import (
 from jrn_perception.frame import Frame
 from jrn_perception.labels import NYU40, UNLABELLED
 import numpy as np
-
-__all__ = ['CAMERA_MATRIX', 'CROP', 'DamagedSampleError', 'NYUv2', 'NYUv2DepthOnly']
 
 # The Kinect's colour camera, 640x480 (the data set's toolbox, camera_params.m).
 CAMERA_MATRIX = np.array(((518.85790117450188, 0., 325.58244941119034),

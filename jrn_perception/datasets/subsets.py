@@ -43,7 +43,7 @@ def held_out(frames: Sequence[Frame], part: int, parts: int) -> tuple[Selection,
 
     Runs of consecutive frames, which in most data sets show the same scene, go to the parts in
     turn. A network that is trained on the other parts has therefore not seen the scenes of this
-    part, except those that a border of a run divides, and has seen scenes of all kinds even if
+    part, except scenes that the border of a run divides, and has seen scenes of all kinds even if
     the data set is sorted by kind.
     """
     if not 1 <= part <= parts:

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """
-    One network of the table: its name in public, and separately what the name stands for.
+    One network of the table: its public name and, as separate fields, the network's parts.
 
     ``heads`` maps each task to its output channels. ``labels`` is the label set of the semantics,
     None without that task. ``encoder`` is a key of ``networks.encoders.ENCODERS``, '' if the
     network has no such encoder. ``weights`` is the tag of the shipped weights, the data set that
     they were trained on, '' if none are shipped. ``parameters`` is the golden number of
     parameters under default options, frozen ones included. ``inputs``, for a network that refines
-    the predictions of others, names the (architecture, variant) of those.
+    the predictions of other networks, names their (architecture, variant).
 
     ``build(**options)`` returns the network with random weights; ``options`` are the keyword
     arguments that the card of a weights file may hold.
@@ -158,7 +158,7 @@ ARCHITECTURES: dict[str, dict[str, Spec]] = {
 
 
 def architectures_with(*tasks: str) -> tuple[str, ...]:
-    """Return the architectures of which every variant has a head for each of the tasks."""
+    """Return the architectures whose variants all have a head for each of the tasks."""
     return tuple(architecture for architecture, variants in ARCHITECTURES.items()
                  if all(set(tasks) <= set(spec.heads) for spec in variants.values()))
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-What a network takes, what it returns, and what it must offer to be run and to be trained.
+The interface of a network: its inputs and outputs, and the parts that training needs.
 
 This module imports no torch, so that code that only handles maps need not import torch either.
 """
@@ -22,7 +22,7 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 # The set-ups of the influence test (Fig. 4 of the JRN paper): which input of a JRN is muted ...
 MUTE = ('none', 'depth', 'semantics')
-# ... and what replaces the muted input.
+# ... and the values that replace the muted input.
 MUTE_VALUES = ('zero', 'mean', 'noise')
 
 
@@ -58,7 +58,7 @@ class Maps(NamedTuple):
 
 class Network(Protocol):
     """
-    What a network must offer to be run.
+    A network that can be run.
 
     Maps have ceil(H / ``output_stride``) rows and ceil(W / ``output_stride``) columns. A network
     whose maps have a fixed size states the stride at its native image size.
@@ -74,7 +74,7 @@ class Network(Protocol):
 
 class Trainable(Network, Protocol):
     """
-    What a network must offer, beyond ``Network``, to be trained by a ``Recipe``.
+    A network that a ``Recipe`` can train.
 
     The parameters of ``encoder`` get published weights and a learning rate of their own.
     """
@@ -91,7 +91,7 @@ _TRAINABLE = ('encoder', 'calibrate', 'output_stride')
 
 
 def check_trainable(network: object, name: str) -> None:
-    """Raise ValueError that tells what the network called ``name`` lacks to be ``Trainable``."""
+    """Raise ValueError that names the parts of ``Trainable`` that the network ``name`` lacks."""
     lacks = [part for part in _TRAINABLE if not hasattr(network, part)]
     if lacks:
         raise ValueError(f'{name}: this recipe cannot train it, the network has no '

@@ -8,15 +8,13 @@ from __future__ import annotations
 import math
 
 import cv2
-from jrn_perception.weights.card import Preprocessing
+from jrn_perception.weights.card import INTERPOLATIONS, Preprocessing
 import numpy as np
 
 DEFAULT = Preprocessing()
 # Relative; a card rounds to 0.001 pixels.
 SAME_CAMERA = 1e-5
-INTERPOLATIONS = {'nearest': cv2.INTER_NEAREST, 'linear': cv2.INTER_LINEAR,
-                  'cubic': cv2.INTER_CUBIC, 'area': cv2.INTER_AREA,
-                  'lanczos4': cv2.INTER_LANCZOS4}
+_FLAGS = {name: getattr(cv2, f'INTER_{name.upper()}') for name in INTERPOLATIONS}
 
 
 def resize_picture(rgb: np.ndarray, size: tuple[int, int],
@@ -29,7 +27,7 @@ def resize_picture(rgb: np.ndarray, size: tuple[int, int],
     """
     shrinks = size[0] * size[1] < rgb.shape[0] * rgb.shape[1]
     name = preprocessing.shrink if shrinks else preprocessing.enlarge
-    picture = cv2.resize(rgb, size[::-1], interpolation=INTERPOLATIONS[name])
+    picture = cv2.resize(rgb, size[::-1], interpolation=_FLAGS[name])
     if preprocessing.channels == 'bgr':
         picture = np.ascontiguousarray(picture[..., ::-1])
     return picture

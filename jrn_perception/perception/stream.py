@@ -4,8 +4,8 @@
 """
 The one loop: items in, predictions out, in the order of the items.
 
-Pictures are decoded and resized ahead and results are finished behind, in threads, so that the
-network waits for nothing; what is kept does not grow with the number of items.
+Threads decode and resize pictures before the network needs them, and finish results while the
+network runs the next picture. The memory does not grow with the number of items.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jrn_perception.frame import Frame
 from jrn_perception.perception.backends.interface import ArrayMaps, SetUp
 from jrn_perception.perception.perception import Perception
 from jrn_perception.perception.prediction import Prediction
-from jrn_perception.perception.threads import ahead, until, WAITING
+from jrn_perception.perception.threads import ahead, until, until_failure, WAITING
 import numpy as np
 
 Item = TypeVar('Item')
@@ -39,10 +39,10 @@ class Step(Generic[Item]):
     """
     An item on its way through the stream.
 
-    ``frame`` is its picture, None for an item without one, which passes without a ``prediction``.
-    ``picture`` is what the network gets, ``maps`` (B, ...) what it returns for the batch in which
-    the picture has the place ``index``. The seconds are those of resizing, and the picture's share
-    of the batch's inference.
+    ``frame`` and ``prediction`` are None for an item without a picture. ``picture`` is the input
+    of the network (h, w, 3). ``maps`` (B, ...) are the outputs for the picture's batch, ``index``
+    is the picture's place in this batch. ``preprocess_s`` are the seconds of resizing,
+    ``inference_s`` is the picture's share of the seconds in which the batch ran.
     """
 
     item: Item
@@ -64,11 +64,12 @@ def stream(perception: Perception, items: Iterable[Item],
     """
     Yield ``finish(step)`` for each item.
 
-    ``decode`` returns an item's frame, None if it has no picture; its depth is scaled for the
-    frame's focal length, where that is known. Items without ``has_picture`` are not decoded and
-    not finished: their step is yielded as it is, in its place. ``batch`` consecutive pictures of
-    one size run at once. ``interrupted`` is asked before each item and ends the stream. What
-    ``decode`` or ``finish`` raises is raised here, in its place.
+    ``decode`` returns the frame of an item, None if the item has no picture. Predicted depth is
+    scaled for the frame's focal length if it is known. An item without ``has_picture`` is neither
+    decoded nor finished: its step is yielded unchanged, in its place. ``batch`` consecutive
+    pictures of one size run at once. ``interrupted`` is asked before each item and ends the
+    stream. An exception of ``items``, ``decode`` or ``finish`` is raised here, after the results
+    of all earlier items. When the consumer stops early, all threads end.
     """
     if batch < 1:
         raise ValueError(f'batch {batch}: at least 1')
@@ -83,12 +84,16 @@ def stream(perception: Perception, items: Iterable[Item],
 
     threads = max(2, os.cpu_count() or 2)
     steps = (Step(item) for item in items)
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         prepared = ahead(prepare, steps, pool, 2 * threads + batch,
                          lambda step: has_picture(step.item))
         inferred = _infer(perception, until(interrupted, prepared), set_up, batch)
         yield from ahead(finish, inferred, pool, 2 * threads,
                          lambda step: has_picture(step.item))
+    finally:
+        # After an early end nobody wants the pictures that wait to be decoded.
+        pool.shutdown(cancel_futures=True)
 
 
 def _infer(perception: Perception, steps: Iterable[Step], set_up: SetUp | None,
@@ -99,6 +104,7 @@ def _infer(perception: Perception, steps: Iterable[Step], set_up: SetUp | None,
     At most ``WAITING`` times ``batch`` steps wait for a batch to be full.
     """
     waiting: list[Step] = []
+    failures: list[Exception] = []
 
     def run() -> Iterator[Step]:
         pictured = [(step, step.frame, step.picture) for step in waiting
@@ -114,13 +120,15 @@ def _infer(perception: Perception, steps: Iterable[Step], set_up: SetUp | None,
         yield from waiting
         waiting.clear()
 
-    for step in steps:
+    for step in until_failure(steps, failures):
         sizes = {other.picture.shape for other in (*waiting, step) if other.picture is not None}
         if len(sizes) > 1:
             yield from run()
         waiting.append(step)
-        # A picture may be the last one for a long time, while items without a picture go on.
-        if (sum(other.picture is not None for other in waiting) in (0, batch)
-                or len(waiting) >= WAITING * batch):
+        pictures = sum(other.picture is not None for other in waiting)
+        # Other items may be many more than the pictures.
+        if pictures in (0, batch) or len(waiting) >= WAITING * batch:
             yield from run()
     yield from run()
+    if failures:
+        raise failures[0]

@@ -38,7 +38,7 @@ def until(ended: Callable[[], bool], items: Iterable[Item]) -> Iterator[Item]:
         yield item
 
 
-def _until_failure(items: Iterable[Item], failures: list[Exception]) -> Iterator[Item]:
+def until_failure(items: Iterable[Item], failures: list[Exception]) -> Iterator[Item]:
     """Yield ``items`` up to the first exception, which goes to ``failures``."""
     try:
         yield from items
@@ -60,7 +60,7 @@ def ahead(function: Callable[[Item], Result], items: Iterable[Item], pool: Execu
     running = 0
     failures: list[Exception] = []
     try:
-        for item in _until_failure(items, failures):
+        for item in until_failure(items, failures):
             if wanted(item):
                 pending.append(pool.submit(function, item))
                 running += 1

@@ -224,14 +224,13 @@ class Recording:
         info = self.camera_info_topic(image.name)
         names = [image.name] + ([info.name] if info else [])
         calibration = self.decode(self.first(info)) if info else None
-        decode = to_rgb if image.msgtype == IMAGE else compressed_to_rgb
         for record in self.records(names):
             try:
                 msg = self.decode(record)
                 if record.topic != image:
                     calibration = msg
                     continue
-                rgb = decode(msg)
+                rgb = picture_of(image, msg)
             except (BadImage, RecordingError) as error:
                 text = f'{record.topic.name} at {record.stamp_ns} ns: {error}'
                 if damaged is None:
@@ -258,6 +257,11 @@ class Recording:
         if layout.startswith(DEPTH_ENCODINGS) or 'compresseddepth' in layout.lower():
             return 'depth'
         return 'grey' if layout.startswith(('mono', '8UC1')) else 'colour'
+
+
+def picture_of(topic: Topic, msg: Any) -> np.ndarray:
+    """Return the picture in a message of an image topic, uint8 RGB (H, W, 3); BadImage."""
+    return (to_rgb if topic.msgtype == IMAGE else compressed_to_rgb)(msg)
 
 
 def _camera_matrix(info: Any, shape: tuple[int, ...]) -> np.ndarray | None:

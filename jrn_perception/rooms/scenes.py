@@ -37,7 +37,7 @@ SPOTS = 16  # places that the camera tries
 
 
 class Room(NamedTuple):
-    """Boxes, the first of which is the room itself; material and colour of its floor."""
+    """The boxes of a room, first the room itself, and the floor's material and colour."""
 
     boxes: list[Box]
     floor: tuple[str, tuple[float, float, float]]

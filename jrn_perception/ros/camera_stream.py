@@ -11,16 +11,12 @@ import traceback
 from builtin_interfaces.msg import Time as TimeMessage
 from diagnostic_msgs.msg import DiagnosticStatus
 from jrn_perception.messages.camera_info import Calibration
+from jrn_perception.messages.images import BadImage, compressed_to_rgb
 from jrn_perception.perception import SetUp
 from jrn_perception.ros import qos
 from jrn_perception.ros.calibration import CalibrationWatch, CameraInfoBuffer, ImageNeeds
 from jrn_perception.ros.configuration import Configuration
-from jrn_perception.ros.conversions.images import (
-    BadImage,
-    compressed_to_rgb,
-    to_rgb,
-    with_header,
-)
+from jrn_perception.ros.conversions.images import to_rgb, with_header
 from jrn_perception.ros.diagnostics import Activity, explain_silence, report, Statistics, Timing
 from jrn_perception.ros.outputs import Delivery, Frame, Output, OutputPublishers, Result
 from jrn_perception.ros.worker import RateLimit, Worker

@@ -23,12 +23,13 @@ def open_source(spec: str, size: tuple[int, int] | None = None, topic: str = '',
     Return the source that ``spec`` names.
 
     ``spec`` is a picture; a folder, read in natural order (frame2 before frame10); a video file;
-    a camera, ``0`` or ``/dev/video0``; a rosbag2 folder or its .mcap or .db3 file, of which
-    ``topic`` is read (default: the only topic with pictures); or ``scenes`` or ``scenes:SEED``,
-    an endless walk through a drawn room. Frames are resized to ``size`` (height, width) unless
-    ``size`` is None. ``damaged`` is called with one line for each picture that cannot be read and
-    is left out; without ``damaged`` such a picture raises ValueError during iteration. Raises
-    ValueError, or ImportError if ``rosbags`` is missing, with a message of one line.
+    a camera, ``0`` or ``/dev/video0``; a rosbag2 folder or its .mcap or .db3 file, where ``topic``
+    chooses the pictures (default: the only topic with pictures); or ``scenes`` or
+    ``scenes:SEED``, an endless walk through a drawn room. Frames are resized to ``size`` (height,
+    width) unless ``size`` is None. ``damaged`` is called with one line for each picture that
+    cannot be read and is left out; without ``damaged`` such a picture raises ValueError during
+    iteration. Raises ValueError, or ImportError if ``rosbags`` is missing, with a message of one
+    line.
     """
     name, _, seed = spec.partition(':')
     if name == 'scenes' and (seed.isdigit() or spec == 'scenes'):

@@ -20,7 +20,7 @@ RATE_SAMPLES = 20
 
 
 class Recorded(Source):
-    """The pictures of one image topic of a rosbag2 recording; stamps are those of the headers."""
+    """The pictures of one image topic of a rosbag2 recording, with the stamps of the headers."""
 
     def __init__(self, path: Path, topic: str = '', damaged: Report | None = None):
         super().__init__(str(path), damaged)

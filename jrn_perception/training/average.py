@@ -32,7 +32,7 @@ def average(paths: Sequence[Path]) -> Average:
     of networks that were not trained from the same start is worthless. The card tells once how
     each file was trained, and at its top the facts that all files share. Its temperature is 1,
     because no temperature was fitted to the mean. Raises ValueError for a file that lacks a part
-    of the first, or is for other labels, another focal length or another encoder stride.
+    of the first network, or is for other labels, another focal length or encoder stride.
     """
     loaded = [weights.load_file(path) for path in paths]
     network, card = loaded[0]

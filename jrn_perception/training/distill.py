@@ -75,7 +75,7 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
         camera = camera or frame
         if frame.focal_length != camera.focal_length:
             raise ValueError(f'frame {frame.name} is of another camera than {camera.name}; a '
-                             'folder holds the frames of one')
+                             'folder holds the frames of one camera')
         if 'depth' in missing:
             depth = _require(prediction.valid_depth(), 'depth', frame)
         if 'labels' in missing:

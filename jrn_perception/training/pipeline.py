@@ -71,7 +71,7 @@ class TrainingFrames:
         self.own_classes = self.fit.labels.name == labels.CUSTOM
         if self.own_classes and settings.network not in ('hydranet', 'depth'):
             raise ValueError(f'--reader {settings.reader}: hydranet alone learns classes of '
-                             f"one's own, {settings.network} is for those of NYU-Depth v2")
+                             f"one's own, {settings.network} is for NYU-Depth v2's classes")
         if settings.hold_out:
             self.fit = folds.split(self.fit, settings.hold_out).seen
         self.val = self._open(settings.reader, settings.data, settings.val)
@@ -133,7 +133,7 @@ def train_single(settings: Settings, frames: TrainingFrames) -> None:
     if settings.hold_out and recipe.start not in ENCODER_STARTS and (
             begin.source['training'].get('hold_out') != settings.hold_out):
         raise ValueError(f'--hold-out {settings.hold_out}: the weights to start from have seen '
-                         'those frames; --set start=imagenet')
+                         'the held-out frames; --set start=imagenet')
     taught = find_teacher(settings.teacher, card)
     card = replace(card, licence=weights.joint_licence(
         card.licence, begin.source.get('licence', ''), taught.licence))

@@ -34,8 +34,8 @@ class Run:
 
     ``fit`` lists data sets: an epoch has each sample of the first once, and as many of the others
     as make up ``recipe.extra_share`` of it. ``val`` is measured on. The checkpoint and the log go
-    to ``output``. ``workers`` processes load samples. ``origin`` holds JSON values that tell what
-    the network is made from, and makes a stopped run recognisable.
+    to ``output``. ``workers`` processes load samples. ``origin`` holds JSON values about the
+    frames and files of the run; a stopped run is recognised by these values.
     """
 
     fit: Sequence[Dataset]

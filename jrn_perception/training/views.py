@@ -67,12 +67,12 @@ class Views(Dataset):
     labels, no pixel of the sample has them; so frames with depth, labels and both mix.
 
     ``size`` is the network's input (height, width) at inference. Without ``augmentation`` the
-    sample is the whole frame, resized to ``size``; with one the frame is resized to as many pixels
-    as ``size`` first. At zoom z objects look z times nearer, so depth is divided by z (Nekrasov's
-    and Eigen's convention). Depth is also divided by the ratio of the camera's focal length to
-    ``focal_length`` (x, y), in pixels at ``size``, if both are known; inference multiplies by this
-    ratio. ``region`` (rows, columns) is the part of a frame whose depth can be trusted. With
-    ``cache`` each frame is read only once.
+    sample is the whole frame, resized to ``size``; with augmentation the frame is first resized to
+    as many pixels as ``size``. At zoom z objects look z times nearer, so depth is divided by z
+    (Nekrasov's and Eigen's convention). Depth is also divided by the ratio of the camera's focal
+    length to ``focal_length`` (x, y), in pixels at ``size``, if both are known; inference
+    multiplies by this ratio. ``region`` (rows, columns) is the part of a frame whose depth can be
+    trusted. With ``cache`` each frame is read only once.
     """
 
     def __init__(self, frames: Sequence[Frame], size: tuple[int, int],

@@ -25,7 +25,7 @@ PRECISIONS = ('auto', 'fp32', 'bf16')
 
 
 class WeightsError(ValueError):
-    """A weights file is missing, damaged or another network's; one line with what to do."""
+    """A weights file is missing, damaged or of another network; one line, with the cure."""
 
 
 def _numbers(value: Any, count: int) -> bool:
@@ -88,13 +88,13 @@ class Card:
 
     ``options`` are keyword arguments of the network's ``build``. ``classes`` are the class names
     of label set ``custom``, empty for other label sets. ``input_size`` (height, width) is the
-    trained size of the network's input, ``focal_length`` (x, y) that of the training camera at
-    this size, in pixels. ``depth_range``, in metres, is the range of the training depth.
-    ``inputs``, for a network that refines the predictions of others: for each task the file name,
-    in this file's folder, and its sha256. ``precision`` is the precision for callers that leave
-    the choice to ``auto``; 'auto' here leaves it to the device. ``temperature`` divides the logits
+    trained size of the network's input, ``focal_length`` (x, y) is the training camera's at this
+    size, in pixels. ``depth_range``, in metres, is the range of the training depth. ``inputs``,
+    for a network that refines the predictions of other networks: for each task the file name, in
+    this file's folder, and its sha256. ``precision`` is the precision for callers that ask for
+    ``auto``; 'auto' here leaves the choice to the device. ``temperature`` divides the logits
     before they become the confidence (Guo et al., "On Calibration of Modern Neural Networks", ICML
-    2017, Eq. 9); 1 leaves the confidence as the network says it.
+    2017, Eq. 9); at 1 the confidence is the network's own probability.
     """
 
     architecture: str
@@ -192,7 +192,7 @@ def _read_preprocessing(entries: Any, file: Path) -> Preprocessing:
 
 
 def joint_licence(*licences: str) -> str:
-    """Return the licence of weights made from weights under these: this package's by default."""
+    """Return the licence of weights that were made from weights under ``licences``."""
     return '; '.join(dict.fromkeys(text for text in licences if text not in ('', LICENCE))) or (
         LICENCE)
 

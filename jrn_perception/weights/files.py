@@ -136,8 +136,8 @@ def _refinement(network: nn.Module, card: Card, path: Path) -> ModularNetwork:
                                f'trained on (sha256 {digest[:12]}…)')
         # All three networks are fed the same image.
         if other.preprocessing != card.preprocessing:
-            raise WeightsError(f'{path.parent / name}: its preprocessing is not the same as that '
-                               f'of {path.name}')
+            raise WeightsError(f'{path.parent / name}: its preprocessing differs from the '
+                               f'preprocessing of {path.name}')
     # ``other`` is the semantic network's card: its label set is folded to the JRN's.
     return ModularNetwork(inputs['depth'], inputs['semantics'], network,
                           _fold(other.label_set, card.label_set))

@@ -8,8 +8,8 @@ import json
 
 from jrn_perception import networks, weights
 from jrn_perception.cli.evaluate import main
-from jrn_perception.evaluation.reports.documents import METRICS
-from jrn_perception.networks.jrn import MUTE_VALUES
+from jrn_perception.evaluation.measures.metrics import METRICS
+from jrn_perception.networks.interface import MUTE_VALUES
 import pytest
 
 NETWORK = ('--weights', 'random', '--height', '64', '--device', 'cpu')

@@ -74,7 +74,8 @@ def stamp_ns(msg):
     ('rgb8', 'reliable'), ('bgr8', 'best_effort'), ('mono8', 'reliable'), ('jpeg', 'best_effort'),
     ('png', 'reliable')])
 def test_a_folder_is_a_camera(pictures, ear, spawn, encoding, qos):
-    from jrn_perception.ros.conversions.images import compressed_to_rgb, to_rgb
+    from jrn_perception.messages.images import compressed_to_rgb
+    from jrn_perception.ros.conversions.images import to_rgb
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image
     folder, rgbs = pictures

@@ -233,6 +233,6 @@ def test_a_film_has_one_size(tmp_path, perception):
     film = predict.Film(tmp_path, source)
     frames = [predict.Frame(picture(0)), predict.Frame(picture(0, 30, 64), 'second')]
     film.write(frames[0], perception(frames[0].rgb))
-    with pytest.raises(ValueError, match='second: its size 64x30 is not that of the first'):
+    with pytest.raises(ValueError, match='second: its size 64x30 differs from the first'):
         film.write(frames[1], perception(frames[1].rgb))
     film.close()

@@ -352,9 +352,9 @@ def test_more_frames_of_data_with_splits_want_one(frames, hydranet, capsys):
 
 
 def test_weights_that_have_seen_what_is_held_out_are_no_start(frames, hydranet, tmp_path, capsys):
-    refused(capsys, '--hold-out 1/2: the weights to start from have seen those frames', 'hydranet',
-            '--data', frames, '--output', tmp_path, *SMALL, '--hold-out', '1/2', '--set',
-            f'start={hydranet / "hydranet_nyu40.safetensors"}')
+    refused(capsys, '--hold-out 1/2: the weights to start from have seen the held-out frames',
+            'hydranet', '--data', frames, '--output', tmp_path, *SMALL, '--hold-out', '1/2',
+            '--set', f'start={hydranet / "hydranet_nyu40.safetensors"}')
 
 
 def test_a_damaged_frame_is_named(frames, hydranet, tmp_path, capsys):

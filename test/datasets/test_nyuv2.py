@@ -4,13 +4,8 @@
 """NYU-Depth v2 as folders of pictures, written here and, where they are, the real ones."""
 
 import cv2
-from jrn_perception.datasets.nyuv2 import (
-    CAMERA_MATRIX,
-    CROP,
-    DamagedSampleError,
-    NYUv2,
-    NYUv2DepthOnly,
-)
+from jrn_perception.datasets.decoding import DamagedSampleError
+from jrn_perception.datasets.nyuv2 import CAMERA_MATRIX, CROP, NYUv2, NYUv2DepthOnly
 from jrn_perception.labels import NYU40
 import numpy as np
 import pytest

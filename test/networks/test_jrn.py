@@ -6,13 +6,8 @@
 from dataclasses import fields
 
 from jrn_perception import labels, networks
-from jrn_perception.networks.interface import Maps
-from jrn_perception.networks.jrn import (
-    JointRefinementNetwork,
-    JRNOptions,
-    ModularNetwork,
-    MUTE_VALUES,
-)
+from jrn_perception.networks.interface import Maps, MUTE_VALUES
+from jrn_perception.networks.jrn import JointRefinementNetwork, JRNOptions, ModularNetwork
 import pytest
 import torch
 from torch import nn

@@ -5,7 +5,8 @@
 
 from jrn_perception import labels, networks
 from jrn_perception.networks.hydranet import HydraNet
-from jrn_perception.networks.jrn import ModularNetwork, MUTE, MUTE_VALUES
+from jrn_perception.networks.interface import MUTE, MUTE_VALUES
+from jrn_perception.networks.jrn import ModularNetwork
 import pytest
 import torch
 

@@ -3,7 +3,7 @@
 
 """The influence of each modality on the other's output, pixel by pixel."""
 
-from jrn_perception.networks.jrn import MUTE, MUTE_VALUES
+from jrn_perception.networks.interface import MUTE, MUTE_VALUES
 from jrn_perception.perception import Perception, SetUp
 from jrn_perception.rooms.scenes import Scene
 import numpy as np

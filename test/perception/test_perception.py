@@ -12,52 +12,16 @@ from jrn_perception.networks.interface import Maps
 from jrn_perception.perception import ArrayMaps, Perception, Prediction
 from jrn_perception.perception import prediction as module
 from jrn_perception.perception.backends.torch import (
-    knows_bfloat16,
-    select_device,
-    select_precision,
     to_arrays,
 )
 import numpy as np
 import pytest
+from small_networks import blocks, load, picture, SMALL
 import torch
 from torch.nn import functional
 
-SMALL = {'height': 96, 'width': 128}
 SIZES = [(480, 640), (481, 639), (640, 480), (350, 1200), (33, 47), (1, 1)]
 
-
-def load(architecture, variant='', seed=0, liven=True, **options):
-    """Return a network whose random weights say different things of different pixels."""
-    loaded = weights.load(architecture, variant, 'random', seed)
-    if liven:
-        generator = torch.Generator().manual_seed(seed)
-        for name, parameter in loaded.network.named_parameters():
-            if name.endswith('predict.weight'):
-                parameter.data.normal_(0, 0.2, generator=generator)
-    return Perception(loaded, device='cpu', **options)
-
-
-@pytest.fixture(scope='module')
-def jrn():
-    return load('jrn', 'cat5', **SMALL)
-
-
-@pytest.fixture(scope='module')
-def hydranet():
-    return load('hydranet', **SMALL)
-
-
-def picture(height=120, width=160, seed=0):
-    generator = np.random.default_rng(seed)
-    coarse = generator.integers(0, 256, (6, 8, 3), np.uint8)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-
-
-def blocks(channels, height=6, width=8, seed=0):
-    return torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(seed))
-
-
-# --- what comes out -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize('height, width', SIZES)
 @pytest.mark.parametrize('name', ['jrn', 'hydranet'])
@@ -166,8 +130,6 @@ def test_a_card_states_the_preprocessing_of_its_network():
     np.testing.assert_allclose(image[0].permute(1, 2, 0), expected, atol=1e-5)
 
 
-# --- from maps to pixels ------------------------------------------------------------------------
-
 def test_at_the_networks_resolution_nothing_is_interpolated():
     logits, depth = 3 * blocks(40), 2 + blocks(1, seed=1)
     prediction = Prediction(to_arrays(Maps(depth, logits)), (6, 8), labels.NYU40)
@@ -267,8 +229,6 @@ def test_what_a_network_does_not_predict_is_none(architecture, has):
     assert (prediction.label_set is not None) == has[1]
 
 
-# --- jrn ----------------------------------------------------------------------------------------
-
 def test_normals_have_length_one_and_the_pictures_size(hydranet):
     three = load('hydranet', 'nyu40_normals', **SMALL)
     prediction = three(picture(61, 83))
@@ -316,8 +276,6 @@ def test_what_cannot_be_muted_is_refused(jrn, hydranet):
         jrn(picture(), mute='depth', mute_value='loud')
 
 
-# --- refusals -----------------------------------------------------------------------------------
-
 @pytest.mark.parametrize('array', [
     np.zeros((8, 8, 3)), np.zeros((8, 8, 3), np.int8), np.zeros((8, 8), np.uint8),
     np.zeros((8, 8, 4), np.uint8), np.zeros((3, 8, 8), np.uint8), np.zeros((0, 8, 3), np.uint8),
@@ -342,67 +300,6 @@ def test_load_passes_on_what_it_is_told(tmp_path):
         Perception.load('resnet', weights_file='random')
 
 
-@pytest.mark.parametrize('name', ['gpu', 'meta', 'mps', '', 'cuda:x', 'cpu:cpu'])
-def test_what_is_no_device_is_refused(name):
-    with pytest.raises(ValueError, match='choose from auto, cpu, cuda, cuda:N'):
-        select_device(name)
-
-
-@pytest.mark.parametrize('name', ['cuda:99', *['cuda', 'cuda:0'] * (
-    not torch.cuda.is_available())])
-def test_a_device_that_is_not_there_is_refused(name):
-    with pytest.raises(ValueError, match=f"'{name}' is not there: .* sees .* CUDA devices; use"):
-        select_device(name)
-
-
-def test_auto_takes_what_is_there(monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    assert select_device('auto') == torch.device('cpu')
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    assert select_device('auto') == torch.device('cuda')
-    assert select_device('cpu') == torch.device('cpu')
-
-
-@pytest.mark.parametrize('name, device, expected', [
-    ('auto', 'cpu', 'fp32'), ('auto', 'cuda', 'fp16'), ('fp32', 'cuda', 'fp32'),
-    ('bf16', 'cpu', 'bf16'), ('bf16', 'cuda', 'bf16'), ('fp16', 'cuda', 'fp16')])
-def test_precision(name, device, expected):
-    assert select_precision(name, torch.device(device)) == expected
-
-
-@pytest.mark.parametrize('known, line', [
-    (True, 'flags\t\t: fpu avx512f avx512_bf16'), (True, 'Features\t: fp asimd bf16'),
-    (False, 'flags\t\t: fpu avx2'), (False, 'model name\t: bf16')])
-def test_bfloat16_is_known_to_gpus_and_some_cpus(monkeypatch, tmp_path, known, line):
-    cpuinfo = tmp_path / 'cpuinfo'
-    monkeypatch.setattr('jrn_perception.perception.backends.torch.CPUINFO', cpuinfo)
-    assert not knows_bfloat16(torch.device('cpu'))  # There is no such file but on Linux.
-    cpuinfo.write_text(f'processor\t: 0\n{line}\n')
-    assert knows_bfloat16(torch.device('cpu')) is known
-    assert knows_bfloat16(torch.device('cuda', 1))
-
-
-def test_a_precision_that_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="'int4': choose from auto, fp32, fp16, bf16"):
-        select_precision('int4', torch.device('cpu'))
-    with pytest.raises(ValueError, match='needs a CUDA device; on a CPU choose fp32 or bf16'):
-        select_precision('fp16', torch.device('cpu'))
-
-
-@pytest.mark.parametrize('name', ['jrn', 'hydranet'])
-def test_bfloat16_says_about_the_same(name, request):
-    full = request.getfixturevalue(name)
-    low = load(name, 'cat5' if name == 'jrn' else '', precision='bf16', **SMALL)
-    rgb = picture()
-    expected, found = full(rgb), low(rgb)
-    difference = np.abs(expected.depth - found.depth)
-    assert 0 < difference.max()
-    assert difference.mean() < 0.1 * expected.depth.std() + 0.01 * expected.depth.mean()
-    assert (expected.labels == found.labels).mean() > 0.9
-    assert np.abs(expected.confidence - found.confidence).mean() < 0.05
-    assert found.depth.dtype == np.float32
-
-
 def test_warm_up_runs_a_picture(hydranet, monkeypatch):
     seen = []
     infer = hydranet.infer
@@ -412,118 +309,6 @@ def test_warm_up_runs_a_picture(hydranet, monkeypatch):
     assert seen == [(1, 96, 128, 3)]
     assert hydranet.gpu_memory_mb() == 0
 
-
-# --- inference size -----------------------------------------------------------------------------
-
-def sized(height=0, width=0, trained=(288, 384)):
-    perception = Perception.__new__(Perception)
-    perception._requested = height, width
-    perception.card = weights.Card('depth', '', input_size=trained)
-    return perception.inference_size
-
-
-@pytest.mark.parametrize('picture_size, expected', [
-    ((480, 640), (288, 384)), ((640, 480), (384, 288)), ((1080, 1920), (256, 448)),
-    ((288, 384), (288, 384)), ((33, 47), (288, 384)), ((350, 1200), (192, 608))])
-def test_sizes_keep_the_aspect_and_the_number_of_pixels(picture_size, expected):
-    found = sized()(*picture_size)
-    assert found == expected
-    assert found[0] % 32 == found[1] % 32 == 0
-    assert math.prod(found) == pytest.approx(288 * 384, rel=0.1)
-    assert found[0] / found[1] == pytest.approx(picture_size[0] / picture_size[1], rel=0.12)
-
-
-@pytest.mark.parametrize('requested, picture_size, expected', [
-    ((96, 0), (480, 640), (96, 128)), ((0, 128), (480, 640), (96, 128)),
-    ((96, 0), (640, 480), (96, 64)), ((0, 640), (350, 1200), (192, 640)),
-    ((100, 201), (480, 640), (100, 201))])
-def test_requested_sizes(requested, picture_size, expected):
-    assert sized(*requested)(*picture_size) == expected
-
-
-def test_a_request_of_one_side_never_gives_nothing():
-    assert sized(height=32)(1000, 10) == (32, 32)
-    assert sized(width=32)(10, 1000) == (32, 32)
-
-
-@pytest.mark.parametrize('size', [(-1, 0), (0, -32)])
-def test_a_negative_size_is_refused(size):
-    with pytest.raises(ValueError, match='inference size .*: 0 .the trained size. or positive'):
-        load('depth', height=size[0], width=size[1])
-
-
-def test_the_trained_size_is_the_cards():
-    assert sized(trained=(96, 128))(480, 640) == (96, 128)
-    assert load('depth').inference_size(480, 640) == weights.Card('depth', '').input_size
-
-
-def test_an_odd_requested_size_runs():
-    prediction = load('hydranet', height=67, width=101)(picture())
-    assert prediction.depth.shape == (120, 160)
-    prediction = load('jrn', 'cat1', height=67, width=101)(picture())
-    assert prediction.labels.shape == (120, 160)
-
-
-# --- focal length -------------------------------------------------------------------------------
-
-def with_focal_length(focal_length, trained=(96, 128), **options):
-    loaded = weights.load('depth', weights='random')
-    card = replace(loaded.card, focal_length=focal_length, input_size=trained)
-    return Perception(replace(loaded, card=card), device='cpu', **options)
-
-
-@pytest.mark.parametrize('size, focal_length, expected', [
-    ((96, 128), (100, 110), 1),            # the camera of training
-    ((480, 640), (500, 550), 1),           # in more pixels
-    ((96, 128), (200, 220), 2),            # twice the magnification: twice as far
-    ((480, 640), (250, 275), 0.5),
-    ((96, 128), (400, 110), 2)])           # a pixel that is not square
-def test_depth_follows_the_focal_length(size, focal_length, expected):
-    perception = with_focal_length((100, 110))
-    assert perception.depth_scale(size, focal_length) == pytest.approx(expected)
-    rgb = picture(*size)
-    np.testing.assert_allclose(perception(rgb, focal_length=focal_length).depth,
-                               expected * perception(rgb).depth, rtol=1e-5)
-
-
-def test_a_crop_shows_the_same_depth_as_the_whole():
-    perception = with_focal_length((100, 100))
-    whole = perception.depth_scale((480, 640), (500, 500))
-    # The middle half keeps its focal length, and is enlarged twice as much for the network.
-    assert perception.depth_scale((240, 320), (500, 500)) == pytest.approx(2 * whole)
-
-
-def test_weights_that_do_not_tell_their_focal_length_leave_depth_alone():
-    assert with_focal_length(None).depth_scale((480, 640), (1, 1)) == 1
-
-
-@pytest.mark.parametrize('trained', [None, (100, 100)])
-@pytest.mark.parametrize('size, expected', [
-    ({}, 1), ({'height': 192, 'width': 256}, 2), ({'height': 48, 'width': 64}, 0.5),
-    ({'height': 96, 'width': 512}, 2)])
-def test_depth_follows_the_inputs_size_where_no_camera_is_known(trained, size, expected):
-    """In an input of twice the length and width things look twice as near as they are."""
-    perception = with_focal_length(trained, **size)
-    assert perception.depth_scale((480, 640)) == pytest.approx(expected)
-    prediction = perception(picture(96, 128))
-    assert prediction.depth_scale == pytest.approx(expected)
-
-
-def test_the_camera_of_training_and_no_camera_are_scaled_alike():
-    perception = with_focal_length((100, 110), height=192, width=256)
-    known = perception.depth_scale((480, 640), (500, 550))
-    assert known == pytest.approx(perception.depth_scale((480, 640))) == pytest.approx(2)
-
-
-def test_the_inputs_of_a_jrn_are_scaled_with_it():
-    maps = to_arrays(Maps(blocks(1), blocks(5), inputs=Maps(blocks(1, seed=1), blocks(5))))
-    plain, scaled = (Prediction(maps, (6, 8), labels.NYU5, scale) for scale in (1., 3.))
-    np.testing.assert_allclose(scaled.depth, 3 * plain.depth)
-    np.testing.assert_allclose(scaled.inputs.depth, 3 * plain.inputs.depth)
-    assert np.array_equal(scaled.labels, plain.labels)
-
-
-# --- limits -------------------------------------------------------------------------------------
 
 def test_valid_depth_is_inside_the_networks_limits_or_those_given():
     depth = np.array([[0.05, 0.1, 5, 10, 10.01, np.nan, np.inf, -np.inf]], np.float32)

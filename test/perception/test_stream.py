@@ -4,6 +4,10 @@
 """The one loop: in order, in batches, past items without a picture, scaled for the camera."""
 
 from collections import Counter
+from dataclasses import replace
+import os
+import threading
+import time
 
 from jrn_perception.frame import Frame
 from jrn_perception.perception import Perception, SetUp
@@ -90,11 +94,14 @@ def test_a_picture_does_not_wait_for_a_full_batch_forever(jrn):
     assert [step.item for step in steps] == list(range(1, 5000))
 
 
-def test_depth_is_scaled_for_the_camera_of_the_frame(jrn):
+def test_depth_is_scaled_for_the_camera_of_the_frame(jrn, monkeypatch):
+    monkeypatch.setattr(jrn, 'card', replace(jrn.card, focal_length=(200., 200.)))
     matrix = np.diag((100., 100., 1.))
     known, = stream(jrn, frames(1, matrix=matrix), lambda frame: frame)
     plain, = stream(jrn, frames(1), lambda frame: frame)
     assert known.prediction.depth_scale == jrn.depth_scale((48, 64), (100., 100.))
+    # The input has 64x96 pixels, 4/3 and 3/2 times the picture's.
+    assert known.prediction.depth_scale == pytest.approx(0.5 * (4 / 3 * 3 / 2) ** 0.5)
     assert plain.prediction.depth_scale == jrn.depth_scale((48, 64))
 
 
@@ -106,8 +113,9 @@ def test_the_set_up_is_that_of_the_run(jrn):
     assert muted.prediction.influence_depth is not None
 
 
+@pytest.mark.parametrize('batch', [1, 4])
 @pytest.mark.parametrize('stage', ['decode', 'finish'])
-def test_an_error_is_raised_in_its_place(jrn, stage):
+def test_an_error_is_raised_in_its_place(jrn, stage, batch):
     def fail(value):
         if (value.item if stage == 'finish' else value) == 2:
             raise ValueError('number 2')
@@ -116,7 +124,8 @@ def test_an_error_is_raised_in_its_place(jrn, stage):
     source, seen = frames(4), []
     stages = {'decode': source.__getitem__, 'finish': lambda step: step, stage: fail}
     with pytest.raises(ValueError, match='number 2'):
-        for step in stream(jrn, range(4), stages['decode'], finish=stages['finish']):
+        for step in stream(jrn, range(4), stages['decode'], finish=stages['finish'],
+                           batch=batch):
             seen.append(step.item)
     assert seen == [0, 1]
 
@@ -127,6 +136,48 @@ def test_it_ends_when_it_is_interrupted(jrn):
         seen.append(step.item)
     # Results that wait to be finished are not lost.
     assert seen == list(range(len(seen))) and 2 <= len(seen) < 6
+
+
+def test_items_without_a_picture_do_not_wait_for_a_batch_forever(jrn):
+    frame, taken = frames(1)[0], []
+
+    def items():
+        yield frame
+        for note in range(1000):
+            taken.append(note)
+            yield note
+
+    steps = stream(jrn, items(), lambda item: item, batch=2,
+                   has_picture=lambda item: isinstance(item, Frame))
+    assert next(steps).item is frame
+    assert len(taken) < 500
+
+
+def test_threads_and_source_end_when_the_consumer_stops_early(jrn, monkeypatch):
+    monkeypatch.setattr(os, 'cpu_count', lambda: 4)
+    frame, begun, closed = frames(1)[0], [], []
+
+    def endless():
+        try:
+            while True:
+                yield frame
+        finally:
+            closed.append(True)
+
+    def decode(item):
+        begun.append(item)
+        time.sleep(0.2)
+        return item
+
+    before = threading.active_count()
+    steps = stream(jrn, endless(), decode)
+    next(steps)
+    decoded = len(begun)
+    steps.close()
+    # Pictures that were not yet begun are not decoded any more.
+    assert len(begun) <= decoded + 1
+    assert closed == [True]
+    assert threading.active_count() == before
 
 
 def test_a_batch_has_a_picture_at_least(jrn):

@@ -131,8 +131,8 @@ def test_a_jrn_is_fed_the_image_of_its_input_networks(tmp_path, task):
     jrn = str(tmp_path / 'jrn_cat1.safetensors')
     weights.load('jrn', 'cat1', jrn)
     edit(tmp_path / f'{task}_mobilenetv2.safetensors', preprocessing={'channels': 'bgr'})
-    with pytest.raises(WeightsError, match=f'{task}_mobilenetv2.safetensors: its preprocessing is '
-                                           'not the same as that of jrn_cat1.safetensors'):
+    with pytest.raises(WeightsError, match=f'{task}_mobilenetv2.safetensors: its preprocessing '
+                       'differs from the preprocessing of jrn_cat1.safetensors'):
         weights.load('jrn', 'cat1', jrn)
 
 

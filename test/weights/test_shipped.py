@@ -9,9 +9,9 @@ from pathlib import Path
 
 from jrn_perception import networks, weights
 from jrn_perception.datasets.nyuv2 import CROP, NYUv2
+from jrn_perception.evaluation.measures.bootstrap import pooled
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.measures.frames import SceneFrames
-from jrn_perception.evaluation.reports.documents import pooled
 from jrn_perception.perception import Perception
 import numpy as np
 import pytest

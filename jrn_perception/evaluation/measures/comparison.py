@@ -68,7 +68,7 @@ class Comparison:
                      self.protocol.crop, self.protocol.max_depth)
 
     def reader(self, source: Undamaged) -> Callable[[int], Frame | None]:
-        """Return what reads a frame, without its camera if depth is not corrected for it."""
+        """Return a function that reads a frame, without camera if depth is not corrected."""
         def read(index: int) -> Frame | None:
             frame = source.read(index)
             if frame is None or self.protocol.focal_correction:
@@ -173,6 +173,8 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
             comparison.add_confidence(calibration, step.frame, truth, prediction)
         if inputs_calibration is not None:
             comparison.add_confidence(inputs_calibration, step.frame, truth, prediction.inputs)
+    # Samples that were read ahead of an interruption are not in the result.
+    source.damaged = {index: text for index, text in source.damaged.items() if index < done}
     source.report_damage()
     if interrupted() and done < len(frames):
         if not len(output):
@@ -180,9 +182,8 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         reason = f'interrupted after {done} of {len(frames)} frames'
     source.require_some()
     check_comparable(output)
-    damaged = {index: text for index, text in source.damaged.items() if index < done}
-    return Evaluation(output, inputs, comparison.labels, comparison.clamp, damaged, scales, reason,
-                      calibration, inputs_calibration)
+    return Evaluation(output, inputs, comparison.labels, comparison.clamp, source.damaged, scales,
+                      reason, calibration, inputs_calibration)
 
 
 def frame_truth(comparison: Comparison, frame: Frame) -> Truth:

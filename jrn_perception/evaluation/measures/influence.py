@@ -39,7 +39,7 @@ from jrn_perception.evaluation.measures.comparison import (
 from jrn_perception.evaluation.measures.metrics import depth_metrics, label_metrics, Table, Truth
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet
-from jrn_perception.networks.jrn import MUTE_VALUES
+from jrn_perception.networks.interface import MUTE_VALUES
 from jrn_perception.perception import ArrayMaps, Perception, Prediction, SetUp
 from jrn_perception.perception.stream import stream, Track, untracked
 import numpy as np
@@ -90,11 +90,11 @@ class Omega:
 
 class Shift(NamedTuple):
     """
-    How far muting moves the outputs, by ``networks.maps.Influence`` at the size of the picture.
+    How far muting moves the outputs: ``networks.interface.Influence`` at the size of the picture.
 
-    Means over all pixels of a picture, also outside the crop, and over pictures: ``depth`` is in
-    metres that semantics adds to D', ``semantics`` the probability that depth adds to the decided
-    class. The absolute versions are means without signs.
+    Each is a mean over all pixels of a picture, also outside the crop, and over pictures.
+    ``depth`` is in metres that semantics adds to D', ``semantics`` is the probability that depth
+    adds to the decided class. For the absolute versions the signs are dropped before the mean.
     """
 
     depth: Estimate
@@ -148,11 +148,16 @@ def measure(perceptions: dict[str, Perception], frames: Sequence[Frame],
             continue
         # The variants differ in their clamps, not in the ground truth.
         truth = frame_truth(comparisons[first], step.frame)
-        shared = {_inputs_of(first, perceptions[first], step.frame): step.maps.inputs}
+        shared = {}
         for name, perception in perceptions.items():
+            picture, maps = step.picture[None], step.maps
             key = _inputs_of(name, perception, step.frame)
-            shared[key] = _run(perception, shared.get(key), comparisons[name], step.frame, truth,
-                               runs[name])
+            if name != first:
+                picture = perception.preprocess(step.frame.rgb)[None]
+                maps = perception.infer(picture, inputs=shared.get(key))
+            shared[key] = maps.inputs
+            seen = _Seen(step.frame, truth, picture, maps)
+            _add(runs[name], perception, comparisons[name], seen)
     source.report_damage()
     source.require_some()
     for name, run in runs.items():
@@ -195,16 +200,23 @@ def _tables(num_classes: int) -> tuple[Table, dict[str, Table], dict[str, Table]
             {value: [] for value in MUTE_VALUES})
 
 
-def _run(perception: Perception, inputs: ArrayMaps | None, comparison: Comparison, frame: Frame,
-         truth: Truth, runs: Runs) -> ArrayMaps:
-    """Add a frame to ``runs``; return the predictions of the single-task networks."""
-    picture = perception.preprocess(frame.rgb)[None]
-    size = frame.rgb.shape[:2]
+class _Seen(NamedTuple):
+    """A frame, and a JRN's input (1, h, w, 3) and maps with both modalities for this frame."""
+
+    frame: Frame
+    truth: Truth
+    picture: np.ndarray
+    maps: ArrayMaps
+
+
+def _add(runs: Runs, perception: Perception, comparison: Comparison, seen: _Seen) -> None:
+    """Add a frame to ``runs``: with both modalities, then with either one muted."""
+    frame, truth, picture, maps = seen
 
     def predict(maps: ArrayMaps) -> Prediction:
-        return comparison.prediction(perception.postprocess(maps, size, frame.focal_length))
+        return comparison.prediction(
+            perception.postprocess(maps, frame.rgb.shape[:2], frame.focal_length))
 
-    maps = perception.infer(picture, inputs=inputs)
     both = predict(maps)
     if frame.focal_length:
         runs.scales.append(both.depth_scale)
@@ -218,7 +230,6 @@ def _run(perception: Perception, inputs: ArrayMaps | None, comparison: Compariso
         semantics_muted = predict(perception.infer(picture, SetUp('semantics', value),
                                                    maps.inputs))
         comparison.add(runs.semantics_muted[value], frame, truth, semantics_muted, labels=False)
-    return maps.inputs
 
 
 def _shift(prediction: Prediction) -> tuple[float, ...]:

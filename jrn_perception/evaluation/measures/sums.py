@@ -12,8 +12,8 @@ class PreciseSum:
     """
     A sum of float64 arrays of one shape that also sums its own rounding errors.
 
-    ``value`` is rounded once, at the end, so that it does not depend on how the summands were
-    ordered or grouped: of many recordings the parts may be summed apart and merged.
+    ``value`` is rounded once, at the end, so that it does not depend on the order or the grouping
+    of the summands: the parts of a recording may be summed separately and merged.
     """
 
     def __init__(self, shape: tuple[int, ...]):
@@ -22,7 +22,7 @@ class PreciseSum:
     def add(self, values: np.ndarray) -> None:
         """Add an array."""
         total = self._total + values
-        # Knuth's TwoSum: exactly what the rounding of ``total`` took away from both summands.
+        # Knuth's TwoSum: the exact rounding error of ``total``.
         added = total - self._total
         lost = (self._total - (total - added)) + (values - added)
         self._total, self._rest = total, self._rest + lost

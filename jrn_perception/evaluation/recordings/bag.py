@@ -30,11 +30,11 @@ from jrn_perception.evaluation.recordings.pairing import (
 from jrn_perception.evaluation.recordings.session import BagEvaluation, Picture, Request, Session
 from jrn_perception.evaluation.recordings.totals import Measured, Remarks, Timing
 from jrn_perception.frame import Frame
-from jrn_perception.messages.images import BadImage, compressed_to_rgb, to_rgb
+from jrn_perception.messages.images import BadImage
 from jrn_perception.perception import Perception
 from jrn_perception.perception.stream import Step, stream, Track, untracked
 from jrn_perception.perception.threads import ahead
-from jrn_perception.recordings.reader import IMAGE, Record, Recording, RecordingError
+from jrn_perception.recordings.reader import picture_of, Recording, RecordingError
 import numpy as np
 
 
@@ -52,7 +52,7 @@ def evaluate_bag(perception: Perception, path: Path | str, request: Request | No
                  track: Track = untracked,
                  interrupted: Callable[[], bool] = lambda: False) -> BagEvaluation:
     """
-    Return what ``perception`` is worth on a recording.
+    Measure ``perception`` on a recording.
 
     If the recording breaks off, its stamps go backwards, or pictures are damaged, the result has
     the other frames, and its ``reasons`` say what is missing. Raises ValueError (RecordingError
@@ -116,7 +116,7 @@ class _Run(Session):
         try:
             yield from matches
         except BackwardsError as error:
-            self.stopped = f'{self.recording.path}: {error}; what follows was left out'
+            self.stopped = f'{self.recording.path}: {error}; later messages were left out'
         except RecordingError as error:
             self.stopped = str(error)
 
@@ -124,7 +124,8 @@ class _Run(Session):
         stamped = visit.match.message
         visit.name = f'{stamped.topic}@{written(stamped.stamp_ns)}'
         try:
-            frame = Frame(decode_picture(self.recording, stamped.message.record), visit.name,
+            record = stamped.message.record
+            frame = Frame(picture_of(record.topic, self.recording.decode(record)), visit.name,
                           stamped.stamp_ns)
             frame = with_camera(frame, self.camera.topic, stamped.message.camera_info,
                                 visit.remarks.notes)
@@ -159,9 +160,3 @@ class _Run(Session):
             found = drift(measured.depth, measured.labels, previous.depth, previous.labels)
         measured.drift = found
         return measured
-
-
-def decode_picture(recording: Recording, record: Record) -> np.ndarray:
-    """Return the picture of a record, uint8 (H, W, 3); BadImage, RecordingError."""
-    msg = recording.decode(record)
-    return to_rgb(msg) if record.topic.msgtype == IMAGE else compressed_to_rgb(msg)

@@ -38,10 +38,10 @@ class Camera:
 
 def camera_topic(recording: Recording, image: Topic, named: str = '') -> Topic | None:
     """
-    Return the topic of CameraInfo called ``named``, by default that beside the pictures.
+    Return the topic of CameraInfo called ``named``, by default the topic beside the pictures.
 
-    That is ``<namespace of the pictures>/camera_info``. Raises RecordingError if the named topic
-    does not exist or has another type.
+    The default is ``<namespace of the pictures>/camera_info``, None if it does not exist. Raises
+    RecordingError if the named topic does not exist or has another type.
     """
     if not named:
         return recording.camera_info_topic(image.name)

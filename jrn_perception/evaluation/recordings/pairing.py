@@ -73,8 +73,8 @@ class Pairing:
         """
         Return the matches that this message decides.
 
-        Raises BackwardsError if its stamp is earlier than the last of its topic: with a clock that
-        jumps, the nearest message is ambiguous.
+        Raises BackwardsError if its stamp is earlier than the previous stamp of its topic: with a
+        clock that jumps, the nearest message is ambiguous.
         """
         topic, stamp, _ = stamped
         if not stamp:

@@ -12,20 +12,56 @@ from typing import Any
 
 from jrn_perception.evaluation.recordings.camera import Camera, camera_topic, with_camera
 from jrn_perception.frame import Frame
-from jrn_perception.messages.images import (
-    BadImage,
-    compressed_to_rgb,
-    to_millimetres,
-    to_rgb,
-)
+from jrn_perception.messages.images import BadImage, to_millimetres
 from jrn_perception.messages.label_info import LABEL_INFO
 from jrn_perception.perception import Perception
 from jrn_perception.perception.stream import Step, stream, Track, untracked
-from jrn_perception.recordings.reader import IMAGE, Record, Recording, RecordingError
+from jrn_perception.recordings.reader import (
+    IMAGE,
+    picture_of,
+    Record,
+    Recording,
+    RecordingError,
+    Topic,
+)
 from jrn_perception.recordings.writer import check_free, copy_header, Writer
 
 DEPTH_ENCODINGS = ('32FC1', '16UC1')
 RESULTS = ('depth', 'semantics', 'label_info')
+
+
+@dataclass(frozen=True)
+class RecordRequest:
+    """
+    The parts of a recording that are copied, and how the results are written.
+
+    ``topics`` are copied undecoded; an empty list means all. ``image`` names the topic of the
+    pictures, '' the only such topic. The topics of the results lie below ``namespace``. By
+    ``depth_encoding`` depth is 32FC1 (metres, NaN = invalid) or 16UC1 (millimetres, 0 = invalid).
+    Labels below ``confidence_threshold`` are 255. With ``focal_correction`` depth is scaled, as
+    the node scales depth, for the focal length in ``camera_info``, by default the topic beside the
+    pictures. Raises ValueError for another encoding and for a relative namespace.
+    """
+
+    topics: Collection[str] = ()
+    image: str = ''
+    namespace: str = ''
+    depth_encoding: str = DEPTH_ENCODINGS[0]
+    confidence_threshold: float = 0.0
+    storage: str = 'mcap'
+    camera_info: str = ''
+    focal_correction: bool = True
+
+    def __post_init__(self):
+        if self.depth_encoding not in DEPTH_ENCODINGS:
+            raise ValueError(f'depth encoding {self.depth_encoding!r}: choose from '
+                             f'{", ".join(DEPTH_ENCODINGS)}')
+        if self.namespace and not self.namespace.startswith('/'):
+            raise ValueError(f'namespace {self.namespace!r}: begins with /')
+
+    def result(self, name: str) -> str:
+        """Return the topic of one of the ``RESULTS``."""
+        return f'{self.namespace.rstrip("/")}/{name}'
 
 
 @dataclass(frozen=True)
@@ -35,8 +71,8 @@ class Recorded:
 
     ``topics`` are all its topics, ``frames`` the number of pictures with results. ``reasons`` say
     why it is partial. ``left_out`` are topics whose message definition is unknown. ``scales`` are
-    the factors on depth for the camera's focal length, of the pictures for which it is known;
-    ``notes`` say why it is not known.
+    the factors on depth for the camera's focal length, of the pictures whose focal length is
+    known; ``notes`` say why a focal length is not known.
     """
 
     topics: list[str]
@@ -61,107 +97,93 @@ class _Visit:
 
 
 class _Recorder:
-    """The stages of a record, in their order."""
+    """The stages of a record, in their order; ``stopped`` says why the recording breaks off."""
 
-    def __init__(self, perception: Perception, recording: Recording, writer: Writer,
-                 image: str, namespace: str, depth_encoding: str, threshold: float,
-                 camera: Camera):
-        self._perception, self._recording, self._writer = perception, recording, writer
-        self._camera = camera
-        self._image, self._encoding, self._threshold = image, depth_encoding, threshold
-        self.depth, self.semantics, self.label_info = (
-            f'{namespace}/{name}' for name in RESULTS)
+    def __init__(self, recording: Recording, writer: Writer, image: Topic, camera: Camera,
+                 request: RecordRequest):
+        self.recording, self.writer, self.request = recording, writer, request
+        self.image, self.camera = image, camera
         self.stopped = ''
 
     def is_picture(self, visit: _Visit) -> bool:
-        return visit.record.topic.name == self._image
+        return visit.record.topic.name == self.image.name
 
     def records(self, topics: Collection[str]) -> Iterator[_Visit]:
         """Yield the records before the recording breaks off."""
         try:
-            for record in self._recording.records(topics):
-                if record.topic == self._camera.topic:
-                    self._camera.hear(record)
-                yield _Visit(record, self._camera.info)
+            for record in self.recording.records(topics):
+                if record.topic == self.camera.topic:
+                    self.camera.hear(record)
+                yield _Visit(record, self.camera.info)
         except RecordingError as error:
             self.stopped = str(error)
 
     def decode(self, visit: _Visit) -> Frame | None:
         try:
-            visit.msg = self._recording.decode(visit.record)
-            raw = visit.record.topic.msgtype == IMAGE
-            rgb = to_rgb(visit.msg) if raw else compressed_to_rgb(visit.msg)
+            visit.msg = self.recording.decode(visit.record)
+            rgb = picture_of(visit.record.topic, visit.msg)
         except (BadImage, RecordingError) as error:
-            visit.fault = f'{self._image} at {visit.record.stamp_ns} ns: {error}'
+            visit.fault = f'{self.image.name} at {visit.record.stamp_ns} ns: {error}'
             return None
-        return with_camera(Frame(rgb), self._camera.topic, visit.camera_info, visit.notes)
+        return with_camera(Frame(rgb), self.camera.topic, visit.camera_info, visit.notes)
 
     def encode(self, step: Step[_Visit]) -> Step[_Visit]:
-        visit, prediction = step.item, step.prediction
+        visit, prediction, request = step.item, step.prediction, self.request
         if prediction is None:
             return step
         if step.frame.focal_length:
             visit.scale = prediction.depth_scale
-        header = copy_header(self._writer, visit.msg)
+        header = copy_header(self.writer, visit.msg)
         depth = prediction.valid_depth()
         if depth is not None:
-            if self._encoding == '16UC1':
+            if request.depth_encoding == '16UC1':
                 depth = to_millimetres(depth)
-            visit.messages[self.depth] = self._writer.image(header, depth, self._encoding)
-        labels = prediction.confident_labels(self._threshold)
+            visit.messages[request.result('depth')] = self.writer.image(
+                header, depth, request.depth_encoding)
+        labels = prediction.confident_labels(request.confidence_threshold)
         if labels is not None:
-            visit.messages[self.semantics] = self._writer.image(header, labels, 'mono8')
+            visit.messages[request.result('semantics')] = self.writer.image(
+                header, labels, 'mono8')
         return step
 
 
 def record(perception: Perception, path: Path | str, output: Path | str,
-           topics: Collection[str] = (), image: str = '', namespace: str = '',
-           depth_encoding: str = '32FC1', confidence_threshold: float = 0.0,
-           storage: str = 'mcap', track: Track = untracked,
-           camera_info: str = '', focal_correction: bool = True,
+           request: RecordRequest | None = None, track: Track = untracked,
            interrupted: Callable[[], bool] = lambda: False) -> Recorded:
     """
     Write a recording with ``depth`` and ``semantics`` beside the recorded topics.
 
-    ``topics`` are copied undecoded; an empty list means all. The results have the header and the
-    time of reception of their picture and lie below ``namespace``, with a latched ``label_info``.
-    Depth is 32FC1 (metres, NaN = invalid) or 16UC1 (millimetres, 0 = invalid); labels below
-    ``confidence_threshold`` are 255. Pictures that cannot be decoded are copied without results.
-    With ``focal_correction`` depth is scaled as the node scales it, for the focal length in
-    ``camera_info``, by default the topic beside the pictures. ``interrupted`` is asked before each
-    message and ends the writing early; the file is then readable, and the result says that it is
-    partial. Raises ValueError (RecordingError among them) of one line.
+    The results have the header and the time of reception of their picture, and there is a latched
+    ``label_info``. Pictures that cannot be decoded are copied without results. ``track`` wraps the
+    messages and their number, for a progress bar. ``interrupted`` is asked before each message and
+    ends the writing early; the file is then readable, and the result says that it is partial.
+    Raises ValueError (RecordingError among them) of one line.
     """
-    if depth_encoding not in DEPTH_ENCODINGS:
-        raise ValueError(f'depth encoding {depth_encoding!r}: choose from '
-                         f'{", ".join(DEPTH_ENCODINGS)}')
-    if namespace and not namespace.startswith('/'):
-        raise ValueError(f'namespace {namespace!r}: begins with /')
+    request = request or RecordRequest()
     with Recording(path) as recording:
-        picture = recording.image_topic(image)
-        copied = [recording.topic(name).name for name in topics] or list(recording.topics)
-        namespace = namespace.rstrip('/')
-        check_free(recording, [f'{namespace}/{name}' for name in RESULTS], copied)
-        camera = Camera(recording, camera_topic(recording, picture, camera_info)
-                        if focal_correction else None)
-        with Writer(output, storage) as writer:
-            recorder = _Recorder(perception, recording, writer, picture.name, namespace,
-                                 depth_encoding, confidence_threshold, camera)
-            read = [picture.name, *([camera.topic.name] if camera.topic else [])]
-            return _write(recorder, recording, writer, perception, copied, read, track,
-                          interrupted)
+        image = recording.image_topic(request.image)
+        copied = ([recording.topic(name).name for name in request.topics]
+                  or list(recording.topics))
+        check_free(recording, [request.result(name) for name in RESULTS], copied)
+        camera = Camera(recording, camera_topic(recording, image, request.camera_info)
+                        if request.focal_correction else None)
+        with Writer(output, request.storage) as writer:
+            recorder = _Recorder(recording, writer, image, camera, request)
+            return _write(recorder, perception, copied, track, interrupted)
 
 
-def _write(recorder: _Recorder, recording: Recording, writer: Writer, perception: Perception,
-           copied: list[str], read: list[str], track: Track,
+def _write(recorder: _Recorder, perception: Perception, copied: list[str], track: Track,
            interrupted: Callable[[], bool]) -> Recorded:
+    recording, writer = recorder.recording, recorder.writer
     left_out = writer.add_copy(recording.readable, copied)
     labels = perception.label_set
     if labels:
-        writer.add(recorder.label_info, LABEL_INFO, latched=True)
+        topic = recorder.request.result('label_info')
+        writer.add(topic, LABEL_INFO, latched=True)
         header = writer.header(recording.start_ns, '')
-        writer.write(recorder.label_info, recording.start_ns, writer.label_info(header, labels))
+        writer.write(topic, recording.start_ns, writer.label_info(header, labels))
     done, frames, faults, first, scales, notes = 0, 0, 0, '', [], set()
+    read = [recorder.image.name, *([recorder.camera.topic.name] if recorder.camera.topic else [])]
     needed = list(dict.fromkeys([*(name for name in copied if name not in left_out), *read]))
     total = sum(recording.topics[name].count for name in needed)
     steps = stream(perception, recorder.records(needed), recorder.decode, finish=recorder.encode,

@@ -27,7 +27,6 @@ from jrn_perception.evaluation.recordings.pairing import (
 )
 from jrn_perception.evaluation.recordings.session import BagEvaluation, Picture, Request, Session
 from jrn_perception.evaluation.recordings.totals import Measured, Remarks
-from jrn_perception.evaluation.reports.bag_document import bag_document
 from jrn_perception.frame import Frame
 from jrn_perception.messages import label_info
 from jrn_perception.messages.images import BadImage
@@ -112,12 +111,8 @@ class Replay(Session):
             notes.append(f'{self._without_depth} pixels came without a depth, it was not above 0: '
                          f'they count as {self.comparison.clamp[0]:g} m')
         if self.totals.frames < self.sent:
-            notes.append('drift is that between frames that were processed')
+            notes.append('drift is measured between processed frames')
         return super().result(reasons, notes, **seconds)
-
-    def document(self, evaluation: BagEvaluation) -> dict[str, Any]:
-        """Return the document of ``jrn_evaluate bag`` with the entries that only a replay has."""
-        return bag_document(evaluation, self.perception) | {'replay': self.timings()}
 
     def timings(self) -> dict[str, Any]:
         """Return frames sent, processed and dropped, and the latencies."""
@@ -138,7 +133,7 @@ class Replay(Session):
             self._decide(self.pairing.add(Stamped(topic, stamp, record)))
         except BackwardsError as error:
             self._decide(self.pairing.end())
-            self.stopped = f'{self.recording.path}: {error}; what follows was left out'
+            self.stopped = f'{self.recording.path}: {error}; later messages were left out'
 
     def _camera_info(self, stamp: int) -> Any:
         """Return the CameraInfo that the recording has before a picture."""
@@ -181,8 +176,8 @@ class Replay(Session):
             if frame.focal_length:
                 measured.scale = published.depth_scale
             measured.count(published.confidence, self.request.confidence)
-            # The node publishes nothing below 0, where a linear output may well be; the evaluation
-            # clamps it.
+            # The node publishes no depth below 0, but a network with a linear output may predict
+            # such depth, which the evaluation clamps.
             self._without_depth += np.count_nonzero(np.isnan(published.depth))
             published.depth = np.nan_to_num(published.depth)
             measured.compare(self.comparison, published, inputs=False)
@@ -204,7 +199,7 @@ class Replay(Session):
             raise BadImage(f'confidence is {confidence.encoding}, 8 bits of it say too little: '
                            'start the node with confidence_encoding 32FC1')
         depth = to_depth(messages['depth'])
-        # Nothing but the size of the picture itself is needed.
+        # Only the size of the picture is needed.
         frame = replace(empty, rgb=np.broadcast_to(np.uint8(0), (*depth.shape, 3)))
         frame = with_camera(frame, self.camera.topic, picture.camera_info, remarks.notes)
         # The node corrects for the size of its input alone: see ``PARAMETERS``.

@@ -32,7 +32,8 @@ from jrn_perception.recordings.reader import (
 )
 import numpy as np
 
-# The cameras and depth sensors of one driver share stamps. Half a period at 30 Hz serves the rest.
+# The cameras and depth sensors of one driver share stamps. Other sensors need half a period, which
+# is 17 ms at 30 Hz.
 TOLERANCE_S = 0.017
 # Two sizes show the same part of the world if their aspects differ by rounding alone.
 ASPECT = 0.02
@@ -67,13 +68,14 @@ class Request:
 @dataclass(frozen=True)
 class BagEvaluation:
     """
-    What was found.
+    The results of an evaluation on a recording.
 
-    ``topics`` by role (image, depth, labels); ``camera_info`` is the topic of the calibration,
-    None where there is none or none is wanted; ``ids`` as the labels of the recording were read;
-    ``rates`` are the stamps (ns) by topic; ``reasons`` why the evaluation is partial, empty if it
-    is not; ``notes`` on what the numbers mean; ``wall_s`` and ``network_s`` as measured by the
-    clock on the wall, NaN where the network ran in another process.
+    ``topics`` are the topics by role (image, depth, labels). ``camera_info`` is the topic of the
+    calibration, None if the recording has none or depth is not corrected. ``ids`` tell how the
+    recorded labels were read. ``rates`` are the stamps (ns) by topic. ``reasons`` say why the
+    evaluation is partial, and are empty for a whole evaluation; ``notes`` explain the numbers.
+    ``wall_s`` and ``network_s`` are seconds of real time, NaN if the network ran in another
+    process.
     """
 
     path: Path
@@ -103,7 +105,7 @@ class Session:
     The common state of evaluations on a recording: its topics, its ground truth, the sums.
 
     ``inputs`` tells whether the inputs of a JRN are measured as well. ``stopped`` says why the
-    messages end before the recording does, '' if they do not.
+    messages end before the recording ends, '' if all were read.
     """
 
     def __init__(self, perception: Perception, recording: Recording, request: Request,
@@ -168,7 +170,7 @@ class Session:
         """
         Return the result; RecordingError if no frame was evaluated.
 
-        ``reasons`` and ``notes`` are added to the ones of the frames.
+        ``reasons`` and ``notes`` are added to the reasons and notes of the frames.
         """
         totals = self.totals
         if not totals.frames:
@@ -254,7 +256,8 @@ def class_names(recording: Recording, labels: Topic, label_map: Path | None) -> 
     """
     Return the names of a label topic's ids: from the file, else from the recording's LabelInfo.
 
-    That LabelInfo is in the topic's namespace or above, or the only one. Raises RecordingError.
+    The LabelInfo is in the topic's namespace or above, or is the recording's only LabelInfo.
+    Raises RecordingError.
     """
     if label_map is not None:
         return label_info.read_names(label_map)

@@ -75,7 +75,7 @@ class Measured:
         self.inputs: Table | None = None
 
     def count(self, confidence: np.ndarray | None, threshold: float) -> None:
-        """Count the pixels without depth, those below the confidence, and those of each class."""
+        """Count the pixels without depth, with less confidence, and of each class."""
         if self.depth is not None:
             self.invalid = self.depth.size - np.count_nonzero(np.isfinite(self.depth))
         if self.labels is not None:
@@ -185,7 +185,7 @@ class Totals:
 
     @property
     def traces(self) -> dict[str, array]:
-        """Return what is plotted over the frames, in their order."""
+        """Return the series that are plotted over the frames, in the frames' order."""
         return {'rel': self.output.images['rel'],
                 'pixel_accuracy': self.output.images['pixel_accuracy'],
                 'depth_drift': self.drift['depth'], 'label_drift': self.drift['labels'],
@@ -229,10 +229,10 @@ class Totals:
 
     def merge(self, other: Totals) -> None:
         """
-        Add all frames of ``other``, which come after the frames of this.
+        Add all frames of ``other``, which come after the frames of these totals.
 
-        The result equals, to the last bit, that of adding the frames one by one. The drift of a
-        frame is measured before the frame is added; the first frame of a recording has none.
+        The result equals, to the last bit, the result of adding the frames one by one. The drift
+        of a frame is measured before the frame is added; the first frame of a recording has none.
         Raises ValueError for the totals of another comparison.
         """
         if self._kind != other._kind:

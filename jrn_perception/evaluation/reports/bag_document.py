@@ -4,9 +4,9 @@
 """
 The evaluation of a recording as a document.
 
-The document holds only what the recording and the network determine, so that the same evaluation
-gives the same bytes. Times measured by the clock on the wall, such as latencies, are in
-``timings``, for the terminal and the HTML report. A document of a recording has no intervals:
+The document depends on the recording and the network alone, so that the same evaluation gives the
+same bytes. Measured times, such as latencies, are in ``timings``, for the terminal and the HTML
+report. A document of a recording has no intervals:
 consecutive frames are no independent samples, which a bootstrap needs.
 """
 
@@ -23,6 +23,7 @@ from jrn_perception.evaluation.measures.metrics import (
     METRICS,
 )
 from jrn_perception.evaluation.measures.series import rate, spread, summarise
+from jrn_perception.evaluation.recordings.replay import Replay
 from jrn_perception.evaluation.recordings.session import BagEvaluation
 from jrn_perception.evaluation.recordings.totals import ErrorSums, metrics_of
 from jrn_perception.evaluation.reports.documents import (
@@ -71,6 +72,11 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
     return plain(document)
 
 
+def replay_document(evaluation: BagEvaluation, replay: Replay) -> dict[str, Any]:
+    """Return the document of ``jrn_evaluate bag`` with the entries that only a replay has."""
+    return bag_document(evaluation, replay.perception) | {'replay': replay.timings()}
+
+
 def measures(evaluation: BagEvaluation) -> list[str]:
     """Return the measures that choose the worst frames: errors with ground truth, else drift."""
     truth = evaluation.totals.with_truth
@@ -79,7 +85,7 @@ def measures(evaluation: BagEvaluation) -> list[str]:
 
 
 def timings(evaluation: BagEvaluation) -> dict[str, Any]:
-    """Return the times that the clock on the wall measured."""
+    """Return the measured times: of the whole evaluation, the network and each stage."""
     totals = evaluation.totals
     stages = {stage: spread(milliseconds) for stage, milliseconds in totals.stages.items()}
     return {'wall_s': evaluation.wall_s, 'network_s': evaluation.network_s,

@@ -202,7 +202,7 @@ def plain(value: Any) -> Any:
 
 
 def describe_network(perception: Perception) -> dict[str, Any]:
-    """Return what identifies a network and the way in which it is run."""
+    """Return the entries that identify a network and its device, precision and input size."""
     card: weights.Card = perception.card
     return {'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256,
             'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},

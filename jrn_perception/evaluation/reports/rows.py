@@ -29,7 +29,7 @@ class TextTable(NamedTuple):
 
 
 def headline(document: dict[str, Any]) -> str:
-    """Return one line that says what was evaluated on which recording."""
+    """Return one line that names the network, the recording and the numbers of frames."""
     network, source = document['network'], document['source']
     correction = document['protocol']['focal_correction'] or {}
     return (f'{network["architecture"]} {network["variant"]} on {source["recording"]}: '

@@ -15,7 +15,7 @@ from torch import Tensor
 
 class Encoder(Protocol):
     """
-    What a decoder needs of an encoder, which is an ``nn.Module``.
+    An encoder: an ``nn.Module`` with the properties that a decoder reads.
 
     Features come finest first. Feature i has ``channels[i]`` channels and ceil(H / ``strides[i]``)
     x ceil(W / ``strides[i]``) pixels. A decoder joins features of the same ``levels[i]``.

@@ -4,12 +4,15 @@
 """A network over frames: what is compared with what, and what happens to what cannot be."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 import math
+import threading
 
 import cv2
 from jrn_perception import labels, weights
 from jrn_perception.datasets.decoding import DamagedSampleError
 from jrn_perception.datasets.nyuv2 import NYUv2
+from jrn_perception.evaluation.measures.bootstrap import pooled
 from jrn_perception.evaluation.measures.comparison import (
     Comparison,
     evaluate,
@@ -18,7 +21,6 @@ from jrn_perception.evaluation.measures.comparison import (
 )
 from jrn_perception.evaluation.measures.frames import SceneFrames
 from jrn_perception.evaluation.measures.metrics import label_metrics
-from jrn_perception.evaluation.reports.documents import pooled
 from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import Maps
 from jrn_perception.perception import Perception
@@ -201,6 +203,33 @@ def test_damaged_samples_are_fatal_or_counted_and_named():
     assert result.output.names == ['made', 'last']
 
 
+def test_damage_that_is_read_ahead_of_an_interruption_is_not_reported(caplog):
+    seen, read = [], threading.Event()
+
+    class Slow(Frames):
+
+        def __getitem__(self, index):
+            if index == 0:
+                assert read.wait(10)
+            if index == 5:
+                read.set()
+            return super().__getitem__(index)
+
+    source = Slow(*5 * [frame()], DamagedSampleError('5.png: missing'), *30 * [frame()])
+
+    def track(steps, _total):
+        for step in steps:
+            seen.append(step)
+            yield step
+
+    result = evaluate(known(np.full((8, 8), 2.)), source, skip_damaged=True, track=track,
+                      interrupted=lambda: bool(seen))
+    assert result.reason == f'interrupted after {len(seen)} of 36 frames'
+    expected = {5: '5.png: missing'} if len(seen) > 5 else {}
+    assert result.damaged == expected
+    assert ('5.png' in caplog.text) == bool(expected)
+
+
 def test_a_damaged_file_of_a_real_layout_is_named(tmp_path):
     for folder, name, picture in (
             ('rgb', '{}.jpg', np.zeros((32, 32, 3), np.uint8)),
@@ -231,6 +260,17 @@ def test_the_frames_are_tracked_one_by_one():
 
     evaluate(known(np.full((8, 8), 2.)), Frames(frame(), frame(name='b')), track=track)
     assert seen == ['made', 'b']
+
+
+def test_depth_is_scaled_for_the_camera_unless_the_protocol_forbids_it():
+    perception = known(np.full((8, 8), 2.))
+    perception.card = replace(perception.card, focal_length=(30., 30.))
+    # The camera's focal length is twice the trained one: the network's 2 m are 4 m.
+    source = Frames(replace(frame(4.), camera_matrix=np.diag((60., 60., 1.))))
+    corrected = evaluate(perception, source)
+    assert corrected.scales == [2.] and value(corrected.output, 'rms') == 0
+    plain = evaluate(perception, source, Protocol(focal_correction=False))
+    assert plain.scales == [] and value(plain.output, 'rms') == 2
 
 
 def test_the_cap_wants_a_depth():

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from jrn_perception import networks, weights
 from jrn_perception.evaluation.measures import paper
+from jrn_perception.evaluation.measures.bootstrap import pooled
 from jrn_perception.evaluation.measures.comparison import Comparison, evaluate, Protocol
 from jrn_perception.evaluation.measures.frames import SceneFrames
 from jrn_perception.evaluation.measures.influence import (
@@ -18,10 +19,9 @@ from jrn_perception.evaluation.measures.influence import (
     Runs,
 )
 from jrn_perception.evaluation.measures.metrics import label_metrics, Table, Truth
-from jrn_perception.evaluation.reports.documents import pooled
 from jrn_perception.frame import Frame
 from jrn_perception.labels import FOLDS, LABEL_SETS
-from jrn_perception.networks.jrn import MUTE_VALUES
+from jrn_perception.networks.interface import MUTE_VALUES
 from jrn_perception.perception import Perception
 import numpy as np
 import pytest
@@ -186,13 +186,13 @@ def test_the_intervals_are_paired(measurement):
         assert omegas['zero'].total == (0, 0, 0)
 
 
-def counted(perceptions):
-    """Return a list that gets a name whenever a single-task network runs."""
+def counted(perceptions, parts=('depth', 'semantics')):
+    """Return a list that gets a name whenever one of the ``parts`` of a network runs."""
     runs = []
     for variant, perception in perceptions.items():
-        for task in ('depth', 'semantics'):
-            getattr(perception.backend.network, task).register_forward_hook(
-                lambda *_, name=(variant, task): runs.append(name))
+        for part in parts:
+            getattr(perception.backend.network, part).register_forward_hook(
+                lambda *_, name=(variant, part): runs.append(name))
     return runs
 
 
@@ -203,6 +203,17 @@ def test_the_single_task_networks_run_once_per_image(folder, rooms):
     runs = counted(perceptions)
     measure(perceptions, rooms)
     assert Counter(runs) == {('cat1', task): len(rooms) for task in ('depth', 'semantics')}
+
+
+def test_each_variant_refines_once_per_set_up(folder, rooms):
+    files = {variant: str(folder / f'jrn_{variant}.safetensors') for variant in ('cat1', 'cat5')}
+    perceptions = {variant: Perception.load('jrn', variant, weights_file=file, device='cpu',
+                                            height=64) for variant, file in files.items()}
+    runs = counted(perceptions, ['refine'])
+    measure(perceptions, rooms)
+    # With both inputs, and with either one muted by each value.
+    each = len(rooms) * (1 + 2 * len(MUTE_VALUES))
+    assert Counter(runs) == {('cat1', 'refine'): each, ('cat5', 'refine'): each}
 
 
 def test_random_variants_have_inputs_of_their_own(rooms):

@@ -9,7 +9,7 @@ from jrn_perception.cli.evaluate import main
 from jrn_perception.evaluation.measures.comparison import Protocol
 from jrn_perception.evaluation.measures.influence import influences, measure
 from jrn_perception.labels import NYU40
-from jrn_perception.networks.jrn import MUTE_VALUES
+from jrn_perception.networks.interface import MUTE_VALUES
 from jrn_perception.perception import Perception, SetUp
 from jrn_perception.rooms.scenes import Scene
 import numpy as np

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rosbags.rosbag2')
-bag_document = pytest.importorskip('jrn_perception.evaluation.reports.bag_document').bag_document
+reports = pytest.importorskip('jrn_perception.evaluation.reports.bag_document')
 replay = pytest.importorskip('jrn_perception.evaluation.recordings.replay')
 
 TOPICS = {name: f'/robot/{name}' for name in replay.OUTPUTS}
@@ -93,7 +93,7 @@ def play(session, recording, answers, before=False):
 
 def assert_same(session, evaluation, by_bag):
     """Hold what both documents say of frames against each other, to the last bit."""
-    document = session.document(evaluation)
+    document = reports.replay_document(evaluation, session)
     for key in set(by_bag) - {'inputs', 'gain', 'notes', 'rates'}:
         if key != 'source':
             assert document[key] == by_bag[key], key
@@ -107,10 +107,10 @@ def test_all_frames_are_measured_as_in_the_bag(perception, path, recording, answ
     session = replay.Replay(perception, recording, REQUEST, TOPICS)
     play(session, recording, answers, before)
     evaluation = session.result()
-    by_bag = bag_document(evaluate_bag(perception, path, REQUEST), perception)
+    by_bag = reports.bag_document(evaluate_bag(perception, path, REQUEST), perception)
     assert by_bag['source']['frames'] == by_bag['source']['with_depth'] == COUNT
     assert_same(session, evaluation, by_bag)
-    document = session.document(evaluation)
+    document = reports.replay_document(evaluation, session)
     assert document['rates'] == by_bag['rates'] and document['source'] == by_bag['source']
     assert document['replay']['frames'] == {'sent': COUNT, 'processed': COUNT, 'dropped': 0}
     # This network has pixels of no positive depth, or the rule for them was not tried.
@@ -123,12 +123,12 @@ def test_dropped_frames_are_counted_and_the_others_measured(perception, path, re
     play(session, recording, dict(list(answers.items())[:3]))
     evaluation = session.result()
     first = Request(**TRUTH, limit=3)
-    by_bag = bag_document(evaluate_bag(perception, path, first), perception)
+    by_bag = reports.bag_document(evaluate_bag(perception, path, first), perception)
     by_bag['protocol']['limit'] = None
     assert_same(session, evaluation, by_bag)
     assert session.timings()['frames'] == {'sent': 5, 'processed': 3, 'dropped': 2}
     assert evaluation.reasons == []
-    assert 'drift is that between frames that were processed' in evaluation.notes
+    assert 'drift is measured between processed frames' in evaluation.notes
 
 
 def test_a_frame_between_two_that_are_processed_may_be_dropped(perception, recording, answers):
@@ -186,7 +186,7 @@ def test_stamps_that_go_back_end_it_partially(perception, path, recording, answe
     evaluation = session.result()
     (reason,) = evaluation.reasons
     assert reason == (f'{path}: {sample.IMAGE_TOPIC}: stamp 1700000000.000000000 goes back by '
-                      '0.400 s; what follows was left out')
+                      '0.400 s; later messages were left out')
     assert evaluation.totals.frames == COUNT
 
 
@@ -196,7 +196,7 @@ def test_reasons_of_others_are_kept(perception, recording, answers):
     evaluation = session.result(['the player fell'], ['a note'])
     assert evaluation.reasons == ['the player fell']
     assert 'a note' in evaluation.notes
-    assert session.document(evaluation)['partial'] is True
+    assert reports.replay_document(evaluation, session)['partial'] is True
 
 
 def test_confidence_of_8_bits_is_refused(perception, recording, answers):

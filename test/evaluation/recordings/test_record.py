@@ -3,7 +3,7 @@
 
 """Recordings with results: what was there is copied, what is new is the network's."""
 
-from jrn_perception.evaluation.recordings.record import record
+from jrn_perception.evaluation.recordings.record import record, RecordRequest
 from jrn_perception.labels import NYU5
 from jrn_perception.messages.label_info import names_of
 from jrn_perception.messages.maps import to_depth, to_labels
@@ -39,7 +39,7 @@ def messages(path, topic):
 @pytest.mark.parametrize('storage', STORAGES)
 def test_results_beside_exact_copies(perception, bag, tmp_path, storage):
     output = tmp_path / 'out'
-    written = record(perception, bag, output, storage=storage)
+    written = record(perception, bag, output, RecordRequest(storage=storage))
     assert (written.frames, written.reasons, written.left_out) == (COUNT, [], [])
     with Recording(bag) as old, Recording(output) as new:
         assert set(new.topics) == {*old.topics, '/depth', '/semantics', '/label_info'}
@@ -70,8 +70,9 @@ def test_results_beside_exact_copies(perception, bag, tmp_path, storage):
 
 def test_options(perception, bag, tmp_path):
     output = tmp_path / 'out'
-    written = record(perception, bag, output, [sample.CAMERA_INFO_TOPIC], namespace='/jrn',
-                     depth_encoding='16UC1', confidence_threshold=0.35)
+    written = record(perception, bag, output, RecordRequest(
+        [sample.CAMERA_INFO_TOPIC], namespace='/jrn', depth_encoding='16UC1',
+        confidence_threshold=0.35))
     assert sorted(written.topics) == [sample.CAMERA_INFO_TOPIC, '/jrn/depth', '/jrn/label_info',
                                       '/jrn/semantics']
     with Recording(bag) as recording:
@@ -90,7 +91,7 @@ def test_options(perception, bag, tmp_path):
     ('depth', '/depth', {'/semantics', '/label_info'}), ('semantics', '/semantics', {'/depth'})])
 def test_a_network_of_one_task_writes_one_topic(bag, tmp_path, architecture, topic, missing):
     single = Perception.load(architecture, weights_file='random', device='cpu', height=64)
-    written = record(single, bag, tmp_path / 'out', [sample.IMAGE_TOPIC])
+    written = record(single, bag, tmp_path / 'out', RecordRequest([sample.IMAGE_TOPIC]))
     assert topic in written.topics and not missing & set(written.topics)
 
 
@@ -121,9 +122,9 @@ def test_mistakes_leave_nothing_behind(perception, bag, tmp_path):
             ({'depth_encoding': '8UC1'}, 'choose from 32FC1, 16UC1'),
             ({'storage': 'zip'}, 'choose from mcap, sqlite3')):
         with pytest.raises(ValueError, match=text):
-            record(perception, bag, output, **options)
+            record(perception, bag, output, RecordRequest(**options))
         assert not output.exists()
-    record(perception, bag, output, [sample.IMAGE_TOPIC])
+    record(perception, bag, output, RecordRequest([sample.IMAGE_TOPIC]))
     with pytest.raises(ValueError, match='exists already'):
         record(perception, bag, output)
     with pytest.raises(RecordingError, match='has /depth, /semantics, /label_info already|'

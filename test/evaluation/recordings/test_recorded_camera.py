@@ -183,7 +183,7 @@ def test_a_replay_corrects_as_the_evaluation_of_the_bag(perception, frames, tmp_
                                               ('semantics', prediction.labels, 'mono8'),
                                               ('confidence', prediction.confidence, '32FC1')):
                     session.hear(name, serialised(writer, stamp, array, encoding), 0.0)
-        found = session.document(session.result())
+        found = bag_report.replay_document(session.result(), session)
     expected = document(perception, path)
     assert found['protocol'] == expected['protocol']
     assert found['protocol']['focal_correction']['range'] == pytest.approx([1.5, 3.0])

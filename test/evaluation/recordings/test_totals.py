@@ -136,6 +136,19 @@ def test_merging_leaves_the_second_part_as_it_is(damaged, perception):
     assert results(evaluation, perception, second) == before
 
 
+def test_all_notes_and_the_first_fault_are_kept(damaged):
+    _, measured = damaged
+    first, second = total(measured[:3]), total(measured[3:])
+    first.notes.add('earlier')
+    second.notes.add('later')
+    count, fault = first.damaged_truth['depth']
+    assert count == 1 and fault != second.damaged_truth['depth'][1]
+    merged = merge(first, second)
+    assert {'earlier', 'later'} <= merged.notes
+    assert merged.damaged_truth['depth'] == (2, fault)
+    assert total(measured).damaged_truth['depth'] == (2, fault)
+
+
 def test_two_halves_of_a_recording(perception, path, tmp_path):
     whole = evaluate_bag(perception, path, REQUEST)
     halves = [evaluate_bag(perception, copy(path, tmp_path / str(frames[0]), frames), REQUEST)

@@ -1,0 +1,428 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Each parameter, set while the node runs, changes what can be seen; refusals disturb nothing."""
+
+from dataclasses import replace
+from importlib import import_module
+import math
+
+import cv2
+from jrn_perception import drawing, labels, networks, weights
+from jrn_perception.perception import Perception
+from jrn_perception.perception.backends.torch import knows_bfloat16
+import numpy as np
+import pytest
+import torch
+
+rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
+parameters = import_module('jrn_perception.ros.parameters')
+CameraInfo = import_module('sensor_msgs.msg').CameraInfo
+CompressedImage = import_module('sensor_msgs.msg').CompressedImage
+BY_NAME, PARAMETERS = parameters.BY_NAME, parameters.PARAMETERS
+
+
+class Shown:
+    """A running node, a camera and the answers to one and the same picture."""
+
+    def __init__(self, robot, tools, output, **start):
+        self.robot, self.tools, self.output = robot, tools, output
+        self.rgb = tools.picture(seed=3)
+        self.start(**start)
+
+    def start(self, **start):
+        self.robot.start(**start)
+        self.robot.camera()
+        self.inbox = self.robot.listen(self.output)
+
+    def array(self):
+        return self.tools.array_of(self.robot.ask(self.rgb, self.inbox))
+
+    def configure(self, **values):
+        result = self.robot.configure(**values)
+        assert result.successful, result.reason
+
+    def library(self, architecture='hydranet', variant='', *mute, **options):
+        options = {'weights_file': 'random', 'height': 64, 'width': 96, **options}
+        return Perception.load(architecture, variant, **options)(self.rgb, *mute)
+
+
+def differ(one, other):
+    return not np.array_equal(one, other, equal_nan=one.dtype.kind == 'f')
+
+
+def architecture(robot, tools):
+    shown = Shown(robot, tools, 'semantics')
+    assert np.array_equal(shown.array(), shown.library().labels)
+    shown.configure(architecture='jrn')
+    assert np.array_equal(shown.array(), shown.library('jrn').labels)
+    assert robot.status().values['architecture'] == 'jrn'
+
+
+def variant(robot, tools):
+    shown = Shown(robot, tools, 'semantics', variant='kitti6')
+    assert np.array_equal(shown.array(), shown.library(variant='kitti6').labels)
+    shown.configure(variant='nyu40_kitti6')
+    assert np.array_equal(shown.array(), shown.library(variant='nyu40_kitti6').labels)
+    assert robot.status().values['variant'] == 'nyu40_kitti6'
+
+
+def mute(robot, tools):
+    shown = Shown(robot, tools, 'confidence', architecture='jrn')
+    answers = []
+    for modality in ('none', 'depth', 'semantics'):
+        shown.configure(mute=modality)
+        answers.append(shown.array())
+        assert np.array_equal(answers[-1], shown.library('jrn', '', modality).confidence)
+    assert all(differ(answers[i], answers[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert robot.status().values['mute'] == 'semantics'
+
+
+def mute_value(robot, tools):
+    shown = Shown(robot, tools, 'confidence', architecture='jrn', mute='depth')
+    answers = []
+    for value in ('zero', 'mean', 'noise'):
+        shown.configure(mute_value=value)
+        answers.append(shown.array())
+        assert np.array_equal(answers[-1], shown.library('jrn', '', 'depth', value).confidence)
+    assert all(differ(answers[i], answers[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def weights_(robot, tools, folder):
+    loaded = weights.load('hydranet', weights='random', seed=7)
+    file = folder / 'mine.safetensors'
+    card = weights.save(loaded.network, loaded.card, file)
+    shown = Shown(robot, tools, 'confidence')
+    first = shown.array()
+    shown.configure(weights=str(file))
+    second = shown.array()
+    assert differ(first, second)
+    assert np.array_equal(second, shown.library(weights_file=str(file)).confidence)
+    values = robot.status().values
+    assert (values['weights'], values['weights_sha256']) == (str(file), card.sha256)
+    shown.start(weights=str(file))
+    assert np.array_equal(shown.array(), second)
+
+
+def device(robot, tools):
+    Shown(robot, tools, 'depth', device='cpu')
+    status = robot.status()
+    assert status.hardware_id == status.values['device'] == 'cpu'
+    with pytest.raises(ValueError, match="device 'cuda:99' is not there.*auto or cpu"):
+        robot.start(device='cuda:99')
+
+
+def precision(robot, tools):
+    shown = Shown(robot, tools, 'confidence', device='cpu', precision='bf16')
+    answer = shown.array()
+    assert np.array_equal(answer, shown.library(device='cpu', precision='bf16').confidence)
+    assert differ(answer, shown.library(device='cpu', precision='fp32').confidence)
+    assert robot.status().values['precision'] == 'bf16'
+    emulated = not knows_bfloat16(torch.device('cpu'))
+    if emulated:
+        robot.wait_for(lambda: robot.warnings('this CPU emulates it'))
+    assert len(robot.warnings('this CPU emulates it')) == emulated
+    with pytest.raises(ValueError, match='fp16'):
+        robot.start(device='cpu', precision='fp16')
+
+
+def inference_height(robot, tools):
+    shown = Shown(robot, tools, 'confidence', inference_height=32)
+    assert np.array_equal(shown.array(), shown.library(height=32).confidence)
+    assert differ(shown.array(), shown.library().confidence)
+
+
+def inference_width(robot, tools):
+    shown = Shown(robot, tools, 'confidence', inference_width=64)
+    assert np.array_equal(shown.array(), shown.library(width=64).confidence)
+    assert differ(shown.array(), shown.library().confidence)
+
+
+def image_transport(robot, tools):
+    robot.start(image_transport='compressed')
+    robot.camera('image/compressed', CompressedImage)
+    message = CompressedImage(format='png')
+    message.data.frombytes(cv2.imencode('.png', tools.picture())[1].tobytes())
+    robot.ask(message, robot.listen('depth'))
+    assert robot.body.count_subscribers('/image') == 0
+
+
+def depth_encoding(robot, tools):
+    shown = Shown(robot, tools, 'depth', depth_encoding='16UC1')
+    answer = shown.array()
+    assert answer.dtype == np.uint16
+    assert np.array_equal(answer, np.rint(shown.library().depth * np.float32(1000)))
+
+
+def confidence_encoding(robot, tools):
+    shown = Shown(robot, tools, 'confidence', confidence_encoding='mono8')
+    answer = shown.array()
+    assert answer.dtype == np.uint8
+    assert np.array_equal(answer, np.rint(255 * shown.library().confidence))
+
+
+def focal_correction(robot, tools, folder):
+    loaded = weights.load('hydranet', weights='random')
+    file = folder / 'mine.safetensors'
+    card = replace(loaded.card, input_size=(64, 96), focal_length=(60.0, 60.0))
+    weights.save(loaded.network, card, file)
+    shown = Shown(robot, tools, 'depth', weights=str(file), max_depth=1000.0)
+    plain = shown.array()
+    # 48x64 pictures, enlarged by 4/3 and 3/2 for the network.
+    info = CameraInfo(height=48, width=64, k=[80.0, 0, 32, 0, 90.0, 24, 0, 0, 1])
+    calibration = robot.body.create_publisher(CameraInfo, 'image_camera_info', 10)
+    robot.meet(calibration)
+    calibration.publish(info)
+    expected = plain * math.sqrt(80 * 1.5 / 60 * 90 * 4 / 3 / 60)
+    robot.wait_for(lambda: np.allclose(shown.array(), expected, rtol=1e-5), 'corrected depth')
+    shown.configure(focal_correction=False)
+    assert np.array_equal(shown.array(), plain)
+    shown.configure(focal_correction=True)
+    # An uncalibrated camera: said once, and nothing is corrected.
+    calibration.publish(CameraInfo(height=48, width=64))
+    robot.wait_for(lambda: np.array_equal(shown.array(), plain), 'plain depth')
+    shown.array()
+    robot.wait_for(lambda: robot.warnings('K is 0'))
+    for _ in range(2):
+        robot.status()
+    assert len(robot.warnings('K is 0')) == 1
+
+
+def points_stride(robot, tools):
+    shown = Shown(robot, tools, 'points/semantics', points_stride=4)
+    robot.calibrate()
+    labels_ = shown.library().labels
+    assert np.array_equal(shown.array(), labels_[::4, ::4])
+    shown.configure(points_stride=5)
+    assert np.array_equal(shown.array(), labels_[::5, ::5])
+    assert shown.array().shape == (10, 13)
+
+
+def min_depth(robot, tools):
+    shown = Shown(robot, tools, 'depth')
+    full = shown.array()
+    assert not np.isnan(full).any()
+    shown.configure(min_depth=float(np.median(full)))
+    assert np.array_equal(np.isnan(shown.array()), full < np.median(full))
+
+
+def max_depth(robot, tools):
+    shown = Shown(robot, tools, 'depth')
+    full = shown.array()
+    shown.configure(max_depth=float(np.median(full)))
+    assert np.array_equal(np.isnan(shown.array()), full > np.median(full))
+
+
+def confidence_threshold(robot, tools):
+    shown = Shown(robot, tools, 'semantics')
+    full, confidence = shown.array(), shown.library().confidence
+    assert not (full == labels.UNLABELLED).any()
+    threshold = float(np.median(confidence))
+    shown.configure(confidence_threshold=threshold)
+    assert np.array_equal(shown.array(), np.where(confidence >= threshold, full, 255))
+
+
+def enabled(robot, tools):
+    shown = Shown(robot, tools, 'depth', enabled=False)
+    robot.send(shown.rgb)
+    # Nothing is read, so nothing arrives.
+    assert robot.node.count_subscribers('/image') == 0
+    status = robot.status()
+    assert (status.level, status.values['state']) == (0, 'disabled')
+    assert status.values['rate_in_hz'] == 'nan'
+    assert 'enable' in status.message
+    shown.configure(enabled=True)
+    shown.array()
+    assert robot.enable(False).success
+    assert robot.get('enabled') is False
+    robot.send(shown.rgb)
+    robot.status(lambda status: status.values['state'] == 'disabled')
+    assert robot.enable(True).success
+    shown.array()
+    # The two that came in between are gone for good.
+    assert len(shown.inbox) == 2
+    assert robot.status().count['frames_processed'] == 2
+
+
+def lazy(robot, tools):
+    robot.start(lazy=False)
+    robot.camera()
+    robot.send(tools.picture())
+    robot.status(lambda status: status.count['frames_processed'] == 1)
+    assert robot.configure(lazy=True).successful
+    robot.send(tools.picture())
+    status = robot.status(lambda status: status.values['state'] == 'idle')
+    assert robot.node.count_subscribers('/image') == 0
+    assert status.count['frames_processed'] == 1
+    assert robot.configure(lazy=False).successful
+    robot.send(tools.picture())
+    # The one in between is gone for good.
+    assert robot.status(lambda status: status.count['frames_processed'] > 1).arrived == 2
+
+
+def max_rate(robot, tools):
+    # One frame in a thousand seconds: the first.
+    shown = Shown(robot, tools, 'depth', max_rate=0.001, **{
+        'qos_overrides./image.subscription.reliability': 'reliable',
+        'qos_overrides./image.subscription.depth': 10})
+    shown.array()
+    for _ in range(3):
+        robot.send(shown.rgb)
+    robot.status(lambda status: status.arrived == 4)
+    # A change holds for the next frame, not only after the old limit's thousand seconds.
+    shown.configure(max_rate=1000)
+    shown.array()
+    shown.configure(max_rate=0.001)
+    shown.array()
+    robot.send(shown.rgb)
+    shown.configure(max_rate=0)
+    shown.array()
+    assert len(shown.inbox) == 4
+    # What the limit holds back is not called dropped: the network is not too slow.
+    assert robot.status().count['frames_dropped'] == 0
+
+
+def max_age(robot, tools):
+    shown = Shown(robot, tools, 'depth', max_age=100)
+    now, second = robot.body.get_clock().now().nanoseconds, 10 ** 9
+    robot.send(shown.rgb, stamp_ns=now - 1000 * second)
+    robot.status(lambda status: status.count['frames_rejected'] == 1)
+    assert 's old, max_age is 100' in robot.warnings('/image')[0]
+    robot.ask(shown.rgb, shown.inbox, stamp_ns=now - 50 * second)
+    shown.start(max_age=100)
+    shown.configure(max_age=0)
+    robot.ask(shown.rgb, shown.inbox, stamp_ns=now - 1000 * second)
+
+
+def overlay_alpha(robot, tools):
+    shown = Shown(robot, tools, 'overlay')
+    for alpha in (0.5, 0.0, 1.0):
+        shown.configure(overlay_alpha=alpha)
+        expected = drawing.overlay(shown.rgb, shown.library().labels, labels.NYU40, alpha)
+        assert np.array_equal(shown.array(), expected)
+        assert np.array_equal(expected, shown.rgb) == (alpha == 0)
+
+
+def depth_colormap(robot, tools):
+    shown = Shown(robot, tools, 'depth_color')
+    answers = []
+    for name in drawing.COLORMAPS:
+        shown.configure(depth_colormap=name)
+        answers.append(shown.array())
+        expected = shown.library()
+        assert np.array_equal(answers[-1], drawing.colourise_depth(
+            expected.depth, *expected.depth_limits(), name))
+    assert len(answers) > 1
+    assert len({answer.tobytes() for answer in answers}) == len(answers)
+
+
+def max_processing_time_ms(robot, tools):
+    shown = Shown(robot, tools, 'depth', max_processing_time_ms=0)
+    shown.array()
+    status = robot.status(lambda status: status.count['frames_processed'])
+    assert status.level == 1
+    assert 'max_processing_time_ms (0)' in status.message
+    shown.configure(max_processing_time_ms=60_000)
+    assert robot.status(lambda status: status.level == 0).message == 'frames flow'
+
+
+def max_silence_s(robot, tools):
+    shown = Shown(robot, tools, 'depth', max_silence_s=3600)
+    assert robot.status(lambda status: status.values['state'] == 'running').level == 0
+    shown.configure(max_silence_s=0.1)
+    assert robot.status(lambda status: status.values['state'] == 'silent').level == 2
+    shown.configure(max_silence_s=3600)
+    assert robot.status(lambda status: status.values['state'] == 'running').level == 0
+
+
+def labels_(robot, tools):
+    robot.start()
+    names = robot.get('labels')
+    result = robot.configure(labels=['wall'])
+    assert not result.successful
+    assert 'set by the node' in result.reason
+    assert robot.get('labels') == names
+    with pytest.raises(ValueError, match='labels: is set by the node'):
+        robot.start(labels=['wall'])
+    # What `ros2 param dump` wrote can be read back.
+    robot.start(labels=names, variant='nyu40')
+
+
+EFFECTS = {check.__name__.rstrip('_'): check for check in (
+    architecture, variant, mute, mute_value, weights_, device, precision, inference_height,
+    inference_width, image_transport, depth_encoding, confidence_encoding,
+    points_stride, focal_correction, min_depth, max_depth, confidence_threshold,
+    enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms,
+    max_silence_s, labels_)}
+
+
+@pytest.mark.parametrize('name', BY_NAME)
+def test_every_parameter_changes_what_can_be_seen(robot, tools, tmp_path, name):
+    arguments = ((robot, tools, tmp_path) if name in ('weights', 'focal_correction')
+                 else (robot, tools))
+    EFFECTS[name](*arguments)
+
+
+# Refusals, on a running node.
+
+
+REFUSED_LATER = {
+    'wrong type': ({'max_rate': 'fast'}, 'max_rate: expected a number'),
+    'out of range': ({'confidence_threshold': 1.5}, 'confidence_threshold: 1.5 is outside 0..1'),
+    'unknown name': ({'max_rat': 5.0}, 'undeclared'),
+    'no depth left': ({'min_depth': 12.0}, 'leave no valid depth: 12 to 10 m'),
+    'no choice': ({'depth_colormap': 'grey-ish'}, 'turbo'),
+    'only at start': ({'depth_encoding': '16UC1'}, 'set it at start'),
+    'device': ({'device': 'cuda:7'}, 'set it at start'),
+    'no such variant': ({'variant': 'cat60'}, 'choose from nyu40'),
+    'no such weights': ({'weights': 'nowhere.safetensors'}, 'nowhere.safetensors'),
+    'one of two': ({'max_rate': 1.0, 'min_depth': -1.0}, 'min_depth'),
+}
+
+
+@pytest.mark.parametrize('case', REFUSED_LATER)
+def test_a_refusal_disturbs_nothing(robot, tools, case):
+    values, reason = REFUSED_LATER[case]
+    shown = Shown(robot, tools, 'confidence')
+    before = shown.array()
+    known = {name: robot.get(name) for name in values if name in BY_NAME}
+    result = robot.configure(**values)
+    assert not result.successful
+    assert reason in result.reason
+    assert '\n' not in result.reason
+    assert {name: robot.get(name) for name in known} == known
+    assert np.array_equal(shown.array(), before)
+    assert len(shown.inbox) == 2
+
+
+REFUSED_AT_START = {
+    'wrong type': ({'enabled': 'maybe'}, 'enabled: expected true or false'),
+    'out of range': ({'overlay_alpha': 2}, 'overlay_alpha: 2.0 is outside 0..1'),
+    'unknown name': ({'max_rat': 5, 'lasy': True}, 'unknown parameters: lasy, max_rat; there are'),
+    'no such architecture': ({'architecture': 'segnet'}, 'none of jrn, hydranet'),
+    'no such variant': ({'variant': 'cat60'}, 'choose from nyu40'),
+    'no such weights': ({'weights': 'nowhere.safetensors'}, 'no such weights file'),
+    'cannot be muted': ({'mute': 'depth'}, 'only the jrn has'),
+}
+
+
+@pytest.mark.parametrize('case', REFUSED_AT_START)
+def test_a_wrong_start_is_refused_in_one_line(robot, case):
+    values, reason = REFUSED_AT_START[case]
+    with pytest.raises(ValueError) as caught:
+        robot.start(**values)
+    assert reason in str(caught.value)
+    assert '\n' not in str(caught.value)
+
+
+def test_an_integer_sets_a_float_at_start_and_later(robot):
+    robot.start(max_rate=5)
+    assert robot.configure(max_age=3).successful
+    assert robot.node.get_parameter('max_rate').value == 5
+
+
+def test_the_documented_names_are_those_of_the_table():
+    assert set(EFFECTS) == set(BY_NAME)
+    assert len(BY_NAME) == len(PARAMETERS)
+    assert set(parameters.IDENTITY) <= set(BY_NAME)
+    assert set(BY_NAME['architecture'].choices) <= set(networks.ARCHITECTURES)
