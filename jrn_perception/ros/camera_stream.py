@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""All that the node holds for one camera: its images in, the network's outputs for them out."""
+"""One camera of the node: its subscriptions, its outputs, and what is known about both."""
 
 from __future__ import annotations
 

@@ -57,5 +57,7 @@ def load_or_refuse(settings: Settings) -> Configuration:
     try:
         return load(settings)
     except Exception as error:  # noqa: B902, BLE001 a swap is refused, whatever the reason
-        # Not chained: the traceback would keep a half-loaded network in memory.
-        raise ValueError(str(error) or type(error).__name__) from None
+        reason = str(error) or type(error).__name__
+    # Outside of the except clause: there the new error would keep the old one as its context, and
+    # with the old one's traceback the half-loaded network, also with ``from None``.
+    raise ValueError(reason)

@@ -99,7 +99,7 @@ class PerceptionNode(Node):
 
     async def _prepare(self, changed: list[Parameter]) -> list[Parameter]:
         """
-        Load the network that ``changed`` asks for, and return the parameters that change.
+        Load the network that ``changed`` asks for; return the parameters that rclpy can set.
 
         The executor goes on meanwhile. Raises ValueError or OSError to refuse the change.
         """

@@ -223,7 +223,7 @@ class OutputPublishers:
             node.create_timer(POLL_S, on_demand, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def listened_to(self, perception: Perception | None = None) -> list[Output]:
-        """Return the outputs with subscribers, only those that ``perception`` gives if given."""
+        """Return the outputs with subscribers; given ``perception``, only the ones that it has."""
         return [output for output in OUTPUTS if self._has_listener(output)
                 and (perception is None or output.available(perception))]
 

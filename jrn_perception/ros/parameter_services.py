@@ -23,8 +23,8 @@ class SetParameterServices:
 
     They replace rclpy's own, whose callbacks hold up the executor for as long as a change takes:
     messages would be lost. Here ``prepare``, a coroutine, is awaited first. It does what takes
-    time, and raises ValueError or OSError to refuse the change. It returns those of the parameters
-    that have to be set. Requests are served one after the other.
+    time, and raises ValueError or OSError to refuse the change. It returns the parameters that
+    rclpy then sets. Requests are served one after the other.
     """
 
     def __init__(self, node: Node,

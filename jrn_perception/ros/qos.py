@@ -45,7 +45,7 @@ def publish_on_demand(node: Node, kind: type, topic: str, qos: QoSProfile,
     """
     Return a publisher, and whether ``on_change`` is called when subscribers come or go.
 
-    It is not on Humble, nor with a middleware that lacks the event: poll the publisher's
+    It is not called on Humble, nor with a middleware that lacks the event: poll the publisher's
     subscription count there.
     """
     if PublisherEventCallbacks is not None:

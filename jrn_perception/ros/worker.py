@@ -59,8 +59,8 @@ class Worker:
     """
     Processes one item at a time on a thread of its own.
 
-    Items come from slots, which take turns. Tasks run between two items and before the next item.
-    An exception goes to the slot's (or the task's) ``on_failure`` and does not end the thread.
+    Items come from slots, which take turns. A task runs before all items that wait. An
+    exception goes to the slot's (or the task's) ``on_failure`` and does not end the thread.
     """
 
     def __init__(self):

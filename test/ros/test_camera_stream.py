@@ -13,6 +13,7 @@ pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 camera_stream = import_module('jrn_perception.ros.camera_stream')
 BadImage = import_module('jrn_perception.ros.conversions.images').BadImage
 OUTPUTS = import_module('jrn_perception.ros.outputs').OUTPUTS
+Image = import_module('sensor_msgs.msg').Image
 Stamp = import_module('builtin_interfaces.msg').Time
 Time = import_module('rclpy.time').Time
 
@@ -94,6 +95,21 @@ def test_images_are_read_while_somebody_listens(robot, tools, demand):
     depth = robot.listen('depth')
     robot.ask(tools.picture(), depth)
     assert robot.status(lambda status: status.level == 0 and status.arrived).arrived == 3
+
+
+def test_listeners_that_come_and_go_quickly(robot, tools, demand):
+    robot.start()
+    robot.camera()
+    for _ in range(10):
+        # Too quickly for the node to see each of them.
+        for pause in (0, 0.01, 0.05):
+            subscription = robot.body.create_subscription(Image, 'depth', lambda _: None, 10)
+            time.sleep(pause)
+            robot.body.destroy_subscription(subscription)
+    robot.wait_for(lambda: not robot.node.count_subscribers('/depth'), 'all have left')
+    robot.wait_for(lambda: not reads(robot), 'nobody is left')
+    robot.ask(tools.picture(), robot.listen('depth'))
+    assert robot.status(lambda status: status.count['frames_processed']).level == 0
 
 
 def test_the_first_answer_comes_soon_after_the_first_listener(robot, tools, demand):

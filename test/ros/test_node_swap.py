@@ -3,8 +3,10 @@
 
 """Another network while pictures keep coming, and weights that cannot be used."""
 
+import gc
 from importlib import import_module
 import threading
+import weakref
 
 from jrn_perception import weights
 from jrn_perception.perception import Perception
@@ -119,6 +121,21 @@ def test_frames_flow_while_a_network_loads(robot, tools, gate):
         assert results[0].successful
         stream.more()
     assert stamps(depth) == stream.sent
+
+
+def test_the_network_before_is_freed_at_once(robot, tools):
+    node = robot.start()
+    robot.camera()
+    depth = robot.listen('depth')
+    robot.ask(tools.picture(), depth)
+    network = weakref.ref(node.cameras[0]._running.perception.backend.network)
+    gc.collect()
+    gc.disable()
+    try:
+        assert robot.configure(architecture='jrn').successful
+        robot.wait_for(lambda: network() is None, 'memory for the next network')
+    finally:
+        gc.enable()
 
 
 def test_a_load_that_fails_leaves_the_network_running(robot, tools, monkeypatch):

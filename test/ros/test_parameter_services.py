@@ -3,9 +3,11 @@
 
 """Parameters as `ros2 param` and rqt see them, and the services that set them."""
 
+import gc
 from importlib import import_module
 import threading
 import time
+import weakref
 
 from jrn_perception.perception import Perception
 from jrn_perception.perception.backends.torch import TorchBackend
@@ -267,6 +269,24 @@ def test_code_of_this_process_can_swap_and_is_refused_too(robot, tools, monkeypa
 
 
 # The first run.
+
+
+def test_a_network_that_cannot_run_is_freed_at_once(robot, monkeypatch):
+    robot.start()
+    networks = []
+
+    def fail(perception):
+        networks.append(weakref.ref(perception.backend.network))
+        raise RuntimeError('CUDA out of memory')
+    monkeypatch.setattr(Perception, 'warm_up', fail)
+    gc.collect()
+    gc.disable()
+    try:
+        assert robot.configure(architecture='jrn').reason == 'CUDA out of memory'
+        network, = networks
+        robot.wait_for(lambda: network() is None, 'memory for the next try')
+    finally:
+        gc.enable()
 
 
 def test_a_network_that_cannot_run_here_is_refused_before_a_frame_comes(robot, tools, monkeypatch):
