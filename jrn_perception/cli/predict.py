@@ -17,7 +17,7 @@ from jrn_perception.cli import program
 from jrn_perception.frame import Frame
 from jrn_perception.messages.images import to_millimetres
 from jrn_perception.networks import architectures_with
-from jrn_perception.networks.jrn import MUTE
+from jrn_perception.networks.interface import MUTE
 from jrn_perception.perception import Prediction, SetUp
 from jrn_perception.perception.stream import stream
 from jrn_perception.sources.opening import EXPECTED, open_source, Pictures, Source

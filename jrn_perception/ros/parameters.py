@@ -17,8 +17,8 @@ from typing import Any
 
 from jrn_perception import networks, weights
 from jrn_perception.drawing import COLORMAPS
-from jrn_perception.networks.jrn import MUTE, MUTE_VALUES
-from jrn_perception.perception.backends.torch import PRECISIONS
+from jrn_perception.networks.interface import MUTE, MUTE_VALUES
+from jrn_perception.perception.backends.interface import PRECISIONS
 from jrn_perception.ros import qos
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node

@@ -39,7 +39,7 @@ from jrn_perception.evaluation.measures.comparison import (
 from jrn_perception.evaluation.measures.metrics import depth_metrics, label_metrics, Table, Truth
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet
-from jrn_perception.networks.jrn import MUTE_VALUES
+from jrn_perception.networks.interface import MUTE_VALUES
 from jrn_perception.perception import ArrayMaps, Perception, Prediction, SetUp
 from jrn_perception.perception.stream import stream, Track, untracked
 import numpy as np
