@@ -123,14 +123,26 @@ def _export(module: nn.Module, inputs: dict[str, Tensor], sizes: dict[int, Any],
     module = copy.deepcopy(module).to(memory_format=torch.contiguous_format).eval()
     try:
         with torch.no_grad(), _silence():
+            program = torch.export.export(module, tuple(inputs.values()),
+                                          dynamic_shapes=tuple(sizes for _ in inputs))
+            _clamp(program)
             return torch.onnx.export(
-                module, tuple(inputs.values()), dynamo=True, opset_version=OPSET,
-                input_names=list(inputs), output_names=outputs, verbose=False,
-                dynamic_shapes=tuple(sizes for _ in inputs))
+                program, (), dynamo=True, opset_version=OPSET, input_names=list(inputs),
+                output_names=outputs, verbose=False)
     except ImportError as error:
         raise ModuleNotFoundError(
             f"exporting a network needs the package {error.name}: pip install '.[export]'",
             name=error.name) from error
+
+
+def _clamp(program: torch.export.ExportedProgram) -> None:
+    """Replace ReLU6, which the exporter takes half its time to take apart, by its equal."""
+    operators = torch.ops.aten
+    for node in program.graph_module.graph.nodes:
+        if node.target in (operators.relu6.default, operators.relu6_.default):
+            node.target, node.args = operators.clamp.default, (node.args[0], 0., 6.)
+        elif node.target in (operators.hardtanh.default, operators.hardtanh_.default):
+            node.target = operators.clamp.default
 
 
 @contextmanager

@@ -71,6 +71,11 @@ class Perception:
         return self.backend.precision
 
     @property
+    def backend_name(self) -> str:
+        """Return name and version of the runtime."""
+        return f'{self.backend.name} {self.backend.version}'
+
+    @property
     def can_mute(self) -> bool:
         return self.backend.can_mute
 
