@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import hashlib
 import os
 from pathlib import Path
+import tempfile
 
 from jrn_perception import networks, weights
 from jrn_perception.perception.backends import choice
@@ -121,7 +122,16 @@ def cached_export(spec: networks.Spec, path: Path | None) -> Path:
     if not output.is_file():
         from jrn_perception.perception.export import export
         loaded = weights.load(spec.architecture, spec.variant, str(path or weights.RANDOM))
-        export(loaded, output, drawn_rooms())
+        folder = output.parent.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        # Appears as a whole: two processes may export the same weights at once.
+        with tempfile.TemporaryDirectory(dir=folder, prefix='.') as temporary:
+            export(loaded, Path(temporary) / 'done' / output.name, drawn_rooms())
+            try:
+                (Path(temporary) / 'done').rename(output.parent)
+            except OSError:
+                if not output.is_file():  # Otherwise the other process was first.
+                    raise
     return output
 
 

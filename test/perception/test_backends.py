@@ -39,15 +39,6 @@ def runtime(request):
 
 
 @pytest.fixture(scope='module')
-def cache(tmp_path_factory):
-    """Return the folder that is the user's cache while these tests run."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp('cache')
-        patch.setenv('XDG_CACHE_HOME', str(folder))
-        yield folder
-
-
-@pytest.fixture(scope='module')
 def exporter():
     for package in ('onnx', 'onnxscript', 'onnxruntime'):
         need(package)
