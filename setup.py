@@ -30,6 +30,10 @@ EXTRAS = {
         'ros-sensor-msgs',
         'ros-std-srvs',
     ],
+    # ONNX Runtime for Python 3.10 ends at 1.23.
+    'onnxruntime': ['onnxruntime>=1.17'],
+    'openvino': ['openvino>=2024.0'],
+    'export': ['onnx', 'onnxruntime>=1.17', 'onnxscript'],
     'predict': ['rich'],
     'play': ['rosbags>=0.11'],
     'evaluate': ['h5py', 'jinja2', 'matplotlib', 'rich', 'rosbags>=0.11', 'scipy',
@@ -51,6 +55,10 @@ EXTRAS = {
         'flake8-import-order',
         'flake8-quotes',
         'mypy>=1.11',
+        'onnx',
+        'onnxruntime>=1.17',
+        'onnxscript',
+        'openvino>=2024.0',
         'pydocstyle',
         'pytest>=7,<8.4',
         'pytest-xdist>=3.3',
@@ -60,8 +68,8 @@ EXTRAS = {
     ],
 }
 
-SCRIPTS = ('node', 'convert', 'predict', 'play', 'train', 'average', 'distill', 'evaluate',
-           'replay', 'calibrate')
+SCRIPTS = ('node', 'convert', 'export', 'predict', 'play', 'train', 'average', 'distill',
+           'evaluate', 'replay', 'calibrate')
 
 setup(
     name=package_name,

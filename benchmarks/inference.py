@@ -5,8 +5,10 @@
 Measure the time of the networks on this machine's CPU, as ratios from one run.
 
 The first table shows how memory layout, folded batch norms, channel scales and precision change
-the time of HydraNet. The second table shows every network beside HydraNet. Both use the input size
-of the shipped weights, and random weights, because the time does not depend on their values. The
+the time of HydraNet. The second table shows every network beside HydraNet. Both use random
+weights, because the time does not depend on their values. The third table shows the backends that
+are installed beside torch, from uint8 picture to maps, with the shipped weights; the first run
+exports these into the user's cache. All use the input size of the shipped weights. The
 measurements alternate, so that a ratio holds on a machine that also does other work; each time is
 the best of its rounds. The two VGG-16 networks take seconds per picture and run only with --vgg.
 
@@ -16,11 +18,15 @@ the best of its rounds. The two VGG-16 networks take seconds per picture and run
 import argparse
 from contextlib import nullcontext
 import copy
+from functools import partial
 import time
 
 from jrn_perception import networks, weights
 from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.networks.layers import ChannelScale, fold_batch_norms
+from jrn_perception.perception import Perception
+from jrn_perception.perception.backends import choice
+import numpy as np
 import torch
 from torch import nn
 
@@ -90,6 +96,20 @@ def every_network(image, vgg):
     return runs
 
 
+def backends(size, threads):
+    """Return HydraNet and the default JRN in each backend, by network."""
+    picture = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
+    found = {}
+    for architecture in ('hydranet', 'jrn'):
+        loaded = {name: Perception.load(architecture, backend=name, threads=threads, device='cpu',
+                                        precision='fp32')
+                  for name in ('torch', *choice.installed())}
+        found[architecture] = {
+            perception.backend_name: partial(perception.infer, picture)
+            for perception in loaded.values()}
+    return found
+
+
 def table(title, times, reference):
     """Print a markdown table: milliseconds, and their ratio to the reference."""
     print(f'\n| {title} | ms | x {reference} |\n| --- | ---: | ---: |')
@@ -117,6 +137,8 @@ def main():
     table('hydranet_nyu40', best_times(runs, arguments.rounds), next(iter(runs)))
     runs = every_network(image, arguments.vgg)
     table('network', best_times(runs, arguments.rounds), 'hydranet_nyu40')
+    for architecture, runs in backends(arguments.size, arguments.threads).items():
+        table(f'{architecture}, backend', best_times(runs, arguments.rounds), next(iter(runs)))
 
 
 if __name__ == '__main__':

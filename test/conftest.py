@@ -53,6 +53,17 @@ def data_dir():
     return folder
 
 
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+    """Make one folder the user's cache, in all processes that share the tests; return it."""
+    folder = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('XDG_CACHE_HOME', str(folder / 'cache'))
+        yield folder / 'cache'
+
+
 @pytest.fixture
 def ros_domain(monkeypatch):
     """

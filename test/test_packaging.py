@@ -28,7 +28,7 @@ ROOMS = {
     'frame': set(),
     'networks': {'labels'},
     'weights': {'labels', 'networks'},
-    'perception': {'labels', 'frame', 'networks', 'weights'},
+    'perception': {'labels', 'frame', 'networks', 'weights', 'rooms'},
     'messages': {'labels'},
     'recordings': {'labels', 'frame', 'messages'},
     'rooms': {'labels', 'frame'},

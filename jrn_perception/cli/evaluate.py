@@ -27,7 +27,6 @@ from jrn_perception.evaluation.measures import comparison, frames, influence
 from jrn_perception.evaluation.reports import documents
 from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import MUTE_VALUES
-from jrn_perception.perception import Perception
 
 INSTALL = "pip install '.[evaluate]'"
 
@@ -131,11 +130,10 @@ def run_influence(options: argparse.Namespace) -> None:
 
     protocol, frames = protocol_of(options, options.reader, options.labels), _frames(options)
     variants = list(dict.fromkeys(options.variants))
-    loaded = [weights.load('jrn', variant, _weights_of(options.weights, variant))
-              for variant in variants]
     perceptions = {
-        variant: Perception(item, options.device, options.precision, options.height, options.width)
-        for variant, item in zip(variants, loaded)}
+        variant: program.load_network(options, 'jrn', variant,
+                                      _weights_of(options.weights, variant))
+        for variant in variants}
     measurement = influence.measure(perceptions, frames, protocol, options.skip_damaged,
                                     partial(program.track, title='muting'))
     found = influence.influences(measurement)

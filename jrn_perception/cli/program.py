@@ -162,19 +162,25 @@ def add_network(parser: argparse._ActionsContainer, default: str = 'jrn',
                         help='default: %(default)s')
     parser.add_argument('--variant', default='', help="default: the architecture's first one")
     parser.add_argument('--weights', default='', metavar='FILE',
-                        help='a safetensors file, or random for a test; default: the shipped '
-                        'weights')
+                        help='a safetensors file, an ONNX file of jrn_export, or random for a '
+                        'test; default: the shipped weights')
     add_inference(parser)
 
 
 def add_inference(parser: argparse._ActionsContainer) -> None:
     """Add the options that say where and at which size a network runs."""
-    from jrn_perception.perception.backends.torch import PRECISIONS
+    from jrn_perception.perception.backends.choice import BACKENDS
+    from jrn_perception.perception.backends.interface import PRECISIONS
 
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N; default: '
                         '%(default)s')
     parser.add_argument('--precision', default='auto', choices=PRECISIONS,
                         help='default: %(default)s')
+    parser.add_argument('--backend', default='auto', choices=BACKENDS, help='runtime; auto takes '
+                        'the fastest one for an ONNX file and torch for other weights; default: '
+                        '%(default)s')
+    parser.add_argument('--threads', type=int, default=0, help='threads of the network on the '
+                        'CPU; default: one for each physical core')
     parser.add_argument('--height', type=int, default=0, help='rows of the network input; '
                         'default: as trained')
     parser.add_argument('--width', type=int, default=0, help='columns of the network input; '
@@ -183,9 +189,18 @@ def add_inference(parser: argparse._ActionsContainer) -> None:
 
 def load(options: argparse.Namespace) -> Perception:
     """Return the network that the options of ``add_network`` name."""
+    return load_network(options, options.architecture, options.variant, options.weights)
+
+
+def load_network(options: argparse.Namespace, architecture: str, variant: str, weights_file: str
+                 ) -> Perception:
+    """Return a network under the options of ``add_inference``; print its warnings."""
     from jrn_perception.perception import Perception
 
-    return Perception.load(
-        options.architecture, options.variant, weights_file=options.weights,
-        device=options.device, precision=options.precision, height=options.height,
-        width=options.width)
+    perception = Perception.load(
+        architecture, variant, weights_file=weights_file, device=options.device,
+        precision=options.precision, height=options.height, width=options.width,
+        backend=options.backend, threads=options.threads)
+    for warning in perception.warnings:
+        print(f'warning: {warning}', file=sys.stderr)
+    return perception

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from jrn_perception import weights
-from jrn_perception.perception.backends.interface import ArrayMaps, Backend, SetUp
-from jrn_perception.perception.backends.torch import TorchBackend
+from jrn_perception.perception.backends.interface import ArrayMaps, SetUp
+from jrn_perception.perception.loading import in_torch, open_network, Opened, Options
 from jrn_perception.perception.prediction import Prediction
 from jrn_perception.perception.preprocessing import (
     focal_ratio,
@@ -33,28 +33,36 @@ class Perception:
 
     def __init__(self, loaded: weights.Loaded, device: str = 'auto', precision: str = 'auto',
                  height: int = 0, width: int = 0):
-        self.card, self.source = loaded.card, loaded.source
-        self.label_set = loaded.card.label_set
+        self._begin(Opened(loaded.card, loaded.source,
+                           in_torch(loaded, Options(device, precision))), height, width)
+
+    def _begin(self, opened: Opened, height: int, width: int) -> None:
+        self.card, self.source, self.backend = opened.card, opened.source, opened.backend
+        self.label_set = opened.card.label_set
+        # Which backends were not used, and why, for the log of the caller.
+        self.warnings = opened.warnings
         if height < 0 or width < 0:
             raise ValueError(f'inference size {height}x{width}: 0 (the trained size) or positive')
         self._requested = height, width
-        self.backend: Backend = TorchBackend(
-            loaded.network, loaded.card.preprocessing, bool(loaded.card.spec.inputs), device,
-            loaded.card.precision if precision == 'auto' else precision)
 
     @classmethod
     def load(cls, architecture: str = 'jrn', variant: str = '', *, weights_file: str = '',
              device: str = 'auto', precision: str = 'auto', height: int = 0,
-             width: int = 0) -> Perception:
+             width: int = 0, backend: str = 'auto', threads: int = 0) -> Perception:
         """
         Return a ``Perception`` with the shipped weights or those of ``weights_file``.
 
         ``device``: auto, cpu, cuda or cuda:N; ``precision``: auto, fp32, fp16 or bf16; ``height``
         and ``width`` of the network's input: 0 for the size of training, keeping the picture's
-        aspect. Raises ValueError, WeightsError among them, that says what to do.
+        aspect. ``backend``: auto, torch, onnxruntime or openvino; auto runs an ONNX file in the
+        fastest runtime that is installed, and other weights in torch. onnxruntime and openvino
+        export other weights once, into the user's cache. ``threads`` of the CPU: 0 for the
+        physical cores. Raises ValueError, WeightsError among them, that says what to do.
         """
-        return cls(weights.load(architecture, variant, weights_file), device, precision, height,
-                   width)
+        perception = cls.__new__(cls)
+        perception._begin(open_network(architecture, variant, weights_file, Options(
+            device, precision, backend, threads)), height, width)
+        return perception
 
     def with_temperature(self, temperature: float) -> Perception:
         """Return the same network, not loaded again, with another temperature in its card."""
@@ -69,6 +77,11 @@ class Perception:
     @property
     def precision(self) -> str:
         return self.backend.precision
+
+    @property
+    def backend_name(self) -> str:
+        """Return name and version of the runtime."""
+        return f'{self.backend.name} {self.backend.version}'
 
     @property
     def can_mute(self) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jrn_perception.perception import Perception
-from jrn_perception.perception.backends.torch import knows_bfloat16
 from jrn_perception.ros.parameters import Settings
 
 
@@ -19,15 +18,18 @@ class Configuration(NamedTuple):
     perception: Perception
 
     def describe(self) -> str:
-        """Return network, weights, device and precision in one line."""
+        """Return network, weights, device, precision and backend in one line."""
         settings, perception = self
         return (f'{settings.architecture} {settings.variant} ({perception.source}) on '
-                f'{perception.device} in {perception.precision}')
+                f'{perception.device} in {perception.precision}, {perception.backend_name}')
 
     def slow_device_warnings(self) -> list[str]:
         """Return what makes this device slower than the user may expect."""
         settings, perception = self
         warnings = []
+        if perception.backend.name != 'torch':  # Runs on the CPU and in fp32 on purpose.
+            return warnings
+        from jrn_perception.perception.backends.torch import knows_bfloat16
         if settings.device == 'auto' and perception.device.type == 'cpu':
             warnings.append('no CUDA device: running on the CPU')
         if perception.precision == 'bf16' and not knows_bfloat16(perception.device):
@@ -45,7 +47,8 @@ def load(settings: Settings) -> Configuration:
     perception = Perception.load(
         settings.architecture, settings.variant, weights_file=settings.weights,
         device=settings.device, precision=settings.precision,
-        height=settings.inference_height, width=settings.inference_width)
+        height=settings.inference_height, width=settings.inference_width,
+        backend=settings.backend, threads=settings.threads)
     # The first run allocates, and shows whether the network fits on the device.
     perception.warm_up()
     settings.labels = list(perception.label_set.names)

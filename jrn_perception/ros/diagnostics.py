@@ -212,6 +212,9 @@ def identify(configuration: Configuration) -> dict[str, object]:
         'weights_sha256': perception.card.sha256,
         'device': perception.device,
         'precision': perception.precision,
+        'backend': perception.backend_name,
+        # Why better backends are not used.
+        'backends_refused': '; '.join(perception.warnings),
         'gpu_memory_mb': perception.gpu_memory_mb()}
 
 

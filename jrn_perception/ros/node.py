@@ -57,7 +57,7 @@ class PerceptionNode(Node):
         self._latest = self._running = load(settings)
         parameters.check_labels(given_labels, settings.labels)
         parameters.check_limits(settings, self._latest.perception.card.depth_range)
-        for warning in self._latest.slow_device_warnings():
+        for warning in (*self._latest.perception.warnings, *self._latest.slow_device_warnings()):
             self.get_logger().warning(warning)
         # Loaded for a request to set parameters that is still in progress.
         self._prepared: Configuration | None = None
@@ -218,6 +218,8 @@ class PerceptionNode(Node):
         for camera in self.cameras:
             camera.adopt(configuration)
         if swaps:
+            for warning in configuration.perception.warnings:
+                self.get_logger().warning(warning)
             self.get_logger().info(f'swapped to {configuration.describe()}')
             self._read_back_soon.trigger()
 

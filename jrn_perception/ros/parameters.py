@@ -18,7 +18,8 @@ from typing import Any
 from jrn_perception import networks, weights
 from jrn_perception.drawing import COLORMAPS
 from jrn_perception.networks.interface import MUTE, MUTE_VALUES
-from jrn_perception.perception.backends.torch import PRECISIONS
+from jrn_perception.perception.backends.choice import BACKENDS
+from jrn_perception.perception.backends.interface import PRECISIONS
 from jrn_perception.ros import qos
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -98,6 +99,10 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      {'dynamic': False}),
     ('precision', 'auto', 'auto is fp16 on CUDA and fp32 on a CPU',
      {'choices': PRECISIONS, 'dynamic': False}),
+    ('backend', 'auto', 'runtime; auto takes the fastest one for an ONNX file and torch for other '
+     'weights', {'choices': BACKENDS, 'dynamic': False}),
+    ('threads', 0, 'threads of the network on the CPU; 0 for the physical cores',
+     {'low': 0, 'high': 1024, 'dynamic': False}),
     ('inference_height', 0, "rows of the network's input; 0 for the size of training, in the "
      "picture's aspect", {'low': 0, 'high': 4096, 'dynamic': False}),
     ('inference_width', 0, "columns of the network's input; 0 as for inference_height",

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+import torch
 
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 diagnostics = import_module('jrn_perception.ros.diagnostics')
@@ -17,6 +18,7 @@ BEST_EFFORT = rclpy.qos.ReliabilityPolicy.BEST_EFFORT
 OK, WARN, ERROR = 0, 1, 2
 KEYS = {
     'state', 'architecture', 'variant', 'mute', 'weights', 'weights_sha256', 'device', 'precision',
+    'backend', 'backends_refused',
     'rate_in_hz', 'rate_out_hz', 'frames_processed', 'frames_dropped', 'frames_rejected',
     'frames_failed', 'outputs_failed', 'preprocess_ms', 'inference_ms', 'postprocess_ms',
     'publish_ms',
@@ -250,6 +252,7 @@ def test_one_status_with_every_documented_key(robot, tools):
     assert (values['state'], values['architecture'], values['variant'], values['mute']) == (
         'running', 'hydranet', 'nyu40', 'none')
     assert (values['weights'], values['weights_sha256']) == ('random', 'random-0')
+    assert (values['backend'], values['backends_refused']) == (f'torch {torch.__version__}', '')
     numbers = {key: float(values[key]) for key in KEYS if key[-3:] == '_ms' or '_ms_' in key}
     assert all(number > 0 for number in numbers.values()), numbers
     stages = sum(numbers[stage] for stage in diagnostics.STAGES)

@@ -126,6 +126,30 @@ def precision(robot, tools):
         robot.start(device='cpu', precision='fp16')
 
 
+def backend(robot, tools, cache):
+    for package in ('onnx', 'onnxruntime', 'onnxscript'):
+        pytest.importorskip(package, reason=f'{package} is not installed')
+    shown = Shown(robot, tools, 'confidence', backend='onnxruntime')
+    answer = shown.array()
+    right = shown.library(backend='torch').confidence
+    np.testing.assert_allclose(answer, right, atol=1e-4)
+    assert np.array_equal(answer, shown.library(backend='onnxruntime').confidence)
+    values = robot.status().values
+    assert values['backend'].startswith('onnxruntime ') and values['precision'] == 'fp32'
+    # Nothing here is slower than a user expects.
+    assert not robot.warnings('running on the CPU')
+
+
+def threads(robot, tools):
+    before = torch.get_num_threads()
+    try:
+        shown = Shown(robot, tools, 'confidence', threads=1, backend='torch')
+        assert torch.get_num_threads() == 1
+        np.testing.assert_allclose(shown.array(), shown.library().confidence, atol=1e-5)
+    finally:
+        torch.set_num_threads(before)
+
+
 def inference_height(robot, tools):
     shown = Shown(robot, tools, 'confidence', inference_height=32)
     assert np.array_equal(shown.array(), shown.library(height=32).confidence)
@@ -349,17 +373,19 @@ def labels_(robot, tools):
 
 
 EFFECTS = {check.__name__.rstrip('_'): check for check in (
-    architecture, variant, mute, mute_value, weights_, device, precision, inference_height,
-    inference_width, image_transport, depth_encoding, confidence_encoding,
+    architecture, variant, mute, mute_value, weights_, device, precision, backend, threads,
+    inference_height, inference_width, image_transport, depth_encoding, confidence_encoding,
     points_stride, focal_correction, min_depth, max_depth, confidence_threshold,
     enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms,
     max_silence_s, labels_)}
 
 
 @pytest.mark.parametrize('name', BY_NAME)
-def test_every_parameter_changes_what_can_be_seen(robot, tools, tmp_path, name):
+def test_every_parameter_changes_what_can_be_seen(robot, tools, tmp_path, name, request):
     arguments = ((robot, tools, tmp_path) if name in ('weights', 'focal_correction')
                  else (robot, tools))
+    if name == 'backend':
+        arguments += request.getfixturevalue('cache'),
     EFFECTS[name](*arguments)
 
 

@@ -1,4 +1,4 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Runtimes that execute a network behind one interface (``interface.Backend``): torch."""
+"""Runtimes that execute a network: torch, ONNX Runtime, OpenVINO (``interface.Backend``)."""

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16')
+
 
 @dataclass(frozen=True)
 class SetUp:
@@ -67,10 +69,13 @@ class Backend(Protocol):
     """
     A network that is ready to run in some runtime.
 
-    ``device`` and ``precision`` name where and how it computes, for logs and diagnostics.
-    ``can_mute`` tells whether the network has modalities at its input, as a JRN has.
+    ``name`` and ``version`` are those of the runtime. ``device`` and ``precision`` name where and
+    how it computes, for logs and diagnostics. ``can_mute`` tells whether the network has
+    modalities at its input, as a JRN has.
     """
 
+    name: str
+    version: str
     device: Any
     precision: str
     can_mute: bool

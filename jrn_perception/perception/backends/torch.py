@@ -10,13 +10,17 @@ from pathlib import Path
 
 from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.layers import fold_batch_norms
-from jrn_perception.perception.backends.interface import ArrayMaps, InfluenceMaps, SetUp
+from jrn_perception.perception.backends.interface import (
+    ArrayMaps,
+    InfluenceMaps,
+    PRECISIONS,
+    SetUp,
+)
 from jrn_perception.weights.card import Preprocessing
 import numpy as np
 import torch
 from torch import nn, Tensor
 
-PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16')
 DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 CPUINFO = Path('/proc/cpuinfo')
 # What Linux calls instructions for bfloat16 on x86-64 and on Arm.
@@ -28,11 +32,19 @@ class TorchBackend:
     A network of ``weights.load``, its batch norms folded, ready on its device.
 
     ``can_mute``: the network has the arguments of a JRN. Raises ValueError for a device or a
-    precision that this machine does not have.
+    precision that this machine does not have. ``threads`` above 0 are set for all of torch in
+    this process; 0 leaves torch's own number, the physical cores.
     """
 
+    name = 'torch'
+    version = torch.__version__
+
     def __init__(self, network: nn.Module, preprocessing: Preprocessing, can_mute: bool,
-                 device: str = 'auto', precision: str = 'auto'):
+                 device: str = 'auto', precision: str = 'auto', threads: int = 0):
+        if threads < 0:
+            raise ValueError(f'threads {threads}: 0 (the physical cores) or positive')
+        if threads:
+            torch.set_num_threads(threads)
         self.device = select_device(device)
         self.precision = select_precision(precision, self.device)
         self.can_mute = can_mute
@@ -42,13 +54,13 @@ class TorchBackend:
         gain = 255 / (high - low)
         mean, std = (torch.tensor(values, device=self.device).view(3, 1, 1)
                      for values in (preprocessing.mean, preprocessing.std))
-        self._mean, self._std = gain * (mean - low), gain * std
+        self.mean, self.std = gain * (mean - low), gain * std
 
     def normalise(self, pictures: np.ndarray) -> Tensor:
         """Return uint8 pictures (B, h, w, 3) as the network takes them, (B, 3, h, w)."""
         # (B, h, w, 3) seen as (B, 3, h, w) is what channels_last means: nothing is moved.
         image = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)
-        return (image - self._mean) / self._std
+        return (image - self.mean) / self.std
 
     @torch.inference_mode()
     def run(self, pictures: np.ndarray, set_up: SetUp, inputs: ArrayMaps | None = None
