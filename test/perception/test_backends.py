@@ -206,7 +206,7 @@ def test_the_card_is_inside_and_beside_the_file(jrn):
     assert [entry.key for entry in model.metadata_props] == ['jrn_perception']
 
 
-def test_a_process_without_torch_predicts(hydranet, jrn, runtime):
+def test_a_process_without_torch_predicts(hydranet, jrn, runtime, tmp_path):
     program = f"""
 import sys
 sys.modules['torch'] = None
@@ -218,10 +218,14 @@ for name, path in (('hydranet', {str(hydranet)!r}), ('jrn', {str(jrn)!r})):
                                  backend={runtime!r}, height=64, width=96)
     prediction = perception(rgb)
     print(prediction.depth.shape, prediction.labels.shape)
+from jrn_perception.cli.predict import main
+main(['scenes:1', '--count', '1', '--architecture', 'hydranet', '--weights', {str(hydranet)!r},
+      '--backend', {runtime!r}, '--height', '64', '--output', {str(tmp_path)!r}])
 """
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
                           timeout=120)
-    assert done.stdout.splitlines() == ['(64, 96) (64, 96)'] * 2, done.stderr
+    assert done.stdout.splitlines()[:2] == ['(64, 96) (64, 96)'] * 2, done.stderr
+    assert '1 pictures -> ' in done.stdout, done.stderr
 
 
 def copied(path, folder):
@@ -316,16 +320,16 @@ def spoil(monkeypatch, name, output, change):
     def start(wanted, threads, cache):
         runtime = right(wanted, threads, cache)
         if wanted == name:
-            compile_rightly = runtime.compile
+            prepare_rightly = runtime.prepare
 
             def wrongly(path, shapes):
-                session = compile_rightly(path, shapes)
+                session = prepare_rightly(path, shapes)
 
                 def run(arrays):
                     found = session(arrays)
                     return {**found, output: change(found[output])} if output in found else found
                 return run
-            runtime.compile = wrongly
+            runtime.prepare = wrongly
         return runtime
 
     monkeypatch.setattr(choice, 'start', start)

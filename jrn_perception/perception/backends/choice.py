@@ -31,8 +31,8 @@ def candidates(backend: str, weights_file: str) -> tuple[str, ...]:
     if backend == 'auto' and exported:
         found = installed()
         if not found:
-            raise ValueError(f"{weights_file}: an ONNX file needs a runtime: pip install "
-                             "'.[onnxruntime]' or '.[openvino]'")
+            raise ValueError(f'{weights_file}: an ONNX file needs a runtime: '
+                             "pip install '.[onnxruntime]' or '.[openvino]'")
         return found
     if backend in ('auto', 'torch'):
         if exported:

@@ -29,7 +29,7 @@ MULTIPLE = 32
 class Cpu:
     """The device of the runtimes here, with the attribute that a ``torch.device`` has."""
 
-    type: str = 'cpu'
+    type: str = 'cpu'  # noqa: A003
 
     def __str__(self) -> str:
         return self.type
@@ -41,7 +41,7 @@ class Runtime(Protocol):
     name: str
     version: str
 
-    def compile(self, path: Path, shapes: dict[str, tuple[int, ...]]) -> Session:
+    def prepare(self, path: Path, shapes: dict[str, tuple[int, ...]]) -> Session:
         """Return the graph of a file, ready for inputs of these shapes."""
 
 
@@ -60,7 +60,7 @@ class Graph:
         shapes = {name: array.shape for name, array in arrays.items()}
         key = tuple(shapes.items())
         if key not in self._sessions:
-            self._sessions[key] = self.runtime.compile(self.path, shapes)
+            self._sessions[key] = self.runtime.prepare(self.path, shapes)
         self._sessions.move_to_end(key)
         if len(self._sessions) > SIZES:
             self._sessions.popitem(last=False)

@@ -21,7 +21,7 @@ class OnnxRuntime:
         self.threads = threads
         self._axes: dict[Path, dict[str, list[int | str]]] = {}
 
-    def compile(self, path: Path, shapes: dict[str, tuple[int, ...]]) -> Session:
+    def prepare(self, path: Path, shapes: dict[str, tuple[int, ...]]) -> Session:
         """Return the graph of a file, ready for inputs of these shapes."""
         if path not in self._axes:
             session = self._session(path, self._options())

@@ -27,7 +27,7 @@ class OpenVino:
             'PERFORMANCE_HINT': 'LATENCY',
             'CACHE_DIR': str(cache)}
 
-    def compile(self, path: Path, shapes: dict[str, tuple[int, ...]]) -> Session:
+    def prepare(self, path: Path, shapes: dict[str, tuple[int, ...]]) -> Session:
         """Return the graph of a file, ready for inputs of these shapes."""
         model = self._core.read_model(path)
         model.reshape({name: list(shape) for name, shape in shapes.items()})
