@@ -34,7 +34,8 @@ def ran():
 @pytest.mark.parametrize('architecture', ['hydranet', 'jrn'])
 def test_no_batch_norm_runs_and_the_output_is_that_of_the_unfolded_network(
         architecture, picture, ran):
-    unfolded = weights.load(architecture).network
+    loaded = weights.load(architecture)
+    unfolded, temperature = loaded.network, loaded.card.temperature
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     image = (torch.from_numpy(picture).permute(2, 0, 1)[None] / 255 - mean) / std
     with torch.inference_mode():
@@ -48,5 +49,6 @@ def test_no_batch_norm_runs_and_the_output_is_that_of_the_unfolded_network(
     assert not any(isinstance(layer, nn.BatchNorm2d)
                    for network in networks for layer in network.modules())
     found = torch.from_numpy(np.stack((depth, confidence)))[:, None]
-    wanted = torch.cat((expected.depth, expected.semantics.softmax(1).amax(1, keepdim=True)))
+    certain = (expected.semantics / temperature).softmax(1).amax(1, keepdim=True)
+    wanted = torch.cat((expected.depth, certain))
     torch.testing.assert_close(found, resize(wanted, SIZE), atol=1e-4, rtol=0)
