@@ -48,8 +48,8 @@ def test_descriptors_tell_ranges_choices_and_what_is_read_only(robot):
         if row.choices:
             assert descriptor.additional_constraints == ', '.join(row.choices)
     assert {descriptor.name for descriptor in descriptors if descriptor.read_only} == {
-        'device', 'precision', 'backend', 'threads', 'inference_height', 'inference_width', 'image_transport',
-        'depth_encoding', 'confidence_encoding'}
+        'device', 'precision', 'backend', 'threads', 'inference_height', 'inference_width',
+        'image_transport', 'depth_encoding', 'confidence_encoding'}
 
 
 # What is refused, by whom, in whose words.
