@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
+import os
 from pathlib import Path
 import re
 import signal
@@ -119,7 +120,7 @@ def _play_recording(arguments: argparse.Namespace, logger) -> None:
         if getattr(arguments, name) is not None:
             raise ValueError(f'--{name.replace("_", "-")} cannot go with --as-recorded, which '
                              'does not change messages')
-    path = Path(arguments.source).expanduser()
+    path = Path(os.path.expanduser(arguments.source))
     if path.exists() and not is_recording(path):
         raise ValueError(f'--as-recorded: {path} is no rosbag2 recording')
     with Recording(path) as recording:

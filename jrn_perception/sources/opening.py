@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from jrn_perception.recordings.reader import is_recording
@@ -41,7 +42,8 @@ def open_source(spec: str, size: tuple[int, int] | None = None, topic: str = '',
 
 
 def _open(spec: str, topic: str, damaged: Report | None) -> Source:
-    path = Path(spec).expanduser()
+    # Path.expanduser raises RuntimeError for an unknown user; this leaves the name as it is.
+    path = Path(os.path.expanduser(spec))
     if spec.isdigit() or spec.startswith('/dev/video'):
         return Webcam(spec, damaged)
     if not path.exists():

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,10 +64,8 @@ def resolve(weights: str, architecture: str, variant: str = '') -> Path | None:
 
 
 def _path(name: str) -> Path:
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:  # ~user of a user that does not exist
-        return Path(name)
+    # Path.expanduser raises RuntimeError for an unknown user; this leaves the name as it is.
+    return Path(os.path.expanduser(name))
 
 
 def check(path: Path, architecture: str = '', variant: str = '') -> Card:

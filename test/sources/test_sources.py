@@ -230,6 +230,9 @@ def test_what_is_no_source(tmp_path):
         assert '\n' not in str(caught.value)
     with pytest.raises(ValueError, match='only a recording has topics'):
         open_source(str(tmp_path / 'a.png'), topic='/image')
+    # A user that does not exist.
+    with pytest.raises(ValueError, match='^~nobody-at-all/x.png: no such file or folder'):
+        open_source('~nobody-at-all/x.png')
     with pytest.raises(ValueError, match='camera /dev/video77: not there, in use'):
         open_source('/dev/video77')
     with pytest.raises(ValueError, match='scenes:x: no such file'):
