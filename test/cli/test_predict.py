@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import cv2
+from depth_limits import limit_depth
 from jrn_perception import drawing, weights
 from jrn_perception.cli import predict
 from jrn_perception.perception import Perception
@@ -18,11 +19,6 @@ import numpy as np
 import pytest
 
 RANDOM = ['--weights', 'random', '--device', 'cpu', '--architecture', 'hydranet']
-
-
-def limit_depth(depth, low, high):
-    """Return the depth with NaN outside low..high."""
-    return np.where((depth >= low) & (depth <= high), depth, np.float32('nan'))
 
 
 def picture(seed, height=48, width=64):

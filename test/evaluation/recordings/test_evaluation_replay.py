@@ -3,6 +3,7 @@
 
 """Answers of a node, here made without one, are measured as ``jrn_evaluate bag`` measures."""
 
+from depth_limits import limit_depth
 from jrn_perception.evaluation.measures.comparison import Protocol
 from jrn_perception.evaluation.recordings.bag import evaluate_bag
 from jrn_perception.evaluation.recordings.pairing import stamp_of
@@ -25,11 +26,6 @@ TRUTH = {'depth': sample.DEPTH_TOPIC, 'labels': sample.LABEL_TOPIC}
 REQUEST = Request(**TRUTH)
 COUNT = 5
 STORE = label_info.typestore()
-
-
-def limit_depth(depth, low, high):
-    """Return the depth with NaN outside low..high."""
-    return np.where((depth >= low) & (depth <= high), depth, np.float32('nan'))
 
 
 @pytest.fixture(scope='module')

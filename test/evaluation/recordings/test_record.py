@@ -3,6 +3,7 @@
 
 """Recordings with results: what was there is copied, what is new is the network's."""
 
+from depth_limits import limit_depth
 from jrn_perception.evaluation.recordings.record import record, RecordRequest
 from jrn_perception.labels import NYU5
 from jrn_perception.messages.label_info import names_of
@@ -17,11 +18,6 @@ import pytest
 pytest.importorskip('rosbags')
 
 COUNT = 4
-
-
-def limit_depth(depth, low, high):
-    """Return the depth with NaN outside low..high."""
-    return np.where((depth >= low) & (depth <= high), depth, np.float32('nan'))
 
 
 @pytest.fixture(scope='module')

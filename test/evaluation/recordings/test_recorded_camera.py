@@ -6,6 +6,7 @@
 from dataclasses import replace
 
 import cv2
+from depth_limits import limit_depth
 from jrn_perception import weights
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.measures.frames import SceneFrames
@@ -41,11 +42,6 @@ ZERO = np.zeros((3, 3))
 IMAGE_TOPIC, INFO_TOPIC = '/camera/image_raw/compressed', '/camera/camera_info'
 # The network reads the pictures as they are: all things are 1.5 times as far as it thinks.
 TRAINED = (100 / 1.5,) * 2
-
-
-def limit_depth(depth, low, high):
-    """Return the depth with NaN outside low..high."""
-    return np.where((depth >= low) & (depth <= high), depth, np.float32('nan'))
 
 
 @pytest.fixture(scope='module')
