@@ -37,13 +37,18 @@ def read_map(path: Path, *dtypes: type) -> np.ndarray:
     return picture
 
 
-def _read(path: Path, flags: int) -> np.ndarray:
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file; DamagedSampleError if it is missing or unreadable."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise DamagedSampleError(f'{path}: missing') from None
     except OSError as error:
         raise DamagedSampleError(f'{path}: {error.strerror}') from error
+
+
+def _read(path: Path, flags: int) -> np.ndarray:
+    data = read_bytes(path)
     try:
         return decode(data, flags)
     except DecodingError as error:

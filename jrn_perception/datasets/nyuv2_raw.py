@@ -17,7 +17,7 @@ from pathlib import Path
 import re
 
 import cv2
-from jrn_perception.datasets.decoding import DamagedSampleError, listed
+from jrn_perception.datasets.decoding import DamagedSampleError, listed, read_bytes
 from jrn_perception.datasets.nyuv2 import CAMERA_MATRIX
 from jrn_perception.frame import Frame
 import numpy as np
@@ -153,12 +153,7 @@ def read_pgm(path: Path) -> np.ndarray:
 
 def _pixels(path: Path, magic: bytes, largest: int, size: int) -> bytes:
     """Return the bytes after the header of a dump with ``size`` bytes for each pixel."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DamagedSampleError(f'{path}: missing') from None
-    except OSError as error:
-        raise DamagedSampleError(f'{path}: {error.strerror}') from error
+    data = read_bytes(path)
     header = _HEADER.match(data)
     if not header or header[1] != magic or tuple(map(int, header.groups()[1:])) != (
             WIDTH, HEIGHT, largest):

@@ -49,6 +49,18 @@ class Source(ABC):
         self._damaged(text)
 
 
+def captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    """Yield the pictures of a video or camera as RGB, uint8 (H, W, 3); release it at the end."""
+    try:
+        while True:
+            done, bgr = capture.read()
+            if not done:
+                return
+            yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    finally:
+        capture.release()
+
+
 class Resized(Source):
     """The frames of another source, resized; its length, rate and names stay the same."""
 

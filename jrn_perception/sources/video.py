@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 from jrn_perception.frame import Frame
-from jrn_perception.sources.source import EXPECTED, Report, Source
+from jrn_perception.sources.source import captured, EXPECTED, Report, Source
 
 SUFFIXES = ('.avi', '.m4v', '.mjpeg', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
 
@@ -36,19 +36,11 @@ class Video(Source):
         return capture
 
     def __iter__(self) -> Iterator[Frame]:
-        capture = self._open()
         index = 0
-        try:
-            while True:
-                done, bgr = capture.read()
-                if not done:
-                    break
-                stamp = round(1e9 * index / self.rate) if self.rate else 0
-                yield Frame(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB),
-                            f'{self.path.name}@{index}', stamp)
-                index += 1
-        finally:
-            capture.release()
+        for rgb in captured(self._open()):
+            stamp = round(1e9 * index / self.rate) if self.rate else 0
+            yield Frame(rgb, f'{self.path.name}@{index}', stamp)
+            index += 1
         if self.length and index < self.length:
             self._skip(f'{self.path}: ends after {index} of the {self.length} frames that its '
                        'header announces')

@@ -10,7 +10,7 @@ import time
 
 import cv2
 from jrn_perception.frame import Frame
-from jrn_perception.sources.source import Report, Source
+from jrn_perception.sources.source import captured, Report, Source
 
 
 class Webcam(Source):
@@ -31,16 +31,8 @@ class Webcam(Source):
         return capture
 
     def __iter__(self) -> Iterator[Frame]:
-        capture = self._open()
         index = 0
-        try:
-            while True:
-                done, bgr = capture.read()
-                if not done:
-                    raise ValueError(f'camera {self.name}: no more pictures after {index}; was '
-                                     'it unplugged?')
-                yield Frame(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), f'camera-{self.name}@{index}',
-                            time.time_ns())
-                index += 1
-        finally:
-            capture.release()
+        for rgb in captured(self._open()):
+            yield Frame(rgb, f'camera-{self.name}@{index}', time.time_ns())
+            index += 1
+        raise ValueError(f'camera {self.name}: no more pictures after {index}; was it unplugged?')

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """
-ONNX files of ``jrn_export``: what they hold beside their graph. Needs neither torch nor onnx.
+The content of ``jrn_export``'s ONNX files beside the graph. Needs neither torch nor onnx.
 
 ``NAME.onnx`` lies beside its card, ``NAME.json``. Its metadata hold the same card, and a picture
 with the maps that torch computed for it. For a JRN, ``NAME_inputs.onnx`` beside it is the graph of

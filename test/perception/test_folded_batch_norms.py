@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""``Perception`` runs its network without batch norms, and the outputs stay what they were."""
+"""``Perception`` runs its network without batch norms, and the outputs stay the same."""
 
 from jrn_perception import weights
 from jrn_perception.networks.interface import MEAN, STD
