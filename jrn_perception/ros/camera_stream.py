@@ -10,7 +10,7 @@ import traceback
 
 from builtin_interfaces.msg import Time as TimeMessage
 from diagnostic_msgs.msg import DiagnosticStatus
-from jrn_perception.messages.camera_info import Calibration
+from jrn_perception.messages.camera_info import Calibration, is_rectified
 from jrn_perception.messages.images import BadImage, compressed_to_rgb
 from jrn_perception.perception import SetUp
 from jrn_perception.ros import qos
@@ -69,8 +69,11 @@ class CameraStream:
         self._rate_limit, self._stamps = RateLimit(), StampCheck()
         self._wanted_since: float | None = None
         self.infos = CameraInfoBuffer()
+        rectified = configuration.settings.rectified
         self._calibration = CalibrationWatch(
-            self.infos, *map(node.resolve_topic_name, ('image_camera_info', 'points')))
+            self.infos, *map(node.resolve_topic_name, ('image_camera_info', 'points')),
+            rectified == 'yes' or (rectified == 'auto' and is_rectified(
+                node.resolve_topic_name('image'))))
         self._reported_faults: set[str] = set()
 
         self.outputs = OutputPublishers(node, self.update_demand)

@@ -117,6 +117,9 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      'column', {'low': 1, 'high': 64}),
     ('focal_correction', True, 'correct depth where the focal length in image_camera_info differs '
      'from training', {}),
+    ('rectified', 'auto', "whether the images are rectified (camera_info's P) or raw (its K and "
+     "D); auto: yes if the topic's name says rect",
+     {'choices': ('auto', 'yes', 'no'), 'dynamic': False}),
     ('min_depth', 0.0, "metres; nearer is invalid; 0 for the weights' own limit",
      {'low': 0.0, 'high': 1000.0}),
     ('max_depth', 0.0, "metres; farther is invalid; 0 for the weights' own limit",
@@ -175,7 +178,11 @@ def declare(node: Node) -> Settings:
     values = {}
     for parameter in PARAMETERS:
         # Before rclpy checks the descriptor's range: our messages tell more than rclpy's.
-        value = parameter.check(given.get(parameter.name, parameter.default))
+        value = given.get(parameter.name, parameter.default)
+        if type(value) is bool and 'yes' in parameter.choices:
+            # `-p rectified:=yes` is true to ROS.
+            value = 'yes' if value else 'no'
+        value = parameter.check(value)
         node.declare_parameter(parameter.name, value, parameter.descriptor(), ignore_override=True)
         values[parameter.name] = value
     return check_together(Settings(**values))

@@ -19,6 +19,7 @@ rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')"
 parameters = import_module('jrn_perception.ros.parameters')
 CameraInfo = import_module('sensor_msgs.msg').CameraInfo
 CompressedImage = import_module('sensor_msgs.msg').CompressedImage
+PointCloud2 = import_module('sensor_msgs.msg').PointCloud2
 BY_NAME, PARAMETERS = parameters.BY_NAME, parameters.PARAMETERS
 
 
@@ -212,6 +213,17 @@ def focal_correction(robot, tools, folder):
     assert len(robot.warnings('K is 0')) == 1
 
 
+def rectified(robot, tools):
+    # `-p rectified:=yes` reaches the node as true.
+    for given, focal_length, middle in (('no', 50, 31), ('yes', 40, 30), (True, 40, 30)):
+        shown = Shown(robot, tools, 'depth', rectified=given)
+        clouds = robot.listen('points', PointCloud2)
+        robot.calibrate(p=[40.0, 0, 30, 0, 0, 41.0, 20, 0, 0, 0, 1, 0])
+        at = tools.points_of(robot.ask(shown.rgb, clouds))[10, 20]
+        assert at['x'] == pytest.approx(at['z'] * (20 - middle) / focal_length)
+    assert robot.get('rectified') == 'yes'
+
+
 def points_stride(robot, tools):
     shown = Shown(robot, tools, 'points/semantics', points_stride=4)
     robot.calibrate()
@@ -375,7 +387,7 @@ def labels_(robot, tools):
 EFFECTS = {check.__name__.rstrip('_'): check for check in (
     architecture, variant, mute, mute_value, weights_, device, precision, backend, threads,
     inference_height, inference_width, image_transport, depth_encoding, confidence_encoding,
-    points_stride, focal_correction, min_depth, max_depth, confidence_threshold,
+    points_stride, focal_correction, rectified, min_depth, max_depth, confidence_threshold,
     enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms,
     max_silence_s, labels_)}
 

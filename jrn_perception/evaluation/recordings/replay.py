@@ -201,7 +201,7 @@ class Replay(Session):
         depth = to_depth(messages['depth'])
         # Only the size of the picture is needed.
         frame = replace(empty, rgb=np.broadcast_to(np.uint8(0), (*depth.shape, 3)))
-        frame = with_camera(frame, self.camera.topic, picture.camera_info, remarks.notes)
+        frame = with_camera(frame, self.camera, picture.camera_info, remarks.notes)
         # The node corrects for the size of its input alone: see ``PARAMETERS``.
         scale = self.perception.depth_scale(depth.shape, frame.focal_length)
         factor = scale / self.perception.depth_scale(depth.shape)
