@@ -1,11 +1,19 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The camera that a CameraInfo describes; the message may come from ROS or from ``rosbags``."""
+"""
+The camera that a CameraInfo describes; the message may come from ROS or from ``rosbags``.
+
+Everything that reads a CameraInfo reads it here. ROS 1 names its fields D, K, R and P, ROS 2 d, k,
+r and p; a recording that was converted with its definitions keeps the names of ROS 1.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
+
+import numpy as np
 
 
 class Intrinsics(NamedTuple):
@@ -15,6 +23,11 @@ class Intrinsics(NamedTuple):
     fy: float
     cx: float
     cy: float
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Return the 3x3 camera matrix, float64."""
+        return np.array(((self.fx, 0, self.cx), (0, self.fy, self.cy), (0, 0, 1.)))
 
 
 class Calibration(NamedTuple):
@@ -52,15 +65,21 @@ def image_size(info: Any) -> tuple[int, int]:
             (info.roi.width or info.width) // max(1, info.binning_x))
 
 
+def values(info: Any, name: str) -> Any:
+    """Return the field d, k, r or p of a CameraInfo under its name in ROS 2 or in ROS 1."""
+    return getattr(info, name if hasattr(info, name) else name.upper())
+
+
 def intrinsics(info: Any) -> Intrinsics | None:
     """
-    Return the pinhole camera of the images; None if uncalibrated (K is 0).
+    Return the pinhole camera of the images; None if uncalibrated (K is 0 or not finite).
 
     K describes the whole sensor. First the region of interest moves the principal point, then
     binning divides all values, as in image_geometry's PinholeCameraModel.
     """
-    fx, cx, fy, cy = info.k[0], info.k[2], info.k[4], info.k[5]
-    if not (fx > 0 and fy > 0):
+    k = values(info, 'k')
+    fx, cx, fy, cy = (float(k[index]) for index in (0, 2, 4, 5))
+    if not (fx > 0 and fy > 0 and all(map(math.isfinite, (fx, cx, fy, cy)))):
         return None
     binning_x, binning_y = max(1, info.binning_x), max(1, info.binning_y)
     return Intrinsics(fx / binning_x, fy / binning_y,

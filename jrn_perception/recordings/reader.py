@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception.frame import Frame
+from jrn_perception.messages.camera_info import match
 from jrn_perception.messages.images import BadImage, compressed_to_rgb, to_rgb
 from jrn_perception.recordings import broken
 import numpy as np
@@ -240,7 +241,7 @@ class Recording:
             stamp = msg.header.stamp
             yield Frame(rgb, f'{image.name}@{stamp.sec}.{stamp.nanosec:09d}',
                         stamp.sec * 10**9 + stamp.nanosec,
-                        camera_matrix=_camera_matrix(calibration, rgb.shape))
+                        camera_matrix=camera_matrix(calibration, rgb.shape[:2]))
 
     def frame_id(self, topic: str) -> str:
         """Return the frame_id in the header of a topic's first message."""
@@ -264,10 +265,10 @@ def picture_of(topic: Topic, msg: Any) -> np.ndarray:
     return (to_rgb if topic.msgtype == IMAGE else compressed_to_rgb)(msg)
 
 
-def _camera_matrix(info: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    if info is None or not info.k[0] or (info.height, info.width) != tuple(shape[:2]):
-        return None
-    return np.array(info.k, np.float64).reshape(3, 3)
+def camera_matrix(info: Any, size: tuple[int, int]) -> np.ndarray | None:
+    """Return the 3x3 matrix of a CameraInfo for pictures of (H, W); None if it has none."""
+    found = match(info, size).intrinsics
+    return None if found is None else found.matrix
 
 
 def _latched(connections: list) -> bool:

@@ -11,7 +11,6 @@ from typing import Any
 from jrn_perception.frame import Frame
 from jrn_perception.messages.camera_info import match
 from jrn_perception.recordings.reader import CAMERA_INFO, Record, Recording, RecordingError, Topic
-import numpy as np
 
 
 class Camera:
@@ -65,5 +64,4 @@ def with_camera(frame: Frame, topic: Topic | None, info: Any, notes: list[str]) 
         notes.append(f'{topic.name}: {calibration.fault}: depth is not corrected for its focal '
                      'length')
         return frame
-    fx, fy, cx, cy = calibration.intrinsics
-    return replace(frame, camera_matrix=np.array(((fx, 0, cx), (0, fy, cy), (0, 0, 1.))))
+    return replace(frame, camera_matrix=calibration.intrinsics.matrix)
