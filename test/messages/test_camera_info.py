@@ -58,7 +58,8 @@ def test_the_names_of_ros_1_and_a_matrix_of_the_pictures_pixels():
 
 
 @pytest.mark.parametrize('k', [
-    (*K[:2], float('nan'), *K[3:]), (float('inf'), *K[1:]), (0.,) * 9, (0., *K[1:]), (*K[:4], 0., *K[5:]), (float('nan'), *K[1:])])
+    (*K[:2], float('nan'), *K[3:]), (float('inf'), *K[1:]),
+    (0.,) * 9, (0., *K[1:]), (*K[:4], 0., *K[5:]), (float('nan'), *K[1:])])
 def test_a_camera_without_a_focal_length_is_not_calibrated(k):
     info = camera_info(k=k)
     found = match(info, (480, 640))
