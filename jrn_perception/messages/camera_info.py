@@ -5,10 +5,13 @@
 The camera that a CameraInfo describes; the message may come from ROS or from ``rosbags``.
 
 K and D describe the raw image, P the rectified one (REP 104). All code takes its camera from here.
+ROS 1 names the fields D, K, R and P, ROS 2 d, k, r and p; a recording that was converted with its
+definitions keeps the names of ROS 1.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, NamedTuple
 
@@ -38,7 +41,7 @@ class Intrinsics(NamedTuple):
 
     @property
     def matrix(self) -> np.ndarray:
-        """Return the pinhole matrix, float64 (3, 3)."""
+        """Return the 3x3 camera matrix, float64."""
         return np.array(((self.fx, 0, self.cx), (0, self.fy, self.cy), (0, 0, 1.)))
 
 
@@ -93,6 +96,11 @@ def image_size(info: Any) -> tuple[int, int]:
             (info.roi.width or info.width) // max(1, info.binning_x))
 
 
+def values(info: Any, name: str) -> Any:
+    """Return the field d, k, r or p of a CameraInfo under its name in ROS 2 or in ROS 1."""
+    return getattr(info, name if hasattr(info, name) else name.upper())
+
+
 def intrinsics(info: Any, rectified: bool = False) -> Intrinsics:
     """
     Return the camera of the raw or rectified images; ValueError if it is not calibrated.
@@ -100,16 +108,19 @@ def intrinsics(info: Any, rectified: bool = False) -> Intrinsics:
     K and P describe the whole sensor. First the region of interest moves the principal point, then
     binning divides all values, as in image_geometry's PinholeCameraModel.
     """
+    k, d = values(info, 'k'), values(info, 'd')
+    p: Any = values(info, 'p') if rectified else ()
     lens: tuple[tuple[float, ...], bool] = (), False
-    if rectified and info.p[0] > 0 and info.p[5] > 0:
-        fx, cx, fy, cy = info.p[0], info.p[2], info.p[5], info.p[6]
-    elif rectified and any(info.d):
+    if rectified and p[0] > 0 and p[5] > 0:
+        fx, cx, fy, cy = (float(p[index]) for index in (0, 2, 5, 6))
+    elif rectified and any(d):
         raise ValueError('camera_info has no projection matrix (P is 0), which a rectified image '
                          'needs: the camera is not calibrated')
     else:
         # Without distortion the raw image and the rectified image are the same.
-        fx, cx, fy, cy, lens = info.k[0], info.k[2], info.k[4], info.k[5], _lens(info)
-    if not (fx > 0 and fy > 0):
+        fx, cx, fy, cy = (float(k[index]) for index in (0, 2, 4, 5))
+        lens = _lens(info)
+    if not (fx > 0 and fy > 0 and all(map(math.isfinite, (fx, cx, fy, cy)))):
         raise ValueError('camera_info has no focal length (K is 0): the camera is not calibrated')
     binning_x, binning_y = max(1, info.binning_x), max(1, info.binning_y)
     return Intrinsics(fx / binning_x, fy / binning_y,
@@ -119,7 +130,7 @@ def intrinsics(info: Any, rectified: bool = False) -> Intrinsics:
 
 def _lens(info: Any) -> tuple[tuple[float, ...], bool]:
     """Return the distortion of the raw image, () for none, and whether it is a fisheye's."""
-    distortion = tuple(map(float, info.d))
+    distortion = tuple(map(float, values(info, 'd')))
     if not any(distortion):
         return (), False
     model = info.distortion_model

@@ -1,7 +1,7 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The geometry of a camera with lens distortion: from pixels to rays, and from points to pixels."""
+"""From pixels to rays and from points to pixels, for cameras with lens distortion."""
 
 from __future__ import annotations
 

@@ -241,10 +241,9 @@ class Recording:
                 damaged(text)
                 continue
             stamp = msg.header.stamp
-            camera = match(calibration, rgb.shape[:2], rectified).intrinsics
             yield Frame(rgb, f'{image.name}@{stamp.sec}.{stamp.nanosec:09d}',
                         stamp.sec * 10**9 + stamp.nanosec,
-                        camera_matrix=None if camera is None else camera.matrix)
+                        camera_matrix=camera_matrix(calibration, rgb.shape[:2], rectified))
 
     def frame_id(self, topic: str) -> str:
         """Return the frame_id in the header of a topic's first message."""
@@ -266,6 +265,12 @@ class Recording:
 def picture_of(topic: Topic, msg: Any) -> np.ndarray:
     """Return the picture in a message of an image topic, uint8 RGB (H, W, 3); BadImage."""
     return (to_rgb if topic.msgtype == IMAGE else compressed_to_rgb)(msg)
+
+
+def camera_matrix(info: Any, size: tuple[int, int], rectified: bool = False) -> np.ndarray | None:
+    """Return the 3x3 matrix of a CameraInfo for pictures of (H, W); None if it has none."""
+    found = match(info, size, rectified).intrinsics
+    return None if found is None else found.matrix
 
 
 def _latched(connections: list) -> bool:

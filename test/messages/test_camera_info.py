@@ -3,7 +3,15 @@
 
 """What a recorded CameraInfo says of a picture."""
 
-from jrn_perception.messages.camera_info import image_size, Intrinsics, is_rectified, match
+from types import SimpleNamespace
+
+from jrn_perception.messages.camera_info import (
+    image_size,
+    Intrinsics,
+    is_rectified,
+    match,
+    values,
+)
 from jrn_perception.recordings.reader import CAMERA_INFO
 import numpy as np
 import pytest
@@ -45,7 +53,18 @@ def test_what_does_not_fit_is_said():
     assert other.fault == 'camera_info is for 640x480, the image is 320x240'
 
 
+def test_the_names_of_ros_1_and_a_matrix_of_the_pictures_pixels():
+    old = camera_info(binning=(2, 2))
+    upper = SimpleNamespace(K=old.k, D=old.d, height=old.height, width=old.width, roi=old.roi,
+                            binning_x=2, binning_y=2)
+    for info in (old, upper):
+        assert list(values(info, 'd')) == [0] * 5
+        np.testing.assert_array_equal(
+            match(info, (240, 320)).intrinsics.matrix, ((250, 0, 160), (0, 255, 120), (0, 0, 1)))
+
+
 @pytest.mark.parametrize('k', [
+    (*K[:2], float('nan'), *K[3:]), (float('inf'), *K[1:]),
     (0.,) * 9, (0., *K[1:]), (*K[:4], 0., *K[5:]), (float('nan'), *K[1:])])
 def test_a_camera_without_a_focal_length_is_not_calibrated(k):
     info = camera_info(k=k)
