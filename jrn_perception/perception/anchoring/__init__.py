@@ -11,11 +11,12 @@ from jrn_perception.perception.anchoring.anchors import (
 )
 from jrn_perception.perception.anchoring.depthless import (
     DEPTHLESS_CLASSES,
+    depthless_ids,
     DepthlessRule,
     without_depth,
 )
 from jrn_perception.perception.anchoring.floor import Floor, scale_from_floor
 
 __all__ = ['Anchoring', 'AnchoringSettings', 'Anchors', 'DEPTHLESS_CLASSES', 'DepthlessRule',
-           'Floor', 'Report', 'anchors_from_image', 'anchors_from_points', 'scale_from_floor',
-           'without_depth']
+           'Floor', 'Report', 'anchors_from_image', 'anchors_from_points', 'depthless_ids',
+           'scale_from_floor', 'without_depth']
