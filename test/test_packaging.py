@@ -46,13 +46,14 @@ ROOMS['cli'] = {*ROOMS, '__version__'}
 ROS = {
     'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'diagnostic_updater', 'geometry_msgs',
     'rcl_interfaces', 'rclpy', 'rosbag2_py', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs',
-    'std_srvs', 'vision_msgs'}
+    'std_srvs', 'tf2_ros', 'vision_msgs'}
 TRAINING = {'h5py', 'kornia', 'lightning', 'scipy', 'torchmetrics'}
 # Those that a module of evaluation/ may need as a whole.
 EXTRAS = {'jinja2', 'matplotlib', 'rich', 'rosbags'}
 # Where the name of what is imported is not the name of what is installed.
 DISTRIBUTIONS = {
-    'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'pytorch_lightning': 'lightning'}
+    'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'pytorch_lightning': 'lightning',
+    'tf2_ros': 'tf2_ros_py'}
 
 
 def room_of(path):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from functools import cached_property
 import math
@@ -65,6 +66,21 @@ class Prediction:
             # In place of the cached property.
             vars(folded).update(_tempered=fold_logits(self._tempered, matrix))
         return folded
+
+    def corrected(self, depth: np.ndarray, scale: float) -> Prediction:
+        """
+        Return the same prediction with measured ``depth``, float32 (H, W), metres.
+
+        ``scale`` is the factor between both on the whole, which the depth's limits and the
+        influence on the depth share.
+        """
+        other = copy.copy(self)
+        other.depth_scale = self.depth_scale * scale
+        for name in ('influence_depth', 'mean_influence', 'inputs'):
+            vars(other).pop(name, None)
+        # In place of the cached property.
+        vars(other).update(depth=depth)
+        return other
 
     @cached_property
     def depth(self) -> np.ndarray | None:

@@ -19,6 +19,7 @@ from jrn_perception.ros.configuration import Configuration
 from jrn_perception.ros.conversions.images import to_rgb, with_header
 from jrn_perception.ros.diagnostics import Activity, explain_silence, report, Statistics, Timing
 from jrn_perception.ros.outputs import Delivery, Frame, Output, OutputPublishers, Result
+from jrn_perception.ros.range.correction import DepthCorrection
 from jrn_perception.ros.worker import RateLimit, Worker
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -74,6 +75,7 @@ class CameraStream:
             self.infos, *map(node.resolve_topic_name, ('image_camera_info', 'points')),
             rectified == 'yes' or (rectified == 'auto' and is_rectified(
                 node.resolve_topic_name('image'))))
+        self._correction = DepthCorrection(node, configuration.settings)
         self._reported_faults: set[str] = set()
 
         self.outputs = OutputPublishers(node, self.update_demand)
@@ -113,15 +115,18 @@ class CameraStream:
             # A subscription costs, even if its messages are dropped: each one is deserialised.
             self._node.destroy_subscription(self.subscription)
             self.subscription = None
+        self._correction.subscribe(wanted)
 
     def status(self) -> DiagnosticStatus:
         """Return what diagnostics show of this camera; log a new fault of camera_info."""
         if self._wanted_since is None:
             self._calibration.forget()
-        self.statistics.camera_info_fault = fault = self._calibration.fault()
-        if fault and fault not in self._reported_faults:
-            self._reported_faults.add(fault)
-            self._node.get_logger().warning(fault)
+        self.statistics.camera_info_fault = self._calibration.fault()
+        self.statistics.correction = correction = self._correction.report()
+        for fault in (self.statistics.camera_info_fault, correction.fault):
+            if fault and fault not in self._reported_faults:
+                self._reported_faults.add(fault)
+                self._node.get_logger().warning(fault)
         wanted_for = -1.0 if self._wanted_since is None else monotonic() - self._wanted_since
         return report(
             self._node.get_fully_qualified_name()[1:], self._latest.settings, self._running,
@@ -176,6 +181,9 @@ class CameraStream:
         focal_length = (camera.intrinsics[:2] if camera.intrinsics and settings.focal_correction
                         else None)
         prediction = perception.postprocess(maps, size, focal_length)
+        if any(output.metric for output in wanted):
+            prediction = self._correction.apply(prediction, message.header, camera.intrinsics,
+                                                settings)
         self.statistics.influence = prediction.mean_influence
         result = Result(Frame(rgb, prediction, message.header, camera.intrinsics), settings)
         self._check_limits(result, wanted)

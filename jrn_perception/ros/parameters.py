@@ -17,6 +17,7 @@ from typing import Any
 
 from jrn_perception import networks, weights
 from jrn_perception.drawing import COLORMAPS
+from jrn_perception.messages import poses
 from jrn_perception.networks.interface import MUTE, MUTE_VALUES
 from jrn_perception.perception.backends.choice import BACKENDS
 from jrn_perception.perception.backends.interface import PRECISIONS
@@ -87,6 +88,9 @@ _TYPES = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a s
 # The node publishes depth and semantics.
 WITH_BOTH_TASKS = networks.architectures_with('depth', 'semantics')
 
+# The names of the topics below range/.
+RANGE_INPUTS = ('points', 'scan', 'image', 'range')
+
 PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('architecture', 'jrn', 'network: jrn refines two single-task networks, hydranet is one '
      'network with two heads', {'choices': WITH_BOTH_TASKS}),
@@ -124,6 +128,20 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      {'low': 0.0, 'high': 1000.0}),
     ('max_depth', 0.0, "metres; farther is invalid; 0 for the weights' own limit",
      {'low': 0.0, 'high': 1000.0}),
+    ('out_of_range', 'nan', 'depth outside of the limits: nan, or inf, which is -inf before and '
+     '+inf beyond them (REP 117)', {'choices': ('nan', 'inf')}),
+    ('no_depth_classes', 'predicted', 'depth of windows, mirrors and sky; cap is the largest '
+     'valid depth', {'choices': ('predicted', 'nan', 'inf', 'cap')}),
+    ('camera_height', 0.0, 'metres of the camera above the floor, which scale depth where floor '
+     'is seen; 0 if not known', {'low': 0.0, 'high': 100.0}),
+    ('range_inputs', '', 'range sensors that correct depth, of points, scan, image and range, '
+     'with commas between', {'dynamic': False}),
+    ('range_max_age', 0.2, 'seconds by which the stamps of image and measurement may differ',
+     {'low': 0.0, 'high': 3600.0}),
+    ('range_extrinsics', '', "pose of the range sensor in the images' frame: x y z qx qy qz qw; "
+     'empty: tf2 has it', {'dynamic': False}),
+    ('anchoring', 'field', 'richest correction of depth by range sensors, or off',
+     {'choices': ('field', 'scale_shift', 'scale', 'off')}),
     ('confidence_threshold', 0.0, 'labels that are less probable become 255, unlabelled',
      {'low': 0.0, 'high': 1.0}),
     ('enabled', True, 'process frames; also set by the service ~/enable', {}),
@@ -254,4 +272,20 @@ def check_together(settings: Settings) -> Settings:
     if settings.mute != 'none' and settings.architecture != 'jrn':
         raise ValueError(f'mute: {settings.architecture} has no modality at its input to mute; '
                          'only the jrn has')
+    range_inputs(settings)
+    if settings.range_extrinsics:
+        try:
+            poses.from_text(settings.range_extrinsics)
+        except ValueError as error:
+            raise ValueError(f'range_extrinsics: {error}') from None
     return settings
+
+
+def range_inputs(settings: Settings) -> list[str]:
+    """Return the names in the parameter range_inputs; ValueError for an unknown name."""
+    names = settings.range_inputs.replace(',', ' ').split()
+    unknown = [name for name in names if name not in RANGE_INPUTS]
+    if unknown or len(names) != len(set(names)):
+        raise ValueError(f'range_inputs: {settings.range_inputs!r} are not some of '
+                         f'{", ".join(RANGE_INPUTS)}, each once')
+    return names

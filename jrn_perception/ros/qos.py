@@ -27,6 +27,8 @@ PREFIX = 'qos_overrides'
 
 # Matches every camera; the newest frame wins.
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+# The measurement nearest to an image may not be the latest.
+RANGE_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Reliable, because image_transport, rviz and depth_image_proc subscribe reliably. Depth 2, because
 # at depth 1 a stopped reader can block the writer.
 DATA_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)

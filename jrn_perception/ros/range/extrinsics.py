@@ -1,0 +1,75 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Where a range sensor is in the camera's frame: from a parameter or from tf2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jrn_perception.messages import poses
+from jrn_perception.messages.poses import Pose
+from rclpy.node import Node
+from rclpy.time import Time
+from std_msgs.msg import Header
+
+
+class NoPoseError(ValueError):
+    """There is no pose; the text says why and what to do, in one line."""
+
+
+class Extrinsics:
+    """
+    The poses of range sensors in the frames of cameras.
+
+    ``text`` is the parameter range_extrinsics, the pose of every sensor whose frame is not the
+    camera's. If it is empty, tf2 is asked. tf2 is a soft dependency: pip does not have it.
+    """
+
+    def __init__(self, node: Node, text: str):
+        self._pose = poses.from_text(text) if text else None
+        self._tf: TfBuffer | None = None
+        if not text:
+            try:
+                self._tf = TfBuffer(node)
+            except ImportError:
+                pass  # ``pose`` tells, if another frame than the camera's occurs.
+
+    def pose(self, sensor: Header, camera: str) -> Pose:
+        """Return the pose of the sensor in the frame ``camera``; NoPoseError if it is unknown."""
+        if sensor.frame_id == camera:
+            return poses.IDENTITY
+        if self._pose is not None:
+            return self._pose
+        if self._tf is None:
+            raise NoPoseError(f'its frame is {sensor.frame_id!r}, that of the images is '
+                              f'{camera!r}, and tf2_ros is not installed: set range_extrinsics')
+        return self._tf.pose(sensor, camera)
+
+
+class TfBuffer:
+    """The transforms of the robot; ImportError without tf2_ros."""
+
+    def __init__(self, node: Node):
+        import tf2_ros
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
+        self._too_new, self._failure = tf2_ros.ExtrapolationException, tf2_ros.TransformException
+
+    def pose(self, sensor: Header, camera: str) -> Pose:
+        """Return the pose of the sensor in the frame ``camera``; NoPoseError if it is unknown."""
+        try:
+            try:
+                found = self._lookup(sensor, camera, Time.from_msg(sensor.stamp))
+            except self._too_new:
+                # The transform of a moving joint comes later than the measurement.
+                found = self._lookup(sensor, camera, Time())
+        except self._failure as error:
+            reason = ' '.join(str(error).split())
+            raise NoPoseError(f'tf2 has no transform from its frame {sensor.frame_id!r} to that '
+                              f'of the images, {camera!r} ({reason}): publish one, or set '
+                              'range_extrinsics') from error
+        return poses.from_transform(found.transform)
+
+    def _lookup(self, sensor: Header, camera: str, time: Time) -> Any:
+        return self._buffer.lookup_transform(camera, sensor.frame_id, time)
