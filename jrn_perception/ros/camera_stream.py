@@ -75,7 +75,7 @@ class CameraStream:
             self.infos, *map(node.resolve_topic_name, ('image_camera_info', 'points')),
             rectified == 'yes' or (rectified == 'auto' and is_rectified(
                 node.resolve_topic_name('image'))))
-        self._correction = DepthCorrection(node, configuration.settings)
+        self.correction = DepthCorrection(node, configuration.settings)
         self._reported_faults: set[str] = set()
 
         self.outputs = OutputPublishers(node, self.update_demand)
@@ -115,14 +115,14 @@ class CameraStream:
             # A subscription costs, even if its messages are dropped: each one is deserialised.
             self._node.destroy_subscription(self.subscription)
             self.subscription = None
-        self._correction.subscribe(wanted)
+        self.correction.subscribe(wanted)
 
     def status(self) -> DiagnosticStatus:
         """Return what diagnostics show of this camera; log a new fault of camera_info."""
         if self._wanted_since is None:
             self._calibration.forget()
         self.statistics.camera_info_fault = self._calibration.fault()
-        self.statistics.correction = correction = self._correction.report()
+        self.statistics.correction = correction = self.correction.report()
         for fault in (self.statistics.camera_info_fault, correction.fault):
             if fault and fault not in self._reported_faults:
                 self._reported_faults.add(fault)
@@ -182,7 +182,7 @@ class CameraStream:
                         else None)
         prediction = perception.postprocess(maps, size, focal_length)
         if any(output.metric for output in wanted):
-            prediction = self._correction.apply(prediction, message.header, camera.intrinsics,
+            prediction = self.correction.apply(prediction, message.header, camera.intrinsics,
                                                 settings)
         self.statistics.influence = prediction.mean_influence
         result = Result(Frame(rgb, prediction, message.header, camera.intrinsics), settings)

@@ -67,14 +67,14 @@ class DepthCorrection:
     """
 
     def __init__(self, node: Node, settings: Settings):
-        self._inputs = RangeInputs(node, settings)
+        self.inputs = RangeInputs(node, settings)
         self._anchoring: Anchoring | None = None
         self._by_floor = Anchoring(AnchoringSettings(mode='scale'))
         self._last = CorrectionReport()
 
     def subscribe(self, wanted: bool) -> None:
         """Subscribe to the sensors while frames are wanted."""
-        self._inputs.subscribe(wanted)
+        self.inputs.subscribe(wanted)
 
     def report(self) -> CorrectionReport:
         """Return what has corrected the last picture."""
@@ -91,13 +91,13 @@ class DepthCorrection:
         view = None if camera is None else View(camera, depth)
         seconds = Time.from_msg(header.stamp).nanoseconds / 1e9
         report, corrected = CorrectionReport(), None
-        if self._inputs and settings.anchoring != 'off':
-            found = self._inputs.measure(header, view, depth.shape, settings.range_max_age)
+        if self.inputs and settings.anchoring != 'off':
+            found = self.inputs.measure(header, view, depth.shape, settings.range_max_age)
             anchoring = self._anchoring_in(settings.anchoring)
             corrected = anchoring(depth, prediction.labels, found, seconds)
             last = anchoring.last
             report = CorrectionReport(last.used, last.rejected, last.mode, last.scale,
-                                      self._inputs.age, fault=self._inputs.fault())
+                                      self.inputs.age, fault=self.inputs.fault())
         if settings.camera_height and report.mode in ('off', 'none'):
             corrected, report = self._on_floor(prediction, view, settings, seconds, report)
         self._last = report

@@ -70,11 +70,15 @@ class RangeInput:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
 
+    def recent(self) -> list[Reading]:
+        """Return the messages that are kept, the earliest arrival first."""
+        with self._lock:
+            return list(self._recent)
+
     def nearest(self, stamp_ns: int) -> Reading | None:
         """Return the message whose stamp is nearest, None if none has come."""
-        with self._lock:
-            return min(self._recent, key=lambda reading: abs(reading.stamp_ns - stamp_ns),
-                       default=None)
+        return min(self.recent(), key=lambda reading: abs(reading.stamp_ns - stamp_ns),
+                   default=None)
 
     def _add(self, message: Any) -> None:
         with self._lock:
@@ -91,23 +95,23 @@ class RangeInputs:
 
     def __init__(self, node: Node, settings: Settings):
         names = range_inputs(settings)
-        self._inputs = [RangeInput(node, kind) for kind in names]
+        self.sensors = [RangeInput(node, kind) for kind in names]
         self._extrinsics = Extrinsics(node, settings.range_extrinsics) if names else None
         self.age = math.nan
         # The faults of the last picture by topic, and when each topic's first one came.
         self._faults: dict[str, str] = {}
         self._since: dict[str, float] = {}
-        self._infos = calibration.CameraInfoBuffer()
+        self.infos = calibration.CameraInfoBuffer()
         if 'image' in names:
-            qos.subscribe(node, CameraInfo, 'range/camera_info', self._infos.add, qos.SENSOR_QOS)
+            qos.subscribe(node, CameraInfo, 'range/camera_info', self.infos.add, qos.SENSOR_QOS)
         self.subscribe(True)  # Declares the QoS parameters of the topics.
 
     def __bool__(self) -> bool:
-        return bool(self._inputs)
+        return bool(self.sensors)
 
     def subscribe(self, wanted: bool) -> None:
         """Subscribe to the sensors, or end the subscriptions."""
-        for sensor in self._inputs:
+        for sensor in self.sensors:
             sensor.subscribe(wanted)
 
     def measure(self, header: Header, view: View | None, size: tuple[int, int],
@@ -120,7 +124,7 @@ class RangeInputs:
         """
         stamp_ns = Time.from_msg(header.stamp).nanoseconds
         found, ages, faults = Anchors.none(), [], {}
-        for sensor in self._inputs:
+        for sensor in self.sensors:
             reading = sensor.nearest(stamp_ns)
             if reading is None:
                 faults[sensor.topic] = 'no message has come'
@@ -172,13 +176,11 @@ class RangeInputs:
 
     def _camera_of(self, reading: Reading) -> camera_info.Intrinsics:
         """Return the camera of a range image that is not registered to the picture."""
-        size, image = reading.values.shape, self._input('image')
-        info = self._infos.find(reading.message.header.stamp, size)
-        found = camera_info.match(info, size, camera_info.is_rectified(image.topic))
+        size = reading.values.shape
+        info = self.infos.find(reading.message.header.stamp, size)
+        topic, = (sensor.topic for sensor in self.sensors if sensor.kind == 'image')
+        found = camera_info.match(info, size, camera_info.is_rectified(topic))
         if found.intrinsics is None:
             raise ValueError('is not registered to the image, and about range/camera_info: '
                              f'{found.fault}')
         return found.intrinsics
-
-    def _input(self, kind: str) -> RangeInput:
-        return next(sensor for sensor in self._inputs if sensor.kind == kind)
