@@ -22,6 +22,7 @@ from jrn_perception.networks.interface import MUTE, MUTE_VALUES
 from jrn_perception.perception.backends.choice import BACKENDS
 from jrn_perception.perception.backends.interface import PRECISIONS
 from jrn_perception.ros import qos
+from jrn_perception.ros.parameter_files import Origins
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
@@ -164,6 +165,7 @@ BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 IDENTITY = ('architecture', 'variant', 'weights')
 
 # Declared by rclpy itself.
+_CLOCK = f'{qos.PREFIX}./clock.'
 _RCLPY = ('use_sim_time', 'start_type_description_service')
 
 
@@ -176,21 +178,26 @@ class Settings(SimpleNamespace):
         return tuple(getattr(self, name) for name in IDENTITY)
 
 
-def declare(node: Node) -> Settings:
+def declare(node: Node, origins: Origins) -> Settings:
     """
     Declare all parameters on ``node`` and return their values.
 
     ``node`` must have been made with ``automatically_declare_parameters_from_overrides=True``,
     which makes unknown names visible. Raises ValueError for an unknown name and for a value that
-    is not accepted.
+    is not accepted; an unknown name in a file for several nodes is logged.
     """
     given = {name: parameter.value for name, parameter in node.get_parameters_by_prefix('').items()
-             if name not in _RCLPY}
-    unknown = [name for name in given
-               if name not in BY_NAME and not name.startswith(f'{qos.PREFIX}.')]
-    if unknown:
-        raise ValueError(f'unknown parameters: {", ".join(sorted(unknown))}; there are: '
+             if name not in _RCLPY and not name.startswith(_CLOCK)}
+    unknown = {name for name in given
+               if name not in BY_NAME and not name.startswith(f'{qos.PREFIX}.')}
+    if misspelt := unknown - origins.foreign:
+        raise ValueError(f'unknown parameters: {", ".join(sorted(misspelt))}; there are: '
                          f'{", ".join(BY_NAME)}')
+    if unknown:
+        node.get_logger().warning(
+            f'no parameters of this node, ignored: {", ".join(sorted(unknown))} (from a section '
+            'of a parameter file that has a wildcard)')
+    _follow_origins(given, origins)
     for name in given:
         node.undeclare_parameter(name)
     values = {}
@@ -204,6 +211,42 @@ def declare(node: Node) -> Settings:
         node.declare_parameter(parameter.name, value, parameter.descriptor(), ignore_override=True)
         values[parameter.name] = value
     return check_together(Settings(**values))
+
+
+def _follow_origins(given: dict[str, Any], origins: Origins) -> None:
+    """
+    Change ``given`` where it names one network by habit and another one on purpose.
+
+    A dump of the parameters (`ros2 param dump`) also holds variant and labels of the network that
+    ran. A user who changes its architecture, or gives a different one beside it, means the new
+    network. And a weights file brings the network of its card, as at run time, unless the user
+    names one.
+    """
+    default = BY_NAME['architecture'].default
+    name, file, variant = (given.get(key, BY_NAME[key].default) for key in
+                           ('architecture', 'weights', 'variant'))
+    if name not in WITH_BOTH_TASKS or not all(type(each) is str for each in (file, variant)):
+        return  # It is refused later, with the reason.
+    if file not in ('', weights.RANDOM):
+        path = weights.resolve(file, name)
+        card = weights.read_card(path)
+        chosen = 'architecture' in origins.own or name != default
+        if card.architecture in WITH_BOTH_TASKS and not chosen:
+            given['architecture'] = name = card.architecture
+        if card.architecture == name and (not variant or 'variant' not in origins.own
+                                          and variant in _variants_of_others(name)):
+            # The card has not been checked yet: its variant may be anything.
+            given['variant'] = variant = str(card.variant)
+    if set(BY_NAME) <= set(given):  # Only a dump has them all.
+        given['labels'] = BY_NAME['labels'].default
+        if variant in _variants_of_others(name):
+            given['variant'] = ''
+
+
+def _variants_of_others(architecture: str) -> list[str]:
+    own = networks.ARCHITECTURES[architecture]
+    return [variant for other in WITH_BOTH_TASKS for variant in networks.ARCHITECTURES[other]
+            if variant not in own]
 
 
 def merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -252,7 +295,7 @@ def _follow_card(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 
 def check_labels(given: list[str], labels: list[str]) -> None:
-    """Raise ValueError if the labels ``given`` at start, as by a dump, are not the network's."""
+    """Raise ValueError if the labels ``given`` at start are not the network's."""
     if given not in (BY_NAME['labels'].default, labels):
         raise ValueError('labels: is set by the node, from the weights; do not set it')
 

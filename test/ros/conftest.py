@@ -89,12 +89,12 @@ class Robot:
         self.body.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self._body_spinner = Spinner(self.body)
 
-    def start(self, *ros_arguments, namespace=None, **parameters):
-        """Start the node, in place of the one before; `parameters` over the small network's."""
+    def start(self, *ros_arguments, namespace=None, setup=SETUP, **parameters):
+        """Start the node, in place of the one before; `parameters` over those of the `setup`."""
         from jrn_perception.ros.node import PerceptionNode
         self.stop()
         overrides = [Parameter(name, value=value)
-                     for name, value in {**SETUP, **parameters}.items()]
+                     for name, value in {**setup, **parameters}.items()]
         self.node = PerceptionNode(
             context=self._contexts[1], namespace=namespace, parameter_overrides=overrides,
             use_global_arguments=False, cli_args=['--ros-args', *ros_arguments])
