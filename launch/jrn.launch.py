@@ -16,6 +16,7 @@ from ament_index_python.packages import (
     PackageNotFoundError,
 )
 from jrn_perception.ros import launching, transport
+from jrn_perception.ros.parameters import RANGE_INPUTS
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch_ros.actions import ComposableNodeContainer, Node
@@ -31,6 +32,10 @@ CHOICES = {
 DESCRIPTIONS = {
     'image': "the camera's topic (not given: image); image/compressed follows it",
     'camera_info': "the camera's calibration (not given: image_camera_info)",
+    'range_points': "a range sensor's PointCloud2, which corrects depth (not given: none)",
+    'range_scan': "a range sensor's LaserScan, likewise",
+    'range_image': "a range sensor's depth image, likewise; camera_info is read beside it",
+    'range_range': "a range sensor's Range, likewise",
     'namespace': 'of all that is started (not given: none)',
     'use_sim_time': 'take the time from /clock',
     'log_level': 'of the node (not given: info)',
@@ -108,13 +113,19 @@ def where_installed(argument, packages):
 
 def node(given, clock, common):
     """Return the node with the parameters and remaps that are given."""
-    overrides = {**launching.overrides(given), **clock}
+    sensors = [kind for kind in RANGE_INPUTS if f'range_{kind}' in given]
+    overrides = {**launching.overrides({'range_inputs': ','.join(sensors), **given}
+                                       if sensors else given), **clock}
     remappings = []
     if 'image' in given:
         remappings += [
             ('image', given['image']), ('image/compressed', f"{given['image']}/compressed")]
     if 'camera_info' in given:
         remappings.append(('image_camera_info', given['camera_info']))
+    remappings += [(f'range/{kind}', given[f'range_{kind}']) for kind in sensors]
+    if 'range_image' in given:
+        remappings.append((
+            'range/camera_info', '/'.join([*given['range_image'].split('/')[:-1], 'camera_info'])))
     respawn = is_true(given['respawn'])
     return Node(
         package=PACKAGE, executable='jrn_node', name=given['name'],
