@@ -14,7 +14,7 @@ import numpy as np
 # Pixels by which a ray may miss its pixel. Where a polynomial of distortion folds back, as beyond
 # the edge of the calibrated view, pixels have no single ray.
 MISS = 0.5
-_CRITERIA = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_COUNT, 40, 1e-7)
+_CRITERIA = (cv2.TERM_CRITERIA_COUNT, 20, 0)
 
 
 @lru_cache(maxsize=4)

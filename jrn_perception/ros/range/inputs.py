@@ -80,6 +80,11 @@ class RangeInput:
         return min(self.recent(), key=lambda reading: abs(reading.stamp_ns - stamp_ns),
                    default=None)
 
+    def silence(self) -> str:
+        """Return why no message may have come."""
+        return ('no message has come' if self._node.count_publishers(self.topic)
+                else 'nobody publishes it')
+
     def _add(self, message: Any) -> None:
         with self._lock:
             self._recent.append(Reading(message, self._read))
@@ -127,7 +132,7 @@ class RangeInputs:
         for sensor in self.sensors:
             reading = sensor.nearest(stamp_ns)
             if reading is None:
-                faults[sensor.topic] = 'no message has come'
+                faults[sensor.topic] = sensor.silence()
                 continue
             age = abs(reading.stamp_ns - stamp_ns) / 1e9
             if age > max_age:

@@ -179,5 +179,5 @@ def test_sensors_are_read_only_while_frames_are_wanted(robot, tools):
     robot.wait_for(lambda: all(map(robot.node.count_subscribers, topics)))
     # One of both is enough.
     np.testing.assert_allclose(scene.look(0.0), FACTOR * scene.plain, rtol=0.03)
-    assert '/range/scan: no message has come' in robot.status(
+    assert '/range/scan: nobody publishes it' in robot.status(
         lambda status: status.level == 1).message
