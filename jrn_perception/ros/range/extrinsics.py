@@ -35,16 +35,17 @@ class Extrinsics:
             except ImportError:
                 pass  # ``pose`` tells, if another frame than the camera's occurs.
 
-    def pose(self, sensor: Header, camera: str) -> Pose:
-        """Return the pose of the sensor in the frame ``camera``; NoPoseError if it is unknown."""
-        if sensor.frame_id == camera:
+    def pose(self, sensor: str, image: Header) -> Pose:
+        """Return the pose of the frame ``sensor`` in the image's; NoPoseError if it is unknown."""
+        if sensor == image.frame_id:
             return poses.IDENTITY
         if self._pose is not None:
             return self._pose
         if self._tf is None:
-            raise NoPoseError(f'its frame is {sensor.frame_id!r}, that of the images is '
-                              f'{camera!r}, and tf2_ros is not installed: set range_extrinsics')
-        return self._tf.pose(sensor, camera)
+            raise NoPoseError(f'its frame is {sensor!r}, that of the images is '
+                              f'{image.frame_id!r}, and tf2_ros is not installed: set '
+                              'range_extrinsics')
+        return self._tf.pose(sensor, image)
 
 
 class TfBuffer:
@@ -56,20 +57,22 @@ class TfBuffer:
         self._listener = tf2_ros.TransformListener(self._buffer, node)
         self._too_new, self._failure = tf2_ros.ExtrapolationException, tf2_ros.TransformException
 
-    def pose(self, sensor: Header, camera: str) -> Pose:
-        """Return the pose of the sensor in the frame ``camera``; NoPoseError if it is unknown."""
+    def pose(self, sensor: str, image: Header) -> Pose:
+        """Return the pose of the frame ``sensor`` in the image's; NoPoseError if it is unknown."""
         try:
             try:
-                found = self._lookup(sensor, camera, Time.from_msg(sensor.stamp))
+                # The time of the image: a map does not move, and most sensors move with the
+                # camera. What the camera itself does counts.
+                found = self._lookup(sensor, image.frame_id, Time.from_msg(image.stamp))
             except self._too_new:
-                # The transform of a moving joint comes later than the measurement.
-                found = self._lookup(sensor, camera, Time())
+                # The transform of a moving joint comes later than the image.
+                found = self._lookup(sensor, image.frame_id, Time())
         except self._failure as error:
             reason = ' '.join(str(error).split())
-            raise NoPoseError(f'tf2 has no transform from its frame {sensor.frame_id!r} to that '
-                              f'of the images, {camera!r} ({reason}): publish one, or set '
+            raise NoPoseError(f'tf2 has no transform from its frame {sensor!r} to that of the '
+                              f'images, {image.frame_id!r} ({reason}): publish one, or set '
                               'range_extrinsics') from error
         return poses.from_transform(found.transform)
 
-    def _lookup(self, sensor: Header, camera: str, time: Time) -> Any:
-        return self._buffer.lookup_transform(camera, sensor.frame_id, time)
+    def _lookup(self, sensor: str, camera: str, time: Time) -> Any:
+        return self._buffer.lookup_transform(camera, sensor, time)

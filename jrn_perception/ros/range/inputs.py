@@ -14,7 +14,6 @@ from time import monotonic
 from typing import Any
 
 from jrn_perception.messages import camera_info, maps, ranges
-from jrn_perception.messages.poses import Pose
 from jrn_perception.perception.anchoring import Anchors, anchors_from_image
 from jrn_perception.ros import calibration, qos
 from jrn_perception.ros.parameters import range_inputs, Settings
@@ -101,7 +100,8 @@ class RangeInputs:
     def __init__(self, node: Node, settings: Settings):
         names = range_inputs(settings)
         self.sensors = [RangeInput(node, kind) for kind in names]
-        self._extrinsics = Extrinsics(node, settings.range_extrinsics) if names else None
+        if names:
+            self._extrinsics = Extrinsics(node, settings.range_extrinsics)
         self.age = math.nan
         # The faults of the last picture by topic, and when each topic's first one came.
         self._faults: dict[str, str] = {}
@@ -140,7 +140,7 @@ class RangeInputs:
                                         f'({max_age:g} s) of the image')
                 continue
             try:
-                found += self._anchors(sensor.kind, reading, header.frame_id, view, size)
+                found += self._anchors(sensor.kind, reading, header, view, size)
             except ValueError as error:
                 faults[sensor.topic] = str(error)
             else:
@@ -161,23 +161,19 @@ class RangeInputs:
         self._since = {topic: self._since.get(topic, now) for topic in faults}
         self._faults = faults
 
-    def _anchors(self, kind: str, reading: Reading, frame_id: str, view: View | None,
+    def _anchors(self, kind: str, reading: Reading, image: Header, view: View | None,
                  size: tuple[int, int]) -> Anchors:
-        header, values = reading.message.header, reading.values
-        if kind == 'image' and header.frame_id == frame_id and values.shape == size:
+        frame_id, values = reading.message.header.frame_id, reading.values
+        if kind == 'image' and frame_id == image.frame_id and values.shape == size:
             return anchors_from_image(values, size)
         if view is None:
             raise ValueError('is not used: the camera is not calibrated')
-        pose = self._pose(header, frame_id)
+        pose = self._extrinsics.pose(frame_id, image)
         if kind == 'range':
             return anchors.of_cone(values, pose, view) if values else Anchors.none()
         if kind == 'image':
             values = anchors.points_of_image(values, self._camera_of(reading))
         return anchors.of_points(values, pose, view)
-
-    def _pose(self, header: Header, frame_id: str) -> Pose:
-        assert self._extrinsics is not None
-        return self._extrinsics.pose(header, frame_id)
 
     def _camera_of(self, reading: Reading) -> camera_info.Intrinsics:
         """Return the camera of a range image that is not registered to the picture."""

@@ -29,21 +29,21 @@ def node(ros_domain):
 
 def test_the_parameter_is_the_pose_of_every_other_frame(node):
     found = extrinsics.Extrinsics(node, '1 2 3 0 0 0 1')
-    np.testing.assert_array_equal(found.pose(Header(frame_id='lidar'), 'eye').translation,
+    np.testing.assert_array_equal(found.pose('lidar', Header(frame_id='eye')).translation,
                                   (1, 2, 3))
-    np.testing.assert_array_equal(found.pose(Header(frame_id='eye'), 'eye').translation, 0)
+    np.testing.assert_array_equal(found.pose('eye', Header(frame_id='eye')).translation, 0)
 
 
 @pytest.mark.skipif(importlib.util.find_spec('tf2_ros') is not None, reason='tf2_ros is there')
 def test_without_tf2_a_frame_of_its_own_needs_the_parameter(node):
     found = extrinsics.Extrinsics(node, '')
-    np.testing.assert_array_equal(found.pose(Header(frame_id='eye'), 'eye').rotation, np.eye(3))
+    np.testing.assert_array_equal(found.pose('eye', Header(frame_id='eye')).rotation, np.eye(3))
     with pytest.raises(extrinsics.NoPoseError, match="its frame is 'lidar', that of the images is "
                                                      "'eye', and tf2_ros is not installed: set "):
-        found.pose(Header(frame_id='lidar'), 'eye')
+        found.pose('lidar', Header(frame_id='eye'))
 
 
-def test_tf2_is_asked_for_the_time_of_the_measurement_then_for_the_latest(node, monkeypatch):
+def test_tf2_is_asked_for_the_time_of_the_image_then_for_the_latest(node, monkeypatch):
     # With the interface of tf2_ros, which pip does not have.
     class TransformException(Exception):
         pass
@@ -68,11 +68,11 @@ def test_tf2_is_asked_for_the_time_of_the_measurement_then_for_the_latest(node, 
     monkeypatch.setitem(sys.modules, 'tf2_ros', SimpleNamespace(
         Buffer=Buffer, TransformListener=lambda buffer, node: None,
         ExtrapolationException=ExtrapolationException, TransformException=TransformException))
-    found, header = extrinsics.Extrinsics(node, ''), Header(frame_id='lidar', stamp=Time(sec=7))
-    np.testing.assert_array_equal(found.pose(header, 'eye').translation, (5, 0, 0))
+    found, image = extrinsics.Extrinsics(node, ''), Header(frame_id='eye', stamp=Time(sec=7))
+    np.testing.assert_array_equal(found.pose('lidar', image).translation, (5, 0, 0))
     assert Buffer.times == [7 * 10 ** 9, 0]
     with pytest.raises(extrinsics.NoPoseError, match=r"frame 'lidar' .* 'eye' \(two trees\): pub"):
-        found.pose(header, 'eye')
+        found.pose('lidar', image)
 
 
 def test_tf2_has_the_pose(node):
@@ -80,7 +80,7 @@ def test_tf2_has_the_pose(node):
     TransformStamped = import_module('geometry_msgs.msg').TransformStamped
     found = extrinsics.Extrinsics(node, '')
     with pytest.raises(extrinsics.NoPoseError, match="no transform from its frame 'lidar'"):
-        found.pose(Header(frame_id='lidar'), 'eye')
+        found.pose('lidar', Header(frame_id='eye'))
     transform = TransformStamped(header=Header(frame_id='eye'), child_frame_id='lidar')
     transform.transform.translation.y = 0.25
     transform.transform.rotation.w = 1.0
@@ -89,7 +89,7 @@ def test_tf2_has_the_pose(node):
     for _ in range(300):
         rclpy.spin_once(node, timeout_sec=0.1)
         try:
-            pose = found.pose(Header(frame_id='lidar'), 'eye')
+            pose = found.pose('lidar', Header(frame_id='eye'))
         except extrinsics.NoPoseError:
             continue
         np.testing.assert_array_equal(pose.translation, (0, 0.25, 0))
