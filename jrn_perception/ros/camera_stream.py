@@ -183,7 +183,7 @@ class CameraStream:
         prediction = perception.postprocess(maps, size, focal_length)
         if any(output.metric for output in wanted):
             prediction = self.correction.apply(prediction, message.header, camera.intrinsics,
-                                                settings)
+                                               settings)
         self.statistics.influence = prediction.mean_influence
         result = Result(Frame(rgb, prediction, message.header, camera.intrinsics), settings)
         self._check_limits(result, wanted)

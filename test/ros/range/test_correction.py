@@ -5,7 +5,7 @@
 
 from importlib import import_module
 
-from jrn_perception.labels import custom, KITTI6, NYU5, NYU40
+from jrn_perception import labels
 from jrn_perception.messages.camera_info import Intrinsics
 from jrn_perception.perception import Prediction
 import numpy as np
@@ -35,23 +35,24 @@ def settings(**changes):
         **{row.name: row.default for row in parameters.PARAMETERS} | changes)
 
 
-def hall(height, label_set=NYU40, floor='floor', wall='wall', distance=6.0):
+def hall(height, label_set=labels.NYU40, floor='floor', wall='wall', distance=6.0):
     """Return the prediction of a level camera ``height`` metres above a floor, before a wall."""
     rows = np.arange(HEIGHT)[:, None] - CAMERA.cy
     with np.errstate(divide='ignore'):
         ground = np.where(rows > 0, height * CAMERA.fy / rows, np.inf)
     depth = np.broadcast_to(np.minimum(ground, distance), (HEIGHT, WIDTH)).astype(np.float32)
     names = label_set.names
-    labels = np.where(depth < distance, names.index(floor), names.index(wall)).astype(np.uint8)
-    return Prediction.of_arrays(depth, labels, np.ones_like(depth), label_set, 1.0, (0.1, 10.0))
+    ids = np.where(depth < distance, names.index(floor), names.index(wall)).astype(np.uint8)
+    return Prediction.of_arrays(depth, ids, np.ones_like(depth), label_set, 1.0, (0.1, 10.0))
 
 
 def header(seconds):
     return Header(stamp=Time(sec=seconds), frame_id='camera')
 
 
-@pytest.mark.parametrize('names', [(NYU40, 'floor', 'wall'), (NYU40, 'floor mat', 'wall'),
-                                   (NYU5, 'ground', 'vertical'), (KITTI6, 'road', 'building')])
+@pytest.mark.parametrize('names', [
+    (labels.NYU40, 'floor', 'wall'), (labels.NYU40, 'floor mat', 'wall'),
+    (labels.NYU5, 'ground', 'vertical'), (labels.KITTI6, 'road', 'building')])
 def test_depth_is_scaled_so_that_the_floor_is_as_far_below_as_it_is(node, names):
     plain, setting = hall(1.0, *names), settings(camera_height=1.3)
     corrector = correction.DepthCorrection(node, setting)
@@ -75,7 +76,7 @@ def test_the_height_does_not_apply_without_floor_or_calibration(node):
     plain = hall(1.0)
     assert corrector.apply(plain, header(11), None, setting) is plain
     assert corrector.report().fault == ('camera_height is not used: the camera is not calibrated')
-    other = hall(1.0, custom(('desk', 'shelf')), 'desk', 'shelf')
+    other = hall(1.0, labels.custom(('desk', 'shelf')), 'desk', 'shelf')
     assert corrector.apply(other, header(12), CAMERA, setting) is other
     assert corrector.report().fault == (
         'camera_height is not used: no class of the network is floor')

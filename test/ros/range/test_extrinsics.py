@@ -61,8 +61,8 @@ def test_tf2_is_asked_for_the_time_of_the_image_then_for_the_latest(node, monkey
                 raise ExtrapolationException('into the future')
             if len(self.times) > 2:
                 raise TransformException('two\ntrees')
-            move, turn = (SimpleNamespace(x=x, y=0.0, z=0.0, w=w) for x, w in ((5.0, 0.0),
-                                                                              (0.0, 1.0)))
+            move, turn = (SimpleNamespace(x=x, y=0.0, z=0.0, w=w)
+                          for x, w in ((5.0, 0.0), (0.0, 1.0)))
             return SimpleNamespace(transform=SimpleNamespace(translation=move, rotation=turn))
 
     monkeypatch.setitem(sys.modules, 'tf2_ros', SimpleNamespace(
