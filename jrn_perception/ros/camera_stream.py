@@ -70,11 +70,6 @@ class CameraStream:
         self._rate_limit, self._stamps = RateLimit(), StampCheck()
         self._wanted_since: float | None = None
         self.infos = CameraInfoBuffer()
-        rectified = configuration.settings.rectified
-        self._calibration = CalibrationWatch(
-            self.infos, *map(node.resolve_topic_name, ('image_camera_info', 'points')),
-            rectified == 'yes' or (rectified == 'auto' and is_rectified(
-                node.resolve_topic_name('image'))))
         self.correction = DepthCorrection(node, configuration.settings)
         self._reported_faults: set[str] = set()
 
@@ -87,6 +82,10 @@ class CameraStream:
         # Made once before anybody listens, because that declares the QoS parameters of the topic.
         self.subscription = self._subscribe()
         self.topic = self.subscription.topic_name
+        rectified = configuration.settings.rectified
+        self._calibration = CalibrationWatch(
+            self.infos, *map(node.resolve_topic_name, ('image_camera_info', 'points')),
+            rectified == 'yes' or (rectified == 'auto' and is_rectified(self.topic)))
         self.update_demand()
 
     # On the executor's thread: demand, messages, diagnostics.

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
+CompressedImage = import_module('sensor_msgs.msg').CompressedImage
 PointCloud2 = import_module('sensor_msgs.msg').PointCloud2
 RegionOfInterest = import_module('sensor_msgs.msg').RegionOfInterest
 QoSProfile = rclpy.qos.QoSProfile
@@ -105,11 +106,18 @@ def test_the_points_of_a_raw_picture_follow_the_lens(robot, tools):
     np.testing.assert_allclose(pixels.reshape(48, 64, 2), np.stack([columns, rows], -1), atol=0.01)
 
 
-def test_the_points_of_a_rectified_picture_follow_p(robot, tools):
-    robot.start('-r', 'image:=/front/image_rect_color')
-    robot.camera('/front/image_rect_color')
+@pytest.mark.parametrize('transport', ['raw', 'compressed'])
+def test_the_points_of_a_rectified_picture_follow_p(robot, tools, transport):
+    suffix = '/compressed' if transport == 'compressed' else ''
+    robot.start('-r', f'image{suffix}:=/front/image_rect_color{suffix}', image_transport=transport)
+    robot.camera(f'/front/image_rect_color{suffix}', CompressedImage if suffix else None)
     robot.calibrate(**DISTORTION)
-    points = tools.points_of(robot.ask(tools.picture(), robot.listen('points', PointCloud2)))
+    picture = tools.picture()
+    if suffix:
+        message = CompressedImage(format='png')
+        message.data.frombytes(cv2.imencode('.png', picture)[1].tobytes())
+        picture = message
+    points = tools.points_of(robot.ask(picture, robot.listen('points', PointCloud2)))
     rows, columns = np.mgrid[:48, :64]
     np.testing.assert_allclose(points['x'] / points['z'], (columns - 30) / 40, atol=1e-6)
     np.testing.assert_allclose(points['y'] / points['z'], (rows - 20) / 41, atol=1e-6)
