@@ -52,8 +52,8 @@ TRAINING = {'h5py', 'kornia', 'lightning', 'scipy', 'torchmetrics'}
 EXTRAS = {'jinja2', 'matplotlib', 'rich', 'rosbags'}
 # Where the name of what is imported is not the name of what is installed.
 DISTRIBUTIONS = {
-    'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'pytorch_lightning': 'lightning',
-    'tf2_ros': 'tf2_ros_py'}
+    'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'python3-yaml',
+    'pytorch_lightning': 'lightning', 'tf2_ros': 'tf2_ros_py'}
 
 
 def room_of(path):
@@ -185,6 +185,16 @@ def test_every_import_is_declared():
         if name not in sys.stdlib_module_names}
     undeclared = {(n, p) for n, p in used if DISTRIBUTIONS.get(n, n) not in declared}
     assert not undeclared
+
+
+def test_every_file_names_its_licence():
+    for folder in ('benchmarks', 'demo', 'jrn_perception', 'launch', 'test'):
+        for path in (REPOSITORY / folder).rglob('*.py'):
+            text = path.read_text()
+            if text.startswith('#!'):
+                text = text.partition('\n')[2]
+            assert text.startswith('# Copyright 2026 The jrn_perception developers\n'
+                                   '# SPDX-License-Identifier: Apache-2.0\n'), path
 
 
 def run_setup(*arguments):

@@ -127,7 +127,7 @@ class CalibrationWatch:
             return ''
         cure = ('calibrate the camera' if camera.info is not None
                 else "remap image_camera_info to the camera's topic")
-        if image.correction:
+        if image.correction and not image.cloud:  # A cloud needs a calibrated camera anyway.
             cure += ', or set focal_correction to false'
         return f'{self._topic}: {camera.fault}; {", ".join(missing)}: {cure}'
 

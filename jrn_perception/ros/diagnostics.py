@@ -55,6 +55,7 @@ class Statistics:
     outputs_failed: int = 0
     last_rejection: str = ''
     last_failure: str = ''
+    clock_fault: str = ''
     camera_info_fault: str = ''
     depth_fault: str = ''
     output_fault: str = ''
@@ -200,8 +201,8 @@ def _warnings(settings: Settings, statistics: Statistics, recent: Recent) -> lis
         faults.append(f'a frame takes {mean:.0f} ms, more than max_processing_time_ms '
                       f'({settings.max_processing_time_ms:g})')
     return faults + [fault for fault in (
-        statistics.camera_info_fault, statistics.correction.fault, statistics.depth_fault,
-        statistics.output_fault) if fault]
+        statistics.clock_fault, statistics.camera_info_fault, statistics.correction.fault,
+        statistics.depth_fault, statistics.output_fault) if fault]
 
 
 def identify(configuration: Configuration) -> dict[str, object]:

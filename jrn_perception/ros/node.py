@@ -191,7 +191,12 @@ class PerceptionNode(Node):
 
     def _apply(self, changed: list[Parameter]) -> None:
         """Make the accepted configuration the latest; the worker takes it over."""
-        self._latest = self._accepted
+        before, self._latest = self._latest, self._accepted
+        if before.settings.enabled != self._latest.settings.enabled:
+            self.get_logger().info('resumed' if self._latest.settings.enabled else
+                                   'paused: enabled is false')
+        for parameter in changed:
+            self.get_logger().debug(f'{parameter.name} is {parameter.value!r}')
         for camera in self.cameras:
             camera.configure(self._latest)
         self._worker.call(partial(self._adopt, self._latest), self._on_failure)
@@ -210,7 +215,9 @@ class PerceptionNode(Node):
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response):
         result = self.set_parameters([Parameter('enabled', value=request.data)])[0]
-        response.success, response.message = result.successful, result.reason
+        response.success = result.successful
+        response.message = result.reason or ('frames are processed' if request.data else
+                                             'paused: the weights stay loaded')
         return response
 
     # The swap: on the worker's thread, between two frames.

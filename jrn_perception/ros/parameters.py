@@ -153,7 +153,7 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('overlay_alpha', 0.5, "share of the classes' colours in the overlay",
      {'low': 0.0, 'high': 1.0}),
     ('depth_colormap', 'turbo', 'colours of depth_color', {'choices': tuple(COLORMAPS)}),
-    ('max_processing_time_ms', 100.0, 'diagnostics warn when a frame takes longer on average',
+    ('max_processing_time_ms', 500.0, 'diagnostics warn when a frame takes longer on average',
      {'low': 0.0, 'high': 60_000.0}),
     ('max_silence_s', 2.0, 'diagnostics report an error when no frame arrives, or a frame is in '
      'progress, for so long', {'low': 0.1, 'high': 3600.0}),
@@ -197,9 +197,9 @@ def declare(node: Node, origins: Origins) -> Settings:
         node.get_logger().warning(
             f'no parameters of this node, ignored: {", ".join(sorted(unknown))} (from a section '
             'of a parameter file that has a wildcard)')
-    _follow_origins(given, origins)
     for name in given:
         node.undeclare_parameter(name)
+    _follow_origins(given, origins)
     values = {}
     for parameter in PARAMETERS:
         # Before rclpy checks the descriptor's range: our messages tell more than rclpy's.

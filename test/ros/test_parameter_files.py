@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """Parameter files as robots have them: one for all nodes, a dump, weights beside a file."""
+# flake8: noqa (the skip comes before the imports that it spares)
 
 import json
 import re
