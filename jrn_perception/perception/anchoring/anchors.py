@@ -114,11 +114,10 @@ def anchors_from_image(depth: np.ndarray, size: tuple[int, int], count: int = CO
 
 def thinned(anchors: Anchors, size: tuple[int, int], count: int = COUNT) -> Anchors:
     """Return at most ``count`` of the anchors, spread over the picture, always the same."""
-    side = max(size) / 4
-    chosen = np.arange(len(anchors))
-    if len(chosen) <= count:
+    if len(anchors) <= count:
         return anchors
-    # The first point of each cell, from coarse cells to fine ones, until there are enough.
+    # The first point of each cell; smaller cells until there are enough points.
+    side = (size[0] * size[1] / count) ** 0.5
     order = np.random.default_rng(0).permutation(len(anchors))
     while True:
         columns = (anchors.column[order] / side).astype(int) + 1

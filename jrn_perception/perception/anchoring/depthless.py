@@ -32,7 +32,7 @@ class DepthlessRule:
     value: str = 'nan'
     out_of_range: str = 'nan'
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.value not in VALUES:
             raise ValueError(f'depth of depthless classes {self.value!r}: choose from '
                              f'{", ".join(VALUES)}')
