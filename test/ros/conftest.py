@@ -201,6 +201,8 @@ class Robot:
         if sensor.topic not in self._sensors:
             self._sensors[sensor.topic] = self.body.create_publisher(
                 type(message), sensor.topic, 10)
+        self.wait_for(lambda: sensor.topic in [other.topic_name for other in
+                                               self.node.subscriptions], f'{sensor.topic} read')
         self.meet(self._sensors[sensor.topic])
         message.header = header
         self._sensors[sensor.topic].publish(message)

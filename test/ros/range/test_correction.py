@@ -57,12 +57,12 @@ def test_depth_is_scaled_so_that_the_floor_is_as_far_below_as_it_is(node, names)
     plain, setting = hall(1.0, *names), settings(camera_height=1.3)
     corrector = correction.DepthCorrection(node, setting)
     found = corrector.apply(plain, header(10), CAMERA, setting)
-    np.testing.assert_allclose(found.depth, 1.3 * plain.depth, rtol=0.01)
-    assert found.depth_limits() == pytest.approx((0.13, 13.0), rel=0.01)
+    np.testing.assert_allclose(found.depth, 1.3 * plain.depth, rtol=0.03)
+    assert found.depth_limits() == pytest.approx((0.13, 13.0), rel=0.03)
     np.testing.assert_array_equal(found.labels, plain.labels)
     report = corrector.report()
     assert (report.mode, report.fault, report.floor) == ('floor', '', '')
-    assert report.scale == pytest.approx(1.3, rel=0.01)
+    assert report.scale == pytest.approx(1.3, rel=0.03)
     assert report.floor_tilt == pytest.approx(0, abs=1)
 
 
@@ -94,5 +94,5 @@ def test_the_height_steps_in_only_where_range_sensors_say_nothing(node):
     corrector = correction.DepthCorrection(node, setting)
     plain = hall(1.0)
     found = corrector.apply(plain, header(10), CAMERA, setting)
-    np.testing.assert_allclose(found.depth, 1.3 * plain.depth, rtol=0.01)
+    np.testing.assert_allclose(found.depth, 1.3 * plain.depth, rtol=0.03)
     assert corrector.report().mode == 'floor'
