@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from functools import cached_property
 import math
@@ -50,6 +51,13 @@ class Prediction:
         # In place of the cached properties.
         vars(prediction).update(depth=depth, labels=labels, confidence=confidence)
         return prediction
+
+    def with_depth(self, depth: np.ndarray) -> Prediction:
+        """Return the same prediction with other metres (H, W), such as corrected ones."""
+        other = copy.copy(self)
+        # In place of the cached property.
+        vars(other).update(depth=depth)
+        return other
 
     def folded(self, matrix: np.ndarray, label_set: LabelSet) -> Prediction:
         """
