@@ -52,6 +52,13 @@ class Prediction:
         vars(prediction).update(depth=depth, labels=labels, confidence=confidence)
         return prediction
 
+    def with_depth(self, depth: np.ndarray) -> Prediction:
+        """Return the same prediction with other metres (H, W), such as corrected ones."""
+        other = copy.copy(self)
+        # In place of the cached property.
+        vars(other).update(depth=depth)
+        return other
+
     def folded(self, matrix: np.ndarray, label_set: LabelSet) -> Prediction:
         """
         Return the same prediction in the n coarser classes of ``label_set``.
