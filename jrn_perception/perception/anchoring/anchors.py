@@ -12,6 +12,7 @@ import numpy as np
 
 # The correction uses at most so many points, spread over the picture.
 COUNT = 500
+ENOUGH = 20
 # A point is hidden if a neighbour within this share of the picture's width is nearer than this
 # share of the point's depth. A floor 5 m away changes by less within that distance.
 NEIGHBOURHOOD = 0.015
@@ -118,7 +119,8 @@ def thinned(anchors: Anchors, size: tuple[int, int], count: int = COUNT) -> Anch
         return anchors
     # The first point of each cell; smaller cells until there are enough points.
     side = (size[0] * size[1] / count) ** 0.5
-    order = np.random.default_rng(0).permutation(len(anchors))
+    # A dense depth image has many more points than are needed to fill the cells.
+    order = np.random.default_rng(0).permutation(len(anchors))[:ENOUGH * count]
     while True:
         columns = (anchors.column[order] / side).astype(int) + 1
         rows = (anchors.row[order] / side).astype(int) + 1
