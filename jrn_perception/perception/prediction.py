@@ -52,9 +52,17 @@ class Prediction:
         vars(prediction).update(depth=depth, labels=labels, confidence=confidence)
         return prediction
 
-    def with_depth(self, depth: np.ndarray) -> Prediction:
-        """Return the same prediction with other metres (H, W), such as corrected ones."""
+    def with_depth(self, depth: np.ndarray, scale: float = 1.0) -> Prediction:
+        """
+        Return the same prediction with other ``depth``, float32 (H, W), such as corrected depth.
+
+        ``scale`` is the factor between both on the whole, which the limits of depth and the
+        influence on depth share.
+        """
         other = copy.copy(self)
+        other.depth_scale = self.depth_scale * scale
+        for name in ('influence_depth', 'mean_influence', 'inputs'):
+            vars(other).pop(name, None)
         # In place of the cached property.
         vars(other).update(depth=depth)
         return other
@@ -73,21 +81,6 @@ class Prediction:
             # In place of the cached property.
             vars(folded).update(_tempered=fold_logits(self._tempered, matrix))
         return folded
-
-    def corrected(self, depth: np.ndarray, scale: float) -> Prediction:
-        """
-        Return the same prediction with measured ``depth``, float32 (H, W), metres.
-
-        ``scale`` is the factor between both on the whole, which the depth's limits and the
-        influence on the depth share.
-        """
-        other = copy.copy(self)
-        other.depth_scale = self.depth_scale * scale
-        for name in ('influence_depth', 'mean_influence', 'inputs'):
-            vars(other).pop(name, None)
-        # In place of the cached property.
-        vars(other).update(depth=depth)
-        return other
 
     @cached_property
     def depth(self) -> np.ndarray | None:

@@ -19,7 +19,7 @@ def test_limits_and_influence_follow_the_factor_and_all_else_stays(read_before):
         for name in names:
             getattr(fresh, name)
     depth = np.full((48, 64), 3.0, np.float32)
-    found = fresh.corrected(depth, 2.0)
+    found = fresh.with_depth(depth, 2.0)
     np.testing.assert_array_equal(found.depth, depth)
     assert found.depth_limits() == pytest.approx([2 * limit for limit in plain.depth_limits()])
     np.testing.assert_allclose(found.influence_depth, 2 * plain.influence_depth, rtol=1e-6)

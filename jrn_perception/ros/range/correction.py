@@ -103,7 +103,7 @@ class DepthCorrection:
         self._last = report
         if corrected is None or report.mode in ('off', 'none'):
             return prediction
-        return prediction.corrected(corrected, report.scale)
+        return prediction.with_depth(corrected, report.scale)
 
     def _anchoring_in(self, mode: str) -> Anchoring:
         if self._anchoring is None or self._anchoring.settings.mode != mode:
