@@ -35,6 +35,11 @@ class Extrinsics:
             except ImportError:
                 pass  # ``pose`` tells, if another frame than the camera's occurs.
 
+    def listen(self, wanted: bool) -> None:
+        """Subscribe to the transforms if they are needed, or end the subscription."""
+        if self._tf is not None:
+            self._tf.listen(wanted)
+
     def pose(self, sensor: str, image: Header) -> Pose:
         """Return the pose of the frame ``sensor`` in the image's; NoPoseError if it is unknown."""
         if sensor == image.frame_id:
@@ -53,9 +58,17 @@ class TfBuffer:
 
     def __init__(self, node: Node):
         import tf2_ros
-        self._buffer = tf2_ros.Buffer()
-        self._listener = tf2_ros.TransformListener(self._buffer, node)
+        self._node, self._buffer, self._listener = node, tf2_ros.Buffer(), None
         self._too_new, self._failure = tf2_ros.ExtrapolationException, tf2_ros.TransformException
+
+    def listen(self, wanted: bool) -> None:
+        """Subscribe to the transforms, or end the subscription: there are hundreds a second."""
+        if wanted and self._listener is None:
+            from tf2_ros import TransformListener
+            self._listener = TransformListener(self._buffer, self._node)
+        elif not wanted and self._listener is not None:
+            self._listener.unregister()
+            self._listener = None
 
     def pose(self, sensor: str, image: Header) -> Pose:
         """Return the pose of the frame ``sensor`` in the image's; NoPoseError if it is unknown."""

@@ -115,9 +115,11 @@ class RangeInputs:
         return bool(self.sensors)
 
     def subscribe(self, wanted: bool) -> None:
-        """Subscribe to the sensors, or end the subscriptions."""
+        """Subscribe to the sensors and their poses, or end the subscriptions."""
         for sensor in self.sensors:
             sensor.subscribe(wanted)
+        if self.sensors:
+            self._extrinsics.listen(wanted)
 
     def measure(self, header: Header, view: View | None, size: tuple[int, int],
                 max_age: float) -> Anchors:

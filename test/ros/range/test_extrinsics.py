@@ -65,10 +65,22 @@ def test_tf2_is_asked_for_the_time_of_the_image_then_for_the_latest(node, monkey
                           for x, w in ((5.0, 0.0), (0.0, 1.0)))
             return SimpleNamespace(transform=SimpleNamespace(translation=move, rotation=turn))
 
+    class TransformListener:
+        alive = 0
+
+        def __init__(self, buffer, node):
+            TransformListener.alive += 1
+
+        def unregister(self):
+            TransformListener.alive -= 1
+
     monkeypatch.setitem(sys.modules, 'tf2_ros', SimpleNamespace(
-        Buffer=Buffer, TransformListener=lambda buffer, node: None,
+        Buffer=Buffer, TransformListener=TransformListener,
         ExtrapolationException=ExtrapolationException, TransformException=TransformException))
     found, image = extrinsics.Extrinsics(node, ''), Header(frame_id='eye', stamp=Time(sec=7))
+    for wanted, alive in ((False, 0), (True, 1), (True, 1), (False, 0), (True, 1)):
+        found.listen(wanted)
+        assert TransformListener.alive == alive
     np.testing.assert_array_equal(found.pose('lidar', image).translation, (5, 0, 0))
     assert Buffer.times == [7 * 10 ** 9, 0]
     with pytest.raises(extrinsics.NoPoseError, match=r"frame 'lidar' .* 'eye' \(two trees\): pub"):
@@ -79,6 +91,7 @@ def test_tf2_has_the_pose(node):
     tf2_ros = pytest.importorskip('tf2_ros', reason='tf2_ros is not installed')
     TransformStamped = import_module('geometry_msgs.msg').TransformStamped
     found = extrinsics.Extrinsics(node, '')
+    found.listen(True)
     with pytest.raises(extrinsics.NoPoseError, match="no transform from its frame 'lidar'"):
         found.pose('lidar', Header(frame_id='eye'))
     transform = TransformStamped(header=Header(frame_id='eye'), child_frame_id='lidar')
