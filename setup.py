@@ -24,6 +24,7 @@ if find_spec('cv2') is None:
 EXTRAS = {
     # ROS 2 from PyPI, for machines without a ROS installation.
     'ros': [
+        'PyYAML',
         'ros-diagnostic-msgs',
         'ros-rclpy[fastrtps]',
         'ros-rosgraph-msgs',

@@ -10,43 +10,33 @@ test compares with the code, is the only source of defaults.
 
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
-from jrn_perception import networks
-from jrn_perception.networks.interface import MUTE
-from jrn_perception.ros import transport
+from ament_index_python.packages import (
+    get_package_prefix,
+    get_package_share_directory,
+    PackageNotFoundError,
+)
+from jrn_perception.ros import launching, transport
+from jrn_perception.ros.parameters import RANGE_INPUTS
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch_ros.actions import ComposableNodeContainer, Node
 from launch_ros.descriptions import ComposableNode
-from launch_ros.parameter_descriptions import ParameterValue
 
 PACKAGE = 'jrn_perception'
-
-# These imports load no torch, which would cost a second before any part of the robot starts, and
-# 200 MB in the launch process for as long as the robot runs.
-NETWORKS = networks.architectures_with('depth', 'semantics')
+BOOLEANS = ('true', 'false', 'True', 'False')
 CHOICES = {
-    'architecture': NETWORKS,
-    'variant': tuple(dict.fromkeys(
-        variant for name in NETWORKS for variant in networks.ARCHITECTURES[name])),
-    'mute': MUTE,
-    'use_sim_time': ('true', 'false', 'True', 'False'),
+    'use_sim_time': BOOLEANS,
     'log_level': ('debug', 'info', 'warn', 'error', 'fatal'),
 }
-BOOLEANS = CHOICES['use_sim_time']
-
-# Arguments that set the parameter of the same name.
-PARAMETERS = ('architecture', 'variant', 'mute', 'weights', 'device')
 
 DESCRIPTIONS = {
     'image': "the camera's topic (not given: image); image/compressed follows it",
     'camera_info': "the camera's calibration (not given: image_camera_info)",
+    'range_points': "a range sensor's PointCloud2, which corrects depth (not given: none)",
+    'range_scan': "a range sensor's LaserScan, likewise",
+    'range_image': "a range sensor's depth image, likewise; camera_info is read beside it",
+    'range_range': "a range sensor's Range, likewise",
     'namespace': 'of all that is started (not given: none)',
-    'architecture': 'the network (not given: as in params_file, like the next five)',
-    'variant': 'of the architecture',
-    'mute': 'the input of the JRN that is muted',
-    'weights': "a weights file, or 'random' for tests",
-    'device': 'auto, cuda, cuda:N or cpu',
     'use_sim_time': 'take the time from /clock',
     'log_level': 'of the node (not given: info)',
 }
@@ -62,13 +52,24 @@ def generate_launch_description():
         for name, text in DESCRIPTIONS.items()]
     return LaunchDescription([
         *optional,
+        *(DeclareLaunchArgument(parameter.name, **launching.describe(parameter))
+          for parameter in launching.ARGUMENTS),
         DeclareLaunchArgument(
             'params_file', default_value=str(share / 'config' / 'jrn.yaml'),
             description='the parameters of the node'),
         DeclareLaunchArgument(
+            'name', default_value=PACKAGE, description='of the node'),
+        DeclareLaunchArgument(
+            'respawn', default_value='false', choices=BOOLEANS,
+            description='start the node again when it has ended; otherwise its failure ends the '
+                        'launch'),
+        DeclareLaunchArgument(
             'point_cloud', default_value='false', choices=BOOLEANS,
             description="depth_image_proc's coloured cloud on `points_color`; it reads the raw "
                         'image'),
+        DeclareLaunchArgument(
+            'container_name', default_value='jrn_point_cloud_container',
+            description='of the component container of the cloud'),
         DeclareLaunchArgument(
             'rviz', default_value='false', choices=BOOLEANS,
             description='pictures and cloud in rviz2'),
@@ -79,9 +80,6 @@ def generate_launch_description():
 def start(context, share):
     """Return the processes that the arguments ask for."""
     given = {name: text for name, text in context.launch_configurations.items() if text}
-    if not Path(given.get('params_file', '')).is_file():
-        # launch_ros would only warn, and start the node without the file.
-        raise FileNotFoundError(f"params_file: there is no file {given.get('params_file', '')!r}")
     clock = {'use_sim_time': is_true(given['use_sim_time'])} if 'use_sim_time' in given else {}
     common = {
         'namespace': given.get('namespace', ''),
@@ -91,29 +89,51 @@ def start(context, share):
     }
     actions = [node(given, clock, common)]
     if is_true(given['point_cloud']):
-        actions.append(point_cloud(given, clock, common))
+        actions.append(where_installed('point_cloud', ('rclcpp_components', 'depth_image_proc'))
+                       or point_cloud(given, clock, common))
     if is_true(given['rviz']):
-        actions.append(rviz(share, clock, common))
+        actions.append(where_installed('rviz', ('rviz2',)) or rviz(share, clock, common))
     return actions
+
+
+def where_installed(argument, packages):
+    """Return None, or a message instead of a process whose packages are missing."""
+    missing = []
+    for package in packages:
+        try:
+            get_package_prefix(package)
+        except PackageNotFoundError:
+            missing.append(package)
+    if not missing:
+        return None
+    packages = ' '.join(f'ros-$ROS_DISTRO-{name.replace("_", "-")}' for name in missing)
+    return LogInfo(msg=f'{argument}: not started, because {" and ".join(missing)} cannot be '
+                       f'found: apt install {packages}')
 
 
 def node(given, clock, common):
     """Return the node with the parameters and remaps that are given."""
-    # A value stays text: launch_ros would read weights:=7 as a number.
-    overrides = {
-        name: ParameterValue(given[name], value_type=str) for name in PARAMETERS if name in given}
-    overrides.update(clock)
+    sensors = [kind for kind in RANGE_INPUTS if f'range_{kind}' in given]
+    overrides = {**launching.overrides({'range_inputs': ','.join(sensors), **given}
+                                       if sensors else given), **clock}
     remappings = []
     if 'image' in given:
         remappings += [
             ('image', given['image']), ('image/compressed', f"{given['image']}/compressed")]
     if 'camera_info' in given:
         remappings.append(('image_camera_info', given['camera_info']))
+    remappings += [(f'range/{kind}', given[f'range_{kind}']) for kind in sensors]
+    if 'range_image' in given:
+        remappings.append((
+            'range/camera_info', '/'.join([*given['range_image'].split('/')[:-1], 'camera_info'])))
+    respawn = is_true(given['respawn'])
     return Node(
-        package=PACKAGE, executable='jrn_node', name=PACKAGE,
-        parameters=[given['params_file'], *([overrides] if overrides else [])],
+        package=PACKAGE, executable='jrn_node', name=given['name'],
+        parameters=[launching.parameter_file(given), *([overrides] if overrides else [])],
         remappings=remappings,
         ros_arguments=['--log-level', given['log_level']] if 'log_level' in given else [],
+        respawn=respawn, respawn_delay=1.0,
+        on_exit=None if respawn else launching.end_with('jrn_node'),
         **common)
 
 
@@ -134,7 +154,7 @@ def point_cloud(given, clock, common):
         remappings.append((sibling, 'camera_info'))
     return ComposableNodeContainer(
         package='rclcpp_components', executable='component_container',
-        name='jrn_point_cloud_container',
+        name=given['container_name'],
         composable_node_descriptions=[ComposableNode(
             package='depth_image_proc', plugin='depth_image_proc::PointCloudXyzrgbNode',
             name='jrn_point_cloud', namespace=common['namespace'],

@@ -12,16 +12,17 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from jrn_perception.recordings.reader import COMPRESSED, Recording
+from jrn_perception.ros import launching
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import ExecutableInPackage
 
 PACKAGE = 'jrn_perception'
 
-# Arguments that set the parameter, or the option of jrn_replay, of the same name.
-PARAMETERS = ('architecture', 'variant', 'weights', 'device')
+# The node's parameters that a recording or a fair measurement decides.
+DECIDED = ('image_transport', 'enabled', 'lazy', 'max_rate', 'max_age')
+# Arguments that set the option of jrn_replay of the same name.
 OPTIONS = ('image', 'depth', 'labels', 'player', 'speed', 'json')
 
 DESCRIPTIONS = {
@@ -32,10 +33,6 @@ DESCRIPTIONS = {
     'speed': 'faster or slower than recorded (not given: 1)',
     'json': 'a file for the results (not given: none)',
     'namespace': 'of the node (not given: none)',
-    'architecture': 'the network (not given: as in params_file, like the next three)',
-    'variant': 'of the architecture',
-    'weights': "a weights file, or 'random' for tests",
-    'device': 'auto, cuda, cuda:N or cpu',
 }
 
 
@@ -46,6 +43,8 @@ def generate_launch_description():
         DeclareLaunchArgument('bag', description='recording: its folder, or a .mcap or .db3 file'),
         *(DeclareLaunchArgument(name, default_value='', description=text)
           for name, text in DESCRIPTIONS.items()),
+        *(DeclareLaunchArgument(parameter.name, **launching.describe(parameter))
+          for parameter in launching.ARGUMENTS if parameter.name not in DECIDED),
         DeclareLaunchArgument(
             'lossless', default_value='false', choices=('true', 'false', 'True', 'False'),
             description='wait after each picture for the results'),
@@ -59,16 +58,11 @@ def generate_launch_description():
 def start(context):
     """Return node and evaluation; when one of them ends, the launch ends."""
     given = {name: text for name, text in context.launch_configurations.items() if text}
-    if not Path(given.get('params_file', '')).is_file():
-        # launch_ros would only warn, and start the node without the file.
-        raise FileNotFoundError(f"params_file: there is no file {given.get('params_file', '')!r}")
     with Recording(given['bag']) as recording:
         image = recording.image_topic(given.get('image', ''))
     compressed = image.msgtype == COMPRESSED
     namespace = '/' + given.get('namespace', '').strip('/')
-    overrides = {
-        # A value stays text: launch_ros would read weights:=7 as a number.
-        name: ParameterValue(given[name], value_type=str) for name in PARAMETERS if name in given}
+    overrides = launching.overrides(given)
     overrides['use_sim_time'] = True
     overrides['image_transport'] = 'compressed' if compressed else 'raw'
     command = [
@@ -80,11 +74,11 @@ def start(context):
     return [
         Node(
             package=PACKAGE, executable='jrn_node', name=PACKAGE, namespace=namespace,
-            parameters=[given['params_file'], overrides],
+            parameters=[launching.parameter_file(given), overrides],
             remappings=[('image/compressed' if compressed else 'image', image.name)],
-            output='screen', on_exit=Shutdown(reason='the node ended')),
+            output='screen', on_exit=launching.end_with('jrn_node', always=True)),
         # People read its tables, so no process name stands before each line.
         ExecuteProcess(
             cmd=command, output='screen', output_format='{line}',
-            on_exit=Shutdown(reason='the recording is evaluated')),
+            on_exit=launching.end_with('jrn_replay', always=True)),
     ]

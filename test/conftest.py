@@ -8,6 +8,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import itertools
+import logging
 import os
 from pathlib import Path
 import signal
@@ -51,6 +52,31 @@ def data_dir():
     if not (folder / 'nyuv2' / 'rgb').is_dir():
         pytest.skip(f'no NYU frames in {folder} (set JRN_DATA)')
     return folder
+
+
+@pytest.fixture
+def told():
+    """
+    Return a function that returns the messages of a logger from then on, as a growing list.
+
+    pytest's own fixture hears nothing where launch is installed: the class that launch gives all
+    loggers does not pass messages on to the root.
+    """
+    handlers = []
+
+    def listen(name):
+        handler = logging.Handler()
+        messages = []
+        handler.emit = lambda record: messages.append(record.getMessage())
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        handlers.append((logger, handler, logger.level))
+        logger.setLevel(logging.DEBUG)
+        return messages
+    yield listen
+    for logger, handler, level in handlers:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope='module')

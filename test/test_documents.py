@@ -272,6 +272,20 @@ def test_results_page_has_the_temperatures_of_the_cards():
     assert rows == expected
 
 
+def test_range_page_lists_the_inputs_of_the_node():
+    pytest.importorskip('rclpy', reason='the inputs need rclpy')
+    from jrn_perception.ros.range.correction import CorrectionReport
+    from jrn_perception.ros.range.inputs import KINDS
+    rows = [cells[:4] for cells in map(cells_of, rows_of('docs/range.md', '## In the node'))]
+    assert rows == [
+        [f'`{kind}`', f'`range/{kind}`', f'`range_{kind}`', f'sensor_msgs/{message.__name__}']
+        for kind, (message, _) in KINDS.items()]
+    arguments = assigned(REPOSITORY / 'launch' / 'jrn.launch.py', 'DESCRIPTIONS')
+    assert {row[2].strip('`') for row in rows} <= set(arguments)
+    assert {key for key in CorrectionReport().values() if f'`{key}`' not in
+            PAGES['docs/range.md']} == set()
+
+
 def test_architecture_page_lists_the_rooms_as_the_imports_are_checked():
     rows = {cells[0].strip('`'): cells for cells in map(
         cells_of, rows_of('docs/architecture.md', '# Architecture'))}
@@ -337,7 +351,8 @@ def test_every_assigned_name_is_a_parameter_or_a_launch_argument():
             name, assigned_to, _ = word.partition(':=')
             if assigned_to and before != '-r' and name.islower():
                 known = any(f"'{name}'" in text for text in launched or LAUNCH.values())
-                assert known or (not launched and name in BY_NAME), f'{page}: {word}'
+                # Every parameter is a launch argument, too.
+                assert known or name in BY_NAME, f'{page}: {word}'
         if words[:3] == ['ros2', 'param', 'set']:
             assert words[3] == '/jrn_perception' and words[4] in BY_NAME, page
 

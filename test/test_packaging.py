@@ -46,13 +46,14 @@ ROOMS['cli'] = {*ROOMS, '__version__'}
 ROS = {
     'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'diagnostic_updater', 'geometry_msgs',
     'rcl_interfaces', 'rclpy', 'rosbag2_py', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs',
-    'std_srvs', 'vision_msgs'}
+    'std_srvs', 'tf2_ros', 'vision_msgs'}
 TRAINING = {'h5py', 'kornia', 'lightning', 'scipy', 'torchmetrics'}
 # Those that a module of evaluation/ may need as a whole.
 EXTRAS = {'jinja2', 'matplotlib', 'rich', 'rosbags'}
 # Where the name of what is imported is not the name of what is installed.
 DISTRIBUTIONS = {
-    'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'pytorch_lightning': 'lightning'}
+    'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'python3-yaml',
+    'pytorch_lightning': 'lightning', 'tf2_ros': 'tf2_ros_py'}
 
 
 def room_of(path):
@@ -186,6 +187,16 @@ def test_every_import_is_declared():
     assert not undeclared
 
 
+def test_every_file_names_its_licence():
+    for folder in ('benchmarks', 'demo', 'jrn_perception', 'launch', 'test'):
+        for path in (REPOSITORY / folder).rglob('*.py'):
+            text = path.read_text()
+            if text.startswith('#!'):
+                text = text.partition('\n')[2]
+            assert text.startswith('# Copyright 2026 The jrn_perception developers\n'
+                                   '# SPDX-License-Identifier: Apache-2.0\n'), path
+
+
 def run_setup(*arguments):
     pytest.importorskip('setuptools', reason='setuptools is not installed')
     done = subprocess.run(
@@ -230,27 +241,35 @@ def test_make_help_lists_every_target():
     assert {'help', 'demo', 'test', 'lint', 'build', 'clean'} <= set(targets)
 
 
-def test_launch_choices_are_the_tables_of_the_code():
+def test_launch_arguments_are_the_table_of_parameters_and_cost_no_torch():
+    pytest.importorskip('rclpy', reason='the table of parameters needs rclpy')
     from jrn_perception.networks import ARCHITECTURES, architectures_with
     from jrn_perception.networks.interface import MUTE
-    tree = ast.parse((REPOSITORY / 'launch' / 'jrn.launch.py').read_text())
-    # The part that needs no launch, which only robots have.
-    tree.body = [
-        line for line in tree.body
-        if isinstance(line, ast.ImportFrom) and line.module.startswith('jrn_perception')
-        or isinstance(line, ast.Assign) and line.targets[0].id in ('NETWORKS', 'CHOICES')]
-    program = (f'{ast.unparse(tree)}\nimport json, sys\n'
-               "print(json.dumps([CHOICES, 'torch' in sys.modules]))")
+    from jrn_perception.ros.parameters import PARAMETERS
+    program = """
+from jrn_perception.ros import launching, transport
+from jrn_perception.recordings import reader
+import json, sys
+described = {parameter.name: launching.describe(parameter) for parameter in launching.ARGUMENTS}
+print(json.dumps([described, 'torch' in sys.modules]))
+"""
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
                           cwd=REPOSITORY, timeout=60)
     assert done.returncode == 0, done.stderr
-    choices, imports_torch = json.loads(done.stdout)
-    joint = architectures_with('depth', 'semantics')
-    assert tuple(choices['architecture']) == joint == ('jrn', 'hydranet')
-    assert tuple(choices['variant']) == tuple(
-        dict.fromkeys(variant for name in joint for variant in ARCHITECTURES[name]))
-    assert tuple(choices['mute']) == tuple(MUTE) == ('none', 'depth', 'semantics')
+    described, imports_torch = json.loads(done.stdout)
     assert not imports_torch
+    assert list(described) == [
+        parameter.name for parameter in PARAMETERS if parameter.name != 'labels']
+    assert all(each['default_value'] == '' for each in described.values())
+    choices = {name: tuple(each['choices']) for name, each in described.items()
+               if 'choices' in each}
+    joint = architectures_with('depth', 'semantics')
+    assert choices['architecture'] == ('', *joint)
+    assert choices['variant'] == ('', *dict.fromkeys(
+        variant for name in joint for variant in ARCHITECTURES[name]))
+    assert choices['mute'] == ('', *MUTE) == ('', 'none', 'depth', 'semantics')
+    assert choices['precision'] == ('', 'auto', 'fp32', 'fp16', 'bf16')
+    assert choices['lazy'] == ('', 'true', 'false', 'True', 'False')
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 import importlib.util
 from pathlib import Path
@@ -23,7 +24,7 @@ from jrn_perception.cli import program
 from jrn_perception.cli.evaluate_bag import add_bag, add_record
 from jrn_perception.cli.evaluate_options import add_correction, add_limits, protocol_of
 from jrn_perception.datasets.registry import layouts
-from jrn_perception.evaluation.measures import comparison, frames, influence
+from jrn_perception.evaluation.measures import comparison, frames, influence, sampling
 from jrn_perception.evaluation.reports import documents
 from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import MUTE_VALUES
@@ -71,6 +72,7 @@ def add_dataset(commands) -> None:
                         help='a row for every image, on the terminal and in the json')
     _add_source(parser)
     add_correction(parser)
+    _add_sampling(parser)
     parser.set_defaults(run=run_dataset, needs=('rich',))
 
 
@@ -80,7 +82,9 @@ def run_dataset(options: argparse.Namespace) -> int:
 
     if options.reliability:
         _require(('matplotlib',))
-    protocol, frames = protocol_of(options, options.reader, options.labels), _frames(options)
+    protocol = replace(protocol_of(options, options.reader, options.labels),
+                       sampling=_sampling(options))
+    frames = _frames(options)
     perception = program.load(options)
     if options.reliability and None in (perception.label_set, frames.labels):
         missing = 'network predicts' if perception.label_set is None else 'data set has'
@@ -172,6 +176,30 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     add_limits(parser)
     parser.add_argument('--skip-damaged', action='store_true',
                         help='name and count damaged samples instead of stopping at the first')
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    """Add the options for range points that are drawn from the ground truth."""
+    parser.add_argument('--range', default='', metavar='SENSOR', dest='sensor',
+                        help='measure depth a second time, corrected by points of the true '
+                        'depth: points:N, line or image')
+    parser.add_argument('--range-noise', type=float, metavar='SHARE',
+                        help='relative standard deviation of these points; default: '
+                        f'{sampling.NOISE:g}')
+    parser.add_argument('--range-outliers', type=float, metavar='SHARE',
+                        help='share of these points with a wrong depth, drawn from {:g} to {:g} '
+                        'm; default: {:g}'.format(*sampling.WRONG, sampling.OUTLIERS))
+
+
+def _sampling(options: argparse.Namespace) -> sampling.Sampling | None:
+    given = {name: value for name, value in (('noise', options.range_noise),
+                                             ('outliers', options.range_outliers))
+             if value is not None}
+    if options.sensor:
+        return sampling.parse_sampling(options.sensor, **given)
+    if given:
+        raise ValueError('--range-noise and --range-outliers need --range')
+    return None
 
 
 def _frames(options: argparse.Namespace) -> Sequence[Frame]:

@@ -51,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--encoding', choices=('rgb8', 'bgr8', 'mono8', 'jpeg', 'png'),
                         help='default: rgb8; jpeg and png go to image/compressed')
     result.add_argument('--size', type=_size, metavar='WxH', help='resize the pictures')
-    result.add_argument('--frame-id', metavar='ID', help="default: the recorded one, or 'camera'")
+    result.add_argument('--frame-id', metavar='ID', help='default: the recorded one, or '
+                        'camera_optical_frame (x right, y down, z forward, as REP 103 has it)')
     reliability = result.add_mutually_exclusive_group()
     reliability.add_argument('--reliable', action='store_true', default=True,
                              help='serve reliable and best-effort subscribers (default)')
@@ -97,7 +98,7 @@ def _with_ros(arguments: argparse.Namespace, ros: list[str]) -> None:
 
 
 def _play_camera(arguments: argparse.Namespace, logger) -> None:
-    from jrn_perception.ros.playback.player import Camera, timed
+    from jrn_perception.ros.playback.player import Camera, OPTICAL_FRAME, timed
 
     if len(arguments.topic) > 1:
         raise ValueError('--topic: a camera has one topic; --as-recorded plays several')
@@ -105,7 +106,7 @@ def _play_camera(arguments: argparse.Namespace, logger) -> None:
         arguments.source, arguments.size, ''.join(arguments.topic),
         None if arguments.strict else lambda text: logger.warning(f'left out: {text}'))
     frame_id = source.frame_id if arguments.frame_id is None else arguments.frame_id
-    with Camera(arguments.encoding or 'rgb8', frame_id or 'camera', arguments.reliable,
+    with Camera(arguments.encoding or 'rgb8', frame_id or OPTICAL_FRAME, arguments.reliable,
                 arguments.clock, arguments.speed) as player:
         events = timed(source, arguments.rate or 0.0, arguments.loop)
         _run(player, events, arguments, f'{source.name} on {player.topic}')

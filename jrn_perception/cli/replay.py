@@ -16,7 +16,7 @@ import sys
 from typing import Any, TYPE_CHECKING
 
 from jrn_perception.cli import program
-from jrn_perception.cli.replay_playback import Ended, Playback, wait
+from jrn_perception.cli.replay_playback import Ended, Playback, PlayerFailed, wait
 from jrn_perception.cli.replay_processes import choose_player, node_command, PLAYERS, running
 from jrn_perception.recordings.reader import IMAGE, Recording, RecordingError, Topic
 from jrn_perception.ros.transport import use_large_segments
@@ -161,7 +161,7 @@ def _measure(options: argparse.Namespace, plan: _Plan, node: subprocess.Popen | 
                 if options.lossless:
                     playback.play_lossless(options.bag)
                 else:
-                    playback.play(options.bag, plan.player, options.speed)
+                    _play(playback, options, plan.player)
             except KeyboardInterrupt:
                 if not replay.totals.frames:
                     raise
@@ -174,6 +174,17 @@ def _measure(options: argparse.Namespace, plan: _Plan, node: subprocess.Popen | 
     notes = [f'the node runs with {name} {settings[name]}' for name, value in NEUTRAL.items()
              if settings[name] != value]
     return _report(options, replay, reasons, notes)
+
+
+def _play(playback: Playback, options: argparse.Namespace, player: str) -> None:
+    """Play with ``player``; where the user left the choice and it sends nothing, with jrn_play."""
+    try:
+        playback.play(options.bag, player, options.speed)
+    except PlayerFailed as failure:
+        if options.player != 'auto' or player == 'jrn_play' or playback.replay.sent:
+            raise
+        print(f'jrn_replay: {failure}; playing with jrn_play', file=sys.stderr)
+        playback.play(options.bag, 'jrn_play', options.speed)
 
 
 @contextmanager

@@ -43,6 +43,10 @@ def wait(condition: Callable[[], Any], node: subprocess.Popen | None, failure: s
         time.sleep(0.05)
 
 
+class PlayerFailed(Ended):
+    """The player of the recording failed; one line."""
+
+
 @dataclass(frozen=True)
 class Playback:
     """
@@ -71,7 +75,7 @@ class Playback:
         self._listen(self._answered(QUIET_S))
         self._settle()
         if process.returncode:
-            raise Ended(f'{player} ended with exit code {process.returncode}')
+            raise PlayerFailed(f'{player} ended with exit code {process.returncode}')
 
     def play_lossless(self, path: Path) -> None:
         """Play in this process, and wait after each picture for its results."""

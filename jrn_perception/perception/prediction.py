@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from functools import cached_property
 import math
@@ -50,6 +51,21 @@ class Prediction:
         # In place of the cached properties.
         vars(prediction).update(depth=depth, labels=labels, confidence=confidence)
         return prediction
+
+    def with_depth(self, depth: np.ndarray, scale: float = 1.0) -> Prediction:
+        """
+        Return the same prediction with other ``depth``, float32 (H, W), such as corrected depth.
+
+        ``scale`` is the factor between both on the whole, which the limits of depth and the
+        influence on depth share.
+        """
+        other = copy.copy(self)
+        other.depth_scale = self.depth_scale * scale
+        for name in ('influence_depth', 'mean_influence', 'inputs'):
+            vars(other).pop(name, None)
+        # In place of the cached property.
+        vars(other).update(depth=depth)
+        return other
 
     def folded(self, matrix: np.ndarray, label_set: LabelSet) -> Prediction:
         """

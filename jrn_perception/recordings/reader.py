@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception.frame import Frame
+from jrn_perception.messages.camera_info import is_rectified, match
 from jrn_perception.messages.images import BadImage, compressed_to_rgb, to_rgb
 from jrn_perception.recordings import broken
 import numpy as np
@@ -215,15 +216,17 @@ class Recording:
         Yield the pictures of an image topic with the stamps of their headers.
 
         ``camera_matrix`` comes from the last CameraInfo before the picture (for the earliest
-        pictures, the first CameraInfo) on the topic beside the image topic; it is None while the
-        camera is uncalibrated (K = 0) or the sizes differ. ``damaged`` is called with one line for
-        each picture that cannot be decoded and is left out; without ``damaged`` such a picture
-        raises RecordingError.
+        pictures, the first CameraInfo) on the topic beside the image topic, from its P if the name
+        of the image topic says rectified, otherwise from its K; it is None while the camera is
+        uncalibrated or the sizes differ. ``damaged`` is called with one line for each picture that
+        cannot be decoded and is left out; without ``damaged`` such a picture raises
+        RecordingError.
         """
         image = self.image_topic(topic)
         info = self.camera_info_topic(image.name)
         names = [image.name] + ([info.name] if info else [])
         calibration = self.decode(self.first(info)) if info else None
+        rectified = is_rectified(image.name)
         for record in self.records(names):
             try:
                 msg = self.decode(record)
@@ -240,7 +243,7 @@ class Recording:
             stamp = msg.header.stamp
             yield Frame(rgb, f'{image.name}@{stamp.sec}.{stamp.nanosec:09d}',
                         stamp.sec * 10**9 + stamp.nanosec,
-                        camera_matrix=_camera_matrix(calibration, rgb.shape))
+                        camera_matrix=camera_matrix(calibration, rgb.shape[:2], rectified))
 
     def frame_id(self, topic: str) -> str:
         """Return the frame_id in the header of a topic's first message."""
@@ -264,10 +267,10 @@ def picture_of(topic: Topic, msg: Any) -> np.ndarray:
     return (to_rgb if topic.msgtype == IMAGE else compressed_to_rgb)(msg)
 
 
-def _camera_matrix(info: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    if info is None or not info.k[0] or (info.height, info.width) != tuple(shape[:2]):
-        return None
-    return np.array(info.k, np.float64).reshape(3, 3)
+def camera_matrix(info: Any, size: tuple[int, int], rectified: bool = False) -> np.ndarray | None:
+    """Return the 3x3 matrix of a CameraInfo for pictures of (H, W); None if it has none."""
+    found = match(info, size, rectified).intrinsics
+    return None if found is None else found.matrix
 
 
 def _latched(connections: list) -> bool:

@@ -83,18 +83,20 @@ class CalibrationWatch:
     Pairs images with their camera_info, and reports which outputs suffer where that fails.
 
     The worker's thread pairs, the executor's thread asks for the fault. ``topic`` is where
-    camera_info is read, ``points`` where the cloud is published.
+    camera_info is read, ``points`` where the cloud is published, ``rectified`` whether the images
+    are.
     """
 
-    def __init__(self, infos: CameraInfoBuffer, topic: str, points: str):
+    def __init__(self, infos: CameraInfoBuffer, topic: str, points: str, rectified: bool = False):
         self._infos, self._topic, self._points = infos, topic, points
+        self._rectified = rectified
         self._last: ImageNeeds | None = None
         self._since: float | None = None
 
     def match(self, image: ImageNeeds) -> Calibration:
         """Return what is known about the camera that took this image."""
         self._last = image
-        return match(self._infos.find(image.stamp, image.size), image.size)
+        return match(self._infos.find(image.stamp, image.size), image.size, self._rectified)
 
     def forget(self) -> None:
         """Forget the last image: camera_info that comes while no image is read is no fault."""
@@ -115,7 +117,7 @@ class CalibrationWatch:
     def _explain(self, image: ImageNeeds) -> str:
         # Looked up again: camera_info may have arrived since.
         info = self._infos.find(image.stamp, image.size)
-        camera = match(info, image.size)
+        camera = match(info, image.size, self._rectified)
         differs_in_size = info is not None and camera.info is None
         missing = [text for text, applies in (
             ('depth is not corrected for the focal length', image.correction),
@@ -125,7 +127,7 @@ class CalibrationWatch:
             return ''
         cure = ('calibrate the camera' if camera.info is not None
                 else "remap image_camera_info to the camera's topic")
-        if image.correction:
+        if image.correction and not image.cloud:  # A cloud needs a calibrated camera anyway.
             cure += ', or set focal_correction to false'
         return f'{self._topic}: {camera.fault}; {", ".join(missing)}: {cure}'
 

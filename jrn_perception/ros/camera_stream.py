@@ -10,7 +10,7 @@ import traceback
 
 from builtin_interfaces.msg import Time as TimeMessage
 from diagnostic_msgs.msg import DiagnosticStatus
-from jrn_perception.messages.camera_info import Calibration
+from jrn_perception.messages.camera_info import Calibration, is_rectified
 from jrn_perception.messages.images import BadImage, compressed_to_rgb
 from jrn_perception.perception import SetUp
 from jrn_perception.ros import qos
@@ -19,6 +19,7 @@ from jrn_perception.ros.configuration import Configuration
 from jrn_perception.ros.conversions.images import to_rgb, with_header
 from jrn_perception.ros.diagnostics import Activity, explain_silence, report, Statistics, Timing
 from jrn_perception.ros.outputs import Delivery, Frame, Output, OutputPublishers, Result
+from jrn_perception.ros.range.correction import DepthCorrection
 from jrn_perception.ros.worker import RateLimit, Worker
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -26,6 +27,18 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 THROTTLE_S = 5.0
+
+
+def camera_info_topics(image: str, camera_info: str) -> list[str]:
+    """
+    Return the topics to read camera_info from, the resolved one first.
+
+    If nobody has remapped it, the second is the one beside the topic ``image``, where
+    image_transport's convention puts it.
+    """
+    if camera_info.rpartition('/')[2] != 'image_camera_info':
+        return [camera_info]
+    return [camera_info, f'{image.rpartition("/")[0]}/camera_info']
 
 
 class StampCheck:
@@ -69,19 +82,29 @@ class CameraStream:
         self._rate_limit, self._stamps = RateLimit(), StampCheck()
         self._wanted_since: float | None = None
         self.infos = CameraInfoBuffer()
-        self._calibration = CalibrationWatch(
-            self.infos, *map(node.resolve_topic_name, ('image_camera_info', 'points')))
+        self.correction = DepthCorrection(node, configuration.settings)
         self._reported_faults: set[str] = set()
+        self._told_silence = False
 
         self.outputs = OutputPublishers(node, self.update_demand)
-        info = qos.subscribe(node, CameraInfo, 'image_camera_info', self.infos.add, qos.SENSOR_QOS)
+        own = node.resolve_topic_name('camera_info')
+        sources = camera_info_topics(*map(
+            node.resolve_topic_name, ('image', 'image_camera_info')))
         # If a remapping makes both the same topic, the node must not read its own messages.
         self._info_publisher: Publisher | None = None
-        if node.resolve_topic_name('camera_info') != info.topic_name:
-            self._info_publisher = qos.publish(node, CameraInfo, 'camera_info', qos.DATA_QOS)
+        if own != sources[0]:
+            self._info_publisher, _ = qos.publish_on_demand(
+                node, CameraInfo, 'camera_info', qos.DATA_QOS, self.update_demand)
+            sources = [topic for topic in sources if topic != own]
+        for topic in sources:
+            qos.subscribe(node, CameraInfo, topic, self.infos.add, qos.SENSOR_QOS)
         # Made once before anybody listens, because that declares the QoS parameters of the topic.
         self.subscription = self._subscribe()
         self.topic = self.subscription.topic_name
+        rectified = configuration.settings.rectified
+        self._calibration = CalibrationWatch(
+            self.infos, *map(node.resolve_topic_name, ('image_camera_info', 'points')),
+            rectified == 'yes' or (rectified == 'auto' and is_rectified(self.topic)))
         self.update_demand()
 
     # On the executor's thread: demand, messages, diagnostics.
@@ -95,7 +118,12 @@ class CameraStream:
         """Return whether frames should be processed now."""
         settings, perception = self._latest
         return settings.enabled and (not settings.lazy
-                                     or bool(self.outputs.listened_to(perception)))
+                                     or bool(self.outputs.listened_to(perception))
+                                     or self._has_info_listener())
+
+    def _has_info_listener(self) -> bool:
+        return (self._info_publisher is not None
+                and self._info_publisher.get_subscription_count() > 0)
 
     def update_demand(self) -> None:
         """Subscribe to the images if they are wanted now, unsubscribe if they are not."""
@@ -106,24 +134,43 @@ class CameraStream:
             self._wanted_since = monotonic()
         if wanted and self.subscription is None:
             self.subscription = self._subscribe()
+            self._debug(f'subscribed to {self.topic}: an output is wanted')
         elif not wanted and self.subscription is not None:
+            self._debug(f'unsubscribed from {self.topic}: no output is wanted')
             # A subscription costs, even if its messages are dropped: each one is deserialised.
             self._node.destroy_subscription(self.subscription)
             self.subscription = None
+        self.correction.subscribe(wanted)
 
     def status(self) -> DiagnosticStatus:
         """Return what diagnostics show of this camera; log a new fault of camera_info."""
         if self._wanted_since is None:
             self._calibration.forget()
-        self.statistics.camera_info_fault = fault = self._calibration.fault()
-        if fault and fault not in self._reported_faults:
-            self._reported_faults.add(fault)
-            self._node.get_logger().warning(fault)
+        self.statistics.camera_info_fault = self._calibration.fault()
+        self.statistics.correction = correction = self.correction.report()
+        for fault in (self.statistics.camera_info_fault, correction.fault):
+            if fault and fault not in self._reported_faults:
+                self._reported_faults.add(fault)
+                self._node.get_logger().warning(fault)
+        self.statistics.clock_fault = '' if self._node.get_clock().now().nanoseconds else (
+            'use_sim_time is true, but no time has come on /clock: play the recording with '
+            '--clock, or set use_sim_time to false')
         wanted_for = -1.0 if self._wanted_since is None else monotonic() - self._wanted_since
-        return report(
+        status = report(
             self._node.get_fully_qualified_name()[1:], self._latest.settings, self._running,
             self.statistics, Activity(wanted_for, self._slot.busy_for(), self._explain_idleness(),
                                       lambda: explain_silence(self._node, self.subscription)))
+        self._log_silence(status)
+        return status
+
+    def _log_silence(self, status: DiagnosticStatus) -> None:
+        """Log once that no frame arrives, with the reason, and once that they arrive again."""
+        silent = status.level == DiagnosticStatus.ERROR and status.values[0].value == 'silent'
+        if silent and not self._told_silence:
+            self._node.get_logger().warning(status.message)
+        elif self._told_silence and not silent:
+            self._node.get_logger().info(f'no longer silent: {status.message}')
+        self._told_silence = silent
 
     def _explain_idleness(self) -> str:
         return ('influence/* has subscribers, which only the jrn computes'
@@ -163,6 +210,9 @@ class CameraStream:
             return
         size = rgb.shape[:2]
         wanted = self.outputs.wanted(self._running)
+        if not wanted:
+            self._pass_on_camera_info(message, size, started)
+            return
         picture = perception.preprocess(rgb)
         preprocessed = perf_counter()
         maps = perception.infer(picture[None], SetUp(
@@ -173,6 +223,9 @@ class CameraStream:
         focal_length = (camera.intrinsics[:2] if camera.intrinsics and settings.focal_correction
                         else None)
         prediction = perception.postprocess(maps, size, focal_length)
+        if any(output.metric for output in wanted):
+            prediction = self.correction.apply(prediction, message.header, camera.intrinsics,
+                                               settings)
         self.statistics.influence = prediction.mean_influence
         result = Result(Frame(rgb, prediction, message.header, camera.intrinsics), settings)
         self._check_limits(result, wanted)
@@ -184,11 +237,33 @@ class CameraStream:
         delivery.publish()
         published = perf_counter()
         self._report_failures(delivery)
-        latency = self._node.get_clock().now() - Time.from_msg(message.header.stamp)
         milliseconds = [1e3 * (end - start) for start, end in (
             (started, preprocessed), (preprocessed, inferred), (inferred, made),
             (made, published))]
-        self.statistics.finish(Timing(*milliseconds, latency.nanoseconds / 1e6))
+        self.statistics.finish(Timing(*milliseconds, self._latency_ms(message.header.stamp)))
+        self._debug('frame {}.{:09d}: preprocess {:.1f}, inference {:.1f}, postprocess {:.1f}, '
+                    'publish {:.1f} ms; {}'.format(
+                        message.header.stamp.sec, message.header.stamp.nanosec, *milliseconds,
+                        ', '.join(delivery.delivered)))
+
+    def _latency_ms(self, stamp: TimeMessage) -> float:
+        """Return the time since ``stamp``, NaN before a simulation has told the time."""
+        now = self._node.get_clock().now()
+        return (now - Time.from_msg(stamp)).nanoseconds / 1e6 if now.nanoseconds else float('nan')
+
+    def _debug(self, text: str) -> None:
+        self._node.get_logger().debug(text)
+
+    def _pass_on_camera_info(self, message: Image | CompressedImage, size: tuple[int, int],
+                             started: float) -> None:
+        """Serve a frame of which camera_info alone is wanted: the network does not run."""
+        preprocessed = perf_counter()
+        info = self._match_camera_info(message.header.stamp, size, []).info
+        if info is not None and self._has_info_listener():
+            self._info_publisher.publish(with_header(info, message.header))
+        self.statistics.finish(Timing(
+            1e3 * (preprocessed - started), 0.0, 0.0, 1e3 * (perf_counter() - preprocessed),
+            self._latency_ms(message.header.stamp)))
 
     def _match_camera_info(self, stamp: TimeMessage, size: tuple[int, int],
                            wanted: list[Output]) -> Calibration:

@@ -14,6 +14,7 @@ from time import monotonic
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from jrn_perception.ros.configuration import Configuration
 from jrn_perception.ros.parameters import Settings
+from jrn_perception.ros.range.correction import CorrectionReport
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility
@@ -54,9 +55,11 @@ class Statistics:
     outputs_failed: int = 0
     last_rejection: str = ''
     last_failure: str = ''
+    clock_fault: str = ''
     camera_info_fault: str = ''
     depth_fault: str = ''
     output_fault: str = ''
+    correction: CorrectionReport = CorrectionReport()
     influence: tuple[float, float] | None = None
     last_arrival: float = field(default_factory=monotonic)
     _arrivals: deque = field(default_factory=lambda: deque(maxlen=1000))
@@ -197,8 +200,9 @@ def _warnings(settings: Settings, statistics: Statistics, recent: Recent) -> lis
     if mean > settings.max_processing_time_ms:
         faults.append(f'a frame takes {mean:.0f} ms, more than max_processing_time_ms '
                       f'({settings.max_processing_time_ms:g})')
-    return faults + [fault for fault in (statistics.camera_info_fault, statistics.depth_fault,
-                                         statistics.output_fault) if fault]
+    return faults + [fault for fault in (
+        statistics.clock_fault, statistics.camera_info_fault, statistics.correction.fault,
+        statistics.depth_fault, statistics.output_fault) if fault]
 
 
 def identify(configuration: Configuration) -> dict[str, object]:
@@ -236,7 +240,8 @@ def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:
         'processing_time_ms_max': largest,
         'pipeline_latency_ms': recent.mean('latency_ms'),
         'influence_depth_m': depth,
-        'influence_semantics': semantics}
+        'influence_semantics': semantics,
+        **statistics.correction.values()}
 
 
 def report(name: str, settings: Settings, running: Configuration, statistics: Statistics,

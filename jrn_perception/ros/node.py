@@ -12,7 +12,9 @@ the next one, so that the newest frame wins.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+import sys
 import threading
 import traceback
 
@@ -21,6 +23,7 @@ from jrn_perception.ros import parameters, qos
 from jrn_perception.ros.camera_stream import CameraStream, THROTTLE_S
 from jrn_perception.ros.configuration import Configuration, load, load_or_refuse
 from jrn_perception.ros.conversions.label_info import label_message, LabelInfo
+from jrn_perception.ros.parameter_files import Origins, origins
 from jrn_perception.ros.parameter_services import SetParameterServices
 from jrn_perception.ros.worker import Worker
 from rcl_interfaces.msg import SetParametersResult
@@ -50,7 +53,8 @@ class PerceptionNode(Node):
         # never be answered.
         SetParameterServices(self, self._prepare)
         overrides = qos.overrides(self)
-        settings = parameters.declare(self)
+        given = self._origins(**arguments)
+        settings = parameters.declare(self, given)
         given_labels = settings.labels
         # The executor's thread keeps the latest configuration. The worker's thread takes it over
         # between two frames: it is running from then on.
@@ -69,7 +73,8 @@ class PerceptionNode(Node):
         self._label_publisher = None
         if LabelInfo is not None:
             self._label_publisher = qos.publish(self, LabelInfo, 'label_info', qos.LATCHED_QOS)
-        qos.check_overrides(self, overrides)
+        if ignored := qos.check_overrides(self, overrides, given.foreign):
+            self.get_logger().warning(ignored)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # On the steady clock: operators also want to know that a simulated clock stands still.
         self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -87,6 +92,15 @@ class PerceptionNode(Node):
         self._worker = worker
         self.get_logger().info(
             f'{self._latest.describe()}, reading {", ".join(c.topic for c in self.cameras)}')
+
+    def _origins(self, *, cli_args: Sequence[str] | None = None,
+                 use_global_arguments: bool = True,
+                 parameter_overrides: Sequence[Parameter] | None = None, **_) -> Origins:
+        """Return which parameters are meant for this node: the arguments are rclpy's."""
+        result = origins([*(sys.argv if use_global_arguments else ()), *(cli_args or ())],
+                         self.get_fully_qualified_name())
+        result.own |= {parameter.name for parameter in parameter_overrides or ()}
+        return result
 
     def destroy_node(self) -> None:
         if self._loading is not None:
@@ -177,7 +191,12 @@ class PerceptionNode(Node):
 
     def _apply(self, changed: list[Parameter]) -> None:
         """Make the accepted configuration the latest; the worker takes it over."""
-        self._latest = self._accepted
+        before, self._latest = self._latest, self._accepted
+        if before.settings.enabled != self._latest.settings.enabled:
+            self.get_logger().info('resumed' if self._latest.settings.enabled else
+                                   'paused: enabled is false')
+        for parameter in changed:
+            self.get_logger().debug(f'{parameter.name} is {parameter.value!r}')
         for camera in self.cameras:
             camera.configure(self._latest)
         self._worker.call(partial(self._adopt, self._latest), self._on_failure)
@@ -196,7 +215,9 @@ class PerceptionNode(Node):
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response):
         result = self.set_parameters([Parameter('enabled', value=request.data)])[0]
-        response.success, response.message = result.successful, result.reason
+        response.success = result.successful
+        response.message = result.reason or ('frames are processed' if request.data else
+                                             'paused: the weights stay loaded')
         return response
 
     # The swap: on the worker's thread, between two frames.

@@ -11,8 +11,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from jrn_perception import drawing
+from jrn_perception.labels import LabelSet
 from jrn_perception.messages.camera_info import Intrinsics
 from jrn_perception.perception import Perception, Prediction
+from jrn_perception.perception.anchoring import depthless_ids, DepthlessRule, without_depth
 from jrn_perception.ros.configuration import Configuration
 from jrn_perception.ros.conversions.images import depth_message, image_message
 from jrn_perception.ros.conversions.points import cloud_message, decimate
@@ -53,13 +55,30 @@ class Result:
 
     @cached_property
     def depth(self) -> np.ndarray:
-        """Metres, float32 (H, W), NaN outside ``depth_range``."""
-        return self.prediction.valid_depth(self.settings.min_depth, self.settings.max_depth)
+        """
+        Metres, float32 (H, W).
+
+        NaN outside ``depth_range`` unless no_depth_classes or out_of_range want otherwise.
+        """
+        prediction, settings = self.prediction, self.settings
+        rule = depth_rule(prediction.label_set, settings)
+        if rule == DepthlessRule():
+            return prediction.valid_depth(settings.min_depth, settings.max_depth)
+        return without_depth(prediction.depth, prediction.labels, self.depth_range, rule)
 
     @cached_property
     def labels(self) -> np.ndarray:
         """Class ids, uint8 (H, W), 255 where the network is not confident."""
         return self.prediction.confident_labels(self.settings.confidence_threshold)
+
+
+def depth_rule(label_set: LabelSet | None, settings: Settings) -> DepthlessRule:
+    """Return what the parameters say of depth that is not known."""
+    classes: tuple[int, ...] = ()
+    if settings.no_depth_classes != 'predicted' and label_set is not None:
+        classes = depthless_ids(label_set.names)
+    return DepthlessRule(classes, settings.no_depth_classes if classes else 'nan',
+                         {'nan': 'nan', 'inf': 'rep117'}[settings.out_of_range])
 
 
 @dataclass(frozen=True)
@@ -96,7 +115,9 @@ class Output:
 
 
 def _depth(result: Result) -> Image:
-    return depth_message(result.depth, result.header, result.settings.depth_encoding)
+    # There are infinities only if a parameter wants them.
+    return depth_message(result.depth, result.header, result.settings.depth_encoding,
+                         infinite=True)
 
 
 def _semantics(result: Result) -> Image:

@@ -17,10 +17,12 @@ from typing import Any
 
 from jrn_perception import networks, weights
 from jrn_perception.drawing import COLORMAPS
+from jrn_perception.messages import poses
 from jrn_perception.networks.interface import MUTE, MUTE_VALUES
 from jrn_perception.perception.backends.choice import BACKENDS
 from jrn_perception.perception.backends.interface import PRECISIONS
 from jrn_perception.ros import qos
+from jrn_perception.ros.parameter_files import Origins
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
@@ -87,6 +89,9 @@ _TYPES = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a s
 # The node publishes depth and semantics.
 WITH_BOTH_TASKS = networks.architectures_with('depth', 'semantics')
 
+# The names of the topics below range/.
+RANGE_INPUTS = ('points', 'scan', 'image', 'range')
+
 PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('architecture', 'jrn', 'network: jrn refines two single-task networks, hydranet is one '
      'network with two heads', {'choices': WITH_BOTH_TASKS}),
@@ -117,10 +122,27 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      'column', {'low': 1, 'high': 64}),
     ('focal_correction', True, 'correct depth where the focal length in image_camera_info differs '
      'from training', {}),
+    ('rectified', 'auto', "whether the images are rectified (camera_info's P) or raw (its K and "
+     "D); auto: yes if the topic's name says rect",
+     {'choices': ('auto', 'yes', 'no'), 'dynamic': False}),
     ('min_depth', 0.0, "metres; nearer is invalid; 0 for the weights' own limit",
      {'low': 0.0, 'high': 1000.0}),
     ('max_depth', 0.0, "metres; farther is invalid; 0 for the weights' own limit",
      {'low': 0.0, 'high': 1000.0}),
+    ('out_of_range', 'nan', 'depth outside of the limits: nan, or inf, which is -inf before and '
+     '+inf beyond them (REP 117)', {'choices': ('nan', 'inf')}),
+    ('no_depth_classes', 'predicted', 'depth of windows, mirrors and sky; cap is the largest '
+     'valid depth', {'choices': ('predicted', 'nan', 'inf', 'cap')}),
+    ('camera_height', 0.0, 'metres of the camera above the floor, which scale depth where floor '
+     'is seen; 0 if not known', {'low': 0.0, 'high': 100.0}),
+    ('range_inputs', '', 'range sensors that correct depth, of points, scan, image and range, '
+     'with commas between', {'dynamic': False}),
+    ('range_max_age', 0.2, 'seconds by which the stamps of image and measurement may differ',
+     {'low': 0.0, 'high': 3600.0}),
+    ('range_extrinsics', '', "pose of the range sensor in the images' frame: x y z qx qy qz qw; "
+     'empty: tf2 has it', {'dynamic': False}),
+    ('anchoring', 'field', 'richest correction of depth by range sensors, or off',
+     {'choices': ('field', 'scale_shift', 'scale', 'off')}),
     ('confidence_threshold', 0.0, 'labels that are less probable become 255, unlabelled',
      {'low': 0.0, 'high': 1.0}),
     ('enabled', True, 'process frames; also set by the service ~/enable', {}),
@@ -131,7 +153,7 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('overlay_alpha', 0.5, "share of the classes' colours in the overlay",
      {'low': 0.0, 'high': 1.0}),
     ('depth_colormap', 'turbo', 'colours of depth_color', {'choices': tuple(COLORMAPS)}),
-    ('max_processing_time_ms', 100.0, 'diagnostics warn when a frame takes longer on average',
+    ('max_processing_time_ms', 500.0, 'diagnostics warn when a frame takes longer on average',
      {'low': 0.0, 'high': 60_000.0}),
     ('max_silence_s', 2.0, 'diagnostics report an error when no frame arrives, or a frame is in '
      'progress, for so long', {'low': 0.1, 'high': 3600.0}),
@@ -143,6 +165,7 @@ BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 IDENTITY = ('architecture', 'variant', 'weights')
 
 # Declared by rclpy itself.
+_CLOCK = f'{qos.PREFIX}./clock.'
 _RCLPY = ('use_sim_time', 'start_type_description_service')
 
 
@@ -155,30 +178,75 @@ class Settings(SimpleNamespace):
         return tuple(getattr(self, name) for name in IDENTITY)
 
 
-def declare(node: Node) -> Settings:
+def declare(node: Node, origins: Origins) -> Settings:
     """
     Declare all parameters on ``node`` and return their values.
 
     ``node`` must have been made with ``automatically_declare_parameters_from_overrides=True``,
     which makes unknown names visible. Raises ValueError for an unknown name and for a value that
-    is not accepted.
+    is not accepted; an unknown name in a file for several nodes is logged.
     """
     given = {name: parameter.value for name, parameter in node.get_parameters_by_prefix('').items()
-             if name not in _RCLPY}
-    unknown = [name for name in given
-               if name not in BY_NAME and not name.startswith(f'{qos.PREFIX}.')]
-    if unknown:
-        raise ValueError(f'unknown parameters: {", ".join(sorted(unknown))}; there are: '
+             if name not in _RCLPY and not name.startswith(_CLOCK)}
+    unknown = {name for name in given
+               if name not in BY_NAME and not name.startswith(f'{qos.PREFIX}.')}
+    if misspelt := unknown - origins.foreign:
+        raise ValueError(f'unknown parameters: {", ".join(sorted(misspelt))}; there are: '
                          f'{", ".join(BY_NAME)}')
+    if unknown:
+        node.get_logger().warning(
+            f'no parameters of this node, ignored: {", ".join(sorted(unknown))} (from a section '
+            'of a parameter file that has a wildcard)')
     for name in given:
         node.undeclare_parameter(name)
+    _follow_origins(given, origins)
     values = {}
     for parameter in PARAMETERS:
         # Before rclpy checks the descriptor's range: our messages tell more than rclpy's.
-        value = parameter.check(given.get(parameter.name, parameter.default))
+        value = given.get(parameter.name, parameter.default)
+        if type(value) is bool and 'yes' in parameter.choices:
+            # `-p rectified:=yes` is true to ROS.
+            value = 'yes' if value else 'no'
+        value = parameter.check(value)
         node.declare_parameter(parameter.name, value, parameter.descriptor(), ignore_override=True)
         values[parameter.name] = value
     return check_together(Settings(**values))
+
+
+def _follow_origins(given: dict[str, Any], origins: Origins) -> None:
+    """
+    Change ``given`` where it names one network by habit and another one on purpose.
+
+    A dump of the parameters (`ros2 param dump`) also holds variant and labels of the network that
+    ran. A user who changes its architecture, or gives a different one beside it, means the new
+    network. And a weights file brings the network of its card, as at run time, unless the user
+    names one.
+    """
+    default = BY_NAME['architecture'].default
+    name, file, variant = (given.get(key, BY_NAME[key].default) for key in
+                           ('architecture', 'weights', 'variant'))
+    if name not in WITH_BOTH_TASKS or not all(type(each) is str for each in (file, variant)):
+        return  # It is refused later, with the reason.
+    if file not in ('', weights.RANDOM):
+        path = weights.resolve(file, name)
+        card = weights.read_card(path)
+        chosen = 'architecture' in origins.own or name != default
+        if card.architecture in WITH_BOTH_TASKS and not chosen:
+            given['architecture'] = name = card.architecture
+        if card.architecture == name and (not variant or 'variant' not in origins.own
+                                          and variant in _variants_of_others(name)):
+            # The card has not been checked yet: its variant may be anything.
+            given['variant'] = variant = str(card.variant)
+    if set(BY_NAME) <= set(given):  # Only a dump has them all.
+        given['labels'] = BY_NAME['labels'].default
+        if variant in _variants_of_others(name):
+            given['variant'] = ''
+
+
+def _variants_of_others(architecture: str) -> list[str]:
+    own = networks.ARCHITECTURES[architecture]
+    return [variant for other in WITH_BOTH_TASKS for variant in networks.ARCHITECTURES[other]
+            if variant not in own]
 
 
 def merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -227,7 +295,7 @@ def _follow_card(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 
 def check_labels(given: list[str], labels: list[str]) -> None:
-    """Raise ValueError if the labels ``given`` at start, as by a dump, are not the network's."""
+    """Raise ValueError if the labels ``given`` at start are not the network's."""
     if given not in (BY_NAME['labels'].default, labels):
         raise ValueError('labels: is set by the node, from the weights; do not set it')
 
@@ -247,4 +315,20 @@ def check_together(settings: Settings) -> Settings:
     if settings.mute != 'none' and settings.architecture != 'jrn':
         raise ValueError(f'mute: {settings.architecture} has no modality at its input to mute; '
                          'only the jrn has')
+    range_inputs(settings)
+    if settings.range_extrinsics:
+        try:
+            poses.from_text(settings.range_extrinsics)
+        except ValueError as error:
+            raise ValueError(f'range_extrinsics: {error}') from None
     return settings
+
+
+def range_inputs(settings: Settings) -> list[str]:
+    """Return the names in the parameter range_inputs; ValueError for an unknown name."""
+    names = settings.range_inputs.replace(',', ' ').split()
+    unknown = [name for name in names if name not in RANGE_INPUTS]
+    if unknown or len(names) != len(set(names)):
+        raise ValueError(f'range_inputs: {settings.range_inputs!r} are not some of '
+                         f'{", ".join(RANGE_INPUTS)}, each once')
+    return names

@@ -9,7 +9,7 @@ The parameters have ROS's own names: ``qos_overrides.TOPIC.publisher.reliability
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import copy
 
 from rclpy.node import Node
@@ -27,6 +27,8 @@ PREFIX = 'qos_overrides'
 
 # Matches every camera; the newest frame wins.
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+# The measurement nearest to an image may not be the latest.
+RANGE_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Reliable, because image_transport, rviz and depth_image_proc subscribe reliably. Depth 2, because
 # at depth 1 a stopped reader can block the writer.
 DATA_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
@@ -75,10 +77,18 @@ def overrides(node: Node) -> list[str]:
     return [f'{PREFIX}.{name}' for name in node.get_parameters_by_prefix(PREFIX)]
 
 
-def check_overrides(node: Node, names: list[str]) -> None:
-    """Raise ValueError if one of ``names`` belongs to no topic that ``node`` overrides."""
+def check_overrides(node: Node, names: list[str], foreign: Collection[str]) -> str:
+    """
+    Raise ValueError if one of ``names`` belongs to no topic that ``node`` overrides.
+
+    The names in ``foreign`` may be meant for other nodes: for these, return what to warn of.
+    """
     ignored = sorted(name for name in names if not node.has_parameter(name))
-    if ignored:
-        known = sorted({name.rpartition('.')[0] for name in overrides(node)})
-        raise ValueError(f'{", ".join(ignored)}: overrides nothing; there are history, depth and '
-                         f'reliability of {", ".join(known)}')
+    if not ignored:
+        return ''
+    known = sorted({name.rpartition('.')[0] for name in overrides(node)})
+    reason = (f'{", ".join(ignored)}: overrides nothing; there are history, depth and '
+              f'reliability of {", ".join(known)}')
+    if set(ignored) - set(foreign):
+        raise ValueError(reason)
+    return reason

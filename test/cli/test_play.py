@@ -118,7 +118,7 @@ def test_options_and_remaps(pictures, ear, spawn):
     assert ear.listen(child) == 0
     heard = ear.heard['/eye/left']
     assert [(msg.height, msg.width) for msg in heard] == [(20, 32)] * (COUNT + 2)
-    assert heard[0].header.frame_id == 'camera'
+    assert heard[0].header.frame_id == 'camera_optical_frame'
     assert heard[0].data == heard[COUNT].data != heard[1].data
     assert len(ear.heard['/eye/image_camera_info']) == COUNT + 2
 

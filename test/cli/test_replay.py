@@ -100,6 +100,27 @@ def test_at_the_recorded_pace_every_picture_is_accounted_for(ros_domain, spawn, 
     assert f'reading {sample.IMAGE_TOPIC}' in child.output
 
 
+def test_a_player_that_fails_is_replaced_where_the_choice_is_ours(
+        ros_domain, spawn, bag, tmp_path, monkeypatch):
+    # A ros2 command whose bag play fails, as it does without the storage plugin of a recording.
+    for name in ('ros2bag', 'rosbag2_py'):
+        if importlib.util.find_spec(name):
+            pytest.skip('`ros2 bag play` is installed')
+        (tmp_path / f'{name}.py').touch()
+    (tmp_path / 'ros2').write_text('#!/bin/sh\nexit 3\n')
+    (tmp_path / 'ros2').chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=':')
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=':')
+    asked = spawn('replay', str(bag), *TRUTH, '--player', 'ros2bag', '--ros-args', *NETWORK)
+    assert asked.wait() == 1, asked.output
+    assert 'ros2bag ended with exit code 3' in asked.output
+    file = tmp_path / 'results.json'
+    child = spawn('replay', str(bag), *TRUTH, '--json', str(file), '--ros-args', *NETWORK)
+    assert child.wait() == 0, child.output
+    assert 'jrn_replay: ros2bag ended with exit code 3; playing with jrn_play' in child.output
+    assert json.loads(file.read_text())['replay']['frames']['sent'] == FRAMES
+
+
 def test_a_node_that_runs_already(ros_domain, spawn, bag):
     node = spawn('node', '--ros-args', *NETWORK, '-p', 'use_sim_time:=true',
                  '-p', 'image_transport:=compressed', '-p', 'mute:=depth', '-p', 'max_depth:=5.0',

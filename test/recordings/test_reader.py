@@ -210,6 +210,22 @@ def test_calibration_of_another_size_or_all_zero_is_no_calibration(tmp_path):
     assert [matrix[0, 0] for matrix in matrices[2:]] == [30, 40]
 
 
+def test_rectified_pictures_have_the_matrix_of_p(tmp_path):
+    rgb = pictures()
+    info = camera_info(48, 64, 60.0, START)
+    info.p = np.array((40.0, 0, 20, 0, 0, 44.0, 12, 0, 0, 0, 1, 0))
+    info.d = np.array((0.1, 0.0, 0.0, 0.0, 0.0))
+    info.binning_x = info.binning_y = 2
+    topics = {f'/{name}/{kind}': [(START, message)] for name, image_name in (
+        ('raw', 'image_raw'), ('flat', 'image_rect')) for kind, message in (
+            (image_name, image(rgb[0], 'rgb8', START)), ('camera_info', info))}
+    with Recording(write(tmp_path / 'bag', topics)) as recording:
+        raw, flat = (next(recording.frames(name)).camera_matrix for name in (
+            '/raw/image_raw', '/flat/image_rect'))
+    np.testing.assert_array_equal(raw, ((30, 0, 16), (0, 30, 12), (0, 0, 1)))
+    np.testing.assert_array_equal(flat, ((20, 0, 10), (0, 22, 6), (0, 0, 1)))
+
+
 def test_a_damaged_picture_is_left_out_or_fatal(tmp_path):
     rgb, topics = camera()
     messages = topics['/camera/color/image_raw']

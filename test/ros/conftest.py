@@ -21,7 +21,7 @@ try:
     from rclpy.parameter import Parameter
     from rclpy.parameter_client import AsyncParameterClient
     from rclpy.time import Time
-    from sensor_msgs.msg import CameraInfo, Image, PointField
+    from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
     from std_msgs.msg import Header
     from std_srvs.srv import SetBool
 except ImportError:  # `ros_domain`, which every robot asks for, skips the test.
@@ -81,6 +81,7 @@ class Robot:
         self.node = self._spinner = self._publisher = self._client = None
         self._publisher_matches = False
         self._calibration = None
+        self._sensors = {}
         self.logs, self.statuses = [], []
         self._changed = threading.Condition()
         self._last_stamp = 0
@@ -88,12 +89,12 @@ class Robot:
         self.body.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self._body_spinner = Spinner(self.body)
 
-    def start(self, *ros_arguments, namespace=None, **parameters):
-        """Start the node, in place of the one before; `parameters` over the small network's."""
+    def start(self, *ros_arguments, namespace=None, setup=SETUP, **parameters):
+        """Start the node, in place of the one before; `parameters` over those of the `setup`."""
         from jrn_perception.ros.node import PerceptionNode
         self.stop()
         overrides = [Parameter(name, value=value)
-                     for name, value in {**SETUP, **parameters}.items()]
+                     for name, value in {**setup, **parameters}.items()]
         self.node = PerceptionNode(
             context=self._contexts[1], namespace=namespace, parameter_overrides=overrides,
             use_global_arguments=False, cli_args=['--ros-args', *ros_arguments])
@@ -192,6 +193,21 @@ class Robot:
             return info in self.node.cameras[0].infos.recent()
         self.wait_for(arrived, 'camera_info at the node')
         return info
+
+    def sense(self, kind, message, header):
+        """Publish a message of a range sensor; return when the node has it."""
+        sensor, = (sensor for sensor in self.node.cameras[0].correction.inputs.sensors
+                   if sensor.kind == kind)
+        if sensor.topic not in self._sensors:
+            self._sensors[sensor.topic] = self.body.create_publisher(
+                type(message), sensor.topic, 10)
+        self.wait_for(lambda: sensor.topic in [other.topic_name for other in
+                                               self.node.subscriptions], f'{sensor.topic} read')
+        self.meet(self._sensors[sensor.topic])
+        message.header = header
+        self._sensors[sensor.topic].publish(message)
+        self.wait_for(lambda: header in [reading.message.header for reading in sensor.recent()],
+                      f'{sensor.topic} at the node')
 
     def listen(self, topic='depth', kind=None, qos=10, match=True):
         """Return the list that what the node publishes on `topic` is appended to."""
@@ -339,6 +355,19 @@ def points_of(message):
     return np.frombuffer(message.data, dtype).reshape(message.height, message.width)
 
 
+def cloud_of(points, dtype='<f4'):
+    """Return a PointCloud2 of points (n, 3)."""
+    points = np.asarray(points, dtype)
+    size = points.dtype.itemsize
+    kind = {4: PointField.FLOAT32, 8: PointField.FLOAT64}[size]
+    message = PointCloud2(
+        height=1, width=len(points), point_step=3 * size, row_step=3 * size * len(points),
+        fields=[PointField(name=axis, offset=index * size, datatype=kind, count=1)
+                for index, axis in enumerate('xyz')])
+    message.data.frombytes(points.tobytes())
+    return message
+
+
 _SEEDS = count()
 
 
@@ -407,4 +436,4 @@ def tools():
     """Return what tests make messages from and read them with."""
     return SimpleNamespace(
         picture=picture, image_message=image_message, array_of=array_of, points_of=points_of,
-        setup=SETUP)
+        cloud_of=cloud_of, setup=SETUP)

@@ -23,7 +23,9 @@ KEYS = {
     'frames_failed', 'outputs_failed', 'preprocess_ms', 'inference_ms', 'postprocess_ms',
     'publish_ms',
     'processing_time_ms_mean', 'processing_time_ms_p95', 'processing_time_ms_max',
-    'pipeline_latency_ms', 'gpu_memory_mb', 'influence_depth_m', 'influence_semantics'}
+    'pipeline_latency_ms', 'gpu_memory_mb', 'influence_depth_m', 'influence_semantics',
+    'range_points_used', 'range_points_rejected', 'range_mode', 'range_scale', 'range_age_s',
+    'floor_tilt_deg', 'floor_reason'}
 
 
 @pytest.fixture

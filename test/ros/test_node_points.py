@@ -6,11 +6,13 @@
 from importlib import import_module
 import importlib.util
 
+import cv2
 from jrn_perception.perception import Perception
 import numpy as np
 import pytest
 
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
+CompressedImage = import_module('sensor_msgs.msg').CompressedImage
 PointCloud2 = import_module('sensor_msgs.msg').PointCloud2
 RegionOfInterest = import_module('sensor_msgs.msg').RegionOfInterest
 QoSProfile = rclpy.qos.QoSProfile
@@ -86,6 +88,39 @@ def test_a_binned_region_of_the_sensor_is_projected_as_such(robot, tools):
     at = points[10, 20]
     assert at['x'] == pytest.approx(at['z'] * (20 - (320 - 100) / 2) / (500 / 2), rel=1e-5)
     assert at['y'] == pytest.approx(at['z'] * (10 - (240 - 40) / 4) / (510 / 4), rel=1e-5)
+
+
+DISTORTION = {'distortion_model': 'plumb_bob', 'd': [-0.3, 0.1, 0.001, 0.002, 0.0],
+              'p': [40.0, 0, 30, 0, 0, 41.0, 20, 0, 0, 0, 1, 0]}
+
+
+def test_the_points_of_a_raw_picture_follow_the_lens(robot, tools):
+    robot.start()
+    robot.camera()
+    info = robot.calibrate(**DISTORTION)
+    points = tools.points_of(robot.ask(tools.picture(), robot.listen('points', PointCloud2)))
+    pixels, _ = cv2.projectPoints(
+        np.stack([points[axis] for axis in 'xyz'], -1).reshape(-1, 1, 3).astype(np.float64),
+        np.zeros(3), np.zeros(3), info.k.reshape(3, 3), np.array(info.d))
+    rows, columns = np.mgrid[:48, :64]
+    np.testing.assert_allclose(pixels.reshape(48, 64, 2), np.stack([columns, rows], -1), atol=0.01)
+
+
+@pytest.mark.parametrize('transport', ['raw', 'compressed'])
+def test_the_points_of_a_rectified_picture_follow_p(robot, tools, transport):
+    suffix = '/compressed' if transport == 'compressed' else ''
+    robot.start('-r', f'image{suffix}:=/front/image_rect_color{suffix}', image_transport=transport)
+    robot.camera(f'/front/image_rect_color{suffix}', CompressedImage if suffix else None)
+    robot.calibrate(**DISTORTION)
+    picture = tools.picture()
+    if suffix:
+        message = CompressedImage(format='png')
+        message.data.frombytes(cv2.imencode('.png', picture)[1].tobytes())
+        picture = message
+    points = tools.points_of(robot.ask(picture, robot.listen('points', PointCloud2)))
+    rows, columns = np.mgrid[:48, :64]
+    np.testing.assert_allclose(points['x'] / points['z'], (columns - 30) / 40, atol=1e-6)
+    np.testing.assert_allclose(points['y'] / points['z'], (rows - 20) / 41, atol=1e-6)
 
 
 def test_without_camera_info_there_are_no_points_and_one_warning(robot, tools):

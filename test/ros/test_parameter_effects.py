@@ -19,6 +19,7 @@ rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')"
 parameters = import_module('jrn_perception.ros.parameters')
 CameraInfo = import_module('sensor_msgs.msg').CameraInfo
 CompressedImage = import_module('sensor_msgs.msg').CompressedImage
+PointCloud2 = import_module('sensor_msgs.msg').PointCloud2
 BY_NAME, PARAMETERS = parameters.BY_NAME, parameters.PARAMETERS
 
 
@@ -212,6 +213,17 @@ def focal_correction(robot, tools, folder):
     assert len(robot.warnings('K is 0')) == 1
 
 
+def rectified(robot, tools):
+    # `-p rectified:=yes` reaches the node as true.
+    for given, focal_length, middle in (('no', 50, 31), ('yes', 40, 30), (True, 40, 30)):
+        shown = Shown(robot, tools, 'depth', rectified=given)
+        clouds = robot.listen('points', PointCloud2)
+        robot.calibrate(p=[40.0, 0, 30, 0, 0, 41.0, 20, 0, 0, 0, 1, 0])
+        at = tools.points_of(robot.ask(shown.rgb, clouds))[10, 20]
+        assert at['x'] == pytest.approx(at['z'] * (20 - middle) / focal_length)
+    assert robot.get('rectified') == 'yes'
+
+
 def points_stride(robot, tools):
     shown = Shown(robot, tools, 'points/semantics', points_stride=4)
     robot.calibrate()
@@ -235,6 +247,104 @@ def max_depth(robot, tools):
     full = shown.array()
     shown.configure(max_depth=float(np.median(full)))
     assert np.array_equal(np.isnan(shown.array()), full > np.median(full))
+
+
+def out_of_range(robot, tools):
+    shown = Shown(robot, tools, 'depth')
+    full = shown.array()
+    low, high = (float(value) for value in np.quantile(full, (0.25, 0.75)))
+    shown.configure(min_depth=low, max_depth=high, out_of_range='inf')
+    found = shown.array()
+    assert np.array_equal(found == -np.inf, full < low)
+    assert np.array_equal(found == np.inf, full > high)
+    shown.configure(out_of_range='nan')
+    assert np.array_equal(np.isnan(shown.array()), (full < low) | (full > high))
+
+
+def no_depth_classes(robot, tools):
+    shown = Shown(robot, tools, 'depth')
+    full, mirror = shown.array(), shown.library().labels == labels.NYU40.names.index('mirror')
+    assert 0 < mirror.sum() < mirror.size
+    for value, expected in (('nan', np.nan), ('inf', np.inf), ('cap', 5.0)):
+        shown.configure(no_depth_classes=value, max_depth=5.0)
+        assert np.array_equal(shown.array(), np.where(mirror, np.float32(expected), full),
+                              equal_nan=True)
+    shown.configure(no_depth_classes='predicted')
+    assert np.array_equal(shown.array(), full)
+
+
+def camera_height(robot, tools):
+    shown = Shown(robot, tools, 'depth')
+    robot.calibrate()
+    shown.array()
+    assert robot.status(lambda status: status.count['frames_processed'] == 1).values[
+        'floor_reason'] == ''
+    shown.configure(camera_height=1.2)
+    shown.array()
+    # In these random pictures.
+    assert 'floor' in robot.status(lambda status: status.values['range_mode'] == 'none').values[
+        'floor_reason']
+
+
+class Measured(Shown):
+    """What is shown, with points of twice the predicted depth from a sensor in ``frame``."""
+
+    def __init__(self, robot, tools, frame='camera_optical_frame', **start):
+        super().__init__(robot, tools, 'depth', max_depth=1000.0,
+                         **{'range_inputs': 'points', 'anchoring': 'scale', **start})
+        self.frame, self.plain = frame, self.library().depth
+        robot.calibrate()
+
+    def array(self, age=0.0):
+        header = self.robot.header()
+        stamp_ns = header.stamp.sec * 10 ** 9 + header.stamp.nanosec
+        row, column = np.mgrid[:48:3, :64:3]
+        z = 2 * self.plain[::3, ::3]
+        points = np.stack([z * (column - 31) / 50, z * (row - 22) / 55, z], -1).reshape(-1, 3)
+        self.robot.sense('points', self.tools.cloud_of(points), self.robot.header(
+            stamp_ns - round(age * 1e9), self.frame))
+        return self.tools.array_of(self.robot.ask(self.rgb, self.inbox, stamp_ns=stamp_ns))
+
+    def is_corrected(self, **options):
+        found = self.array(**options)
+        if np.array_equal(found, self.plain):
+            return False
+        np.testing.assert_allclose(found, 2 * self.plain, rtol=0.03)
+        return True
+
+
+def range_inputs(robot, tools):
+    assert Measured(robot, tools).is_corrected()
+    with pytest.raises(ValueError, match="range_inputs: 'points, radar' are not some of points, "):
+        robot.start(range_inputs='points, radar')
+
+
+def range_max_age(robot, tools):
+    shown = Measured(robot, tools)
+    assert not shown.is_corrected(age=0.5)
+    shown.configure(range_max_age=1.0)
+    assert shown.is_corrected(age=0.5)
+
+
+def range_extrinsics(robot, tools):
+    assert Measured(robot, tools, 'lidar', range_extrinsics='0 0 0 0 0 0 1').is_corrected()
+    with pytest.raises(ValueError, match='range_extrinsics: expected seven numbers'):
+        robot.start(range_extrinsics='0 0 0')
+
+
+def anchoring(robot, tools):
+    shown = Measured(robot, tools, anchoring='off')
+    assert not shown.is_corrected()
+    assert robot.status().values['range_mode'] == 'off'
+    found = []
+    for mode in ('scale', 'scale_shift', 'field'):
+        shown.configure(anchoring=mode)
+        found.append(shown.array() / shown.plain)
+        # Many points are believed, but not without regard to what is usual.
+        assert np.median(found[-1]) == pytest.approx(2, rel=0.05)
+        robot.status(lambda status, mode=mode: status.values['range_mode'] == mode)
+    assert np.ptp(found[0]) < 1e-4 < min(np.ptp(other) for other in found[1:])
+    assert differ(found[1], found[2])
 
 
 def confidence_threshold(robot, tools):
@@ -375,7 +485,9 @@ def labels_(robot, tools):
 EFFECTS = {check.__name__.rstrip('_'): check for check in (
     architecture, variant, mute, mute_value, weights_, device, precision, backend, threads,
     inference_height, inference_width, image_transport, depth_encoding, confidence_encoding,
-    points_stride, focal_correction, min_depth, max_depth, confidence_threshold,
+    points_stride, focal_correction, rectified, min_depth, max_depth, out_of_range,
+    no_depth_classes, camera_height, range_inputs, range_max_age, range_extrinsics, anchoring,
+    confidence_threshold,
     enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms,
     max_silence_s, labels_)}
 

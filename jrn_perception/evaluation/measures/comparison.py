@@ -12,6 +12,7 @@ import math
 from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.evaluation.measures.calibration import Calibration
 from jrn_perception.evaluation.measures.metrics import Crop, Table, Truth
+from jrn_perception.evaluation.measures.sampling import AnchorCounts, anchored, sample, Sampling
 from jrn_perception.frame import Frame
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
 from jrn_perception.perception import Perception, Prediction
@@ -30,7 +31,8 @@ class Protocol:
     positive d. Only the evaluation clamps; the network does not. ``labels`` is the label set of
     the comparison, by default the network's. The ids of finer ground truth are mapped to it; the
     probabilities of a finer network are summed. With ``focal_correction`` depth is scaled for the
-    focal length of the camera, if it is known, as the node scales it.
+    focal length of the camera, if it is known, as the node scales it. With a ``sampling`` the
+    depth is measured a second time, corrected by points that are drawn from the ground truth.
     """
 
     crop: Crop | None = None
@@ -38,6 +40,7 @@ class Protocol:
     clamp: tuple[float, float] | None = None
     labels: LabelSet | None = None
     focal_correction: bool = True
+    sampling: Sampling | None = None
 
     def __post_init__(self):
         if not self.max_depth > 0:
@@ -92,6 +95,15 @@ class Comparison:
         # An infinity is a fault for the metrics to refuse, not a far wall.
         return np.where(np.isfinite(depth), np.clip(depth, *clamp), np.float32(math.nan))
 
+    def anchored(self, prediction: Prediction, frame: Frame, index: int,
+                 counts: AnchorCounts) -> Prediction:
+        """Return the prediction with its depth corrected by points of the frame's truth."""
+        depth, sampling = prediction.depth, self.protocol.sampling
+        if depth is not None and frame.depth is not None and sampling is not None:
+            points = sample(frame.depth, sampling, index, self.protocol.crop)
+            return prediction.with_depth(anchored(depth, prediction.labels, points, counts))
+        return prediction
+
     def class_ids(self, prediction: Prediction) -> np.ndarray | None:
         """Return the labels, None if they cannot be compared."""
         return prediction.labels if self.labels else None
@@ -124,7 +136,9 @@ class Evaluation:
     cameras of the frames whose focal length is known. ``reason`` says why the evaluation is
     partial, '' if it is whole. ``calibration`` and ``inputs_calibration`` compare the confidence
     with the share of right pixels, None if no labels were compared; the confidence of the inputs
-    is the one that the JRN was given, at temperature 1.
+    is the one that the JRN was given, at temperature 1. ``anchored`` has the depth of the output
+    as the protocol's ``sampling`` corrects it, None without a sampling, ``anchors`` counts the
+    points.
     """
 
     output: Table
@@ -136,6 +150,8 @@ class Evaluation:
     reason: str = ''
     calibration: Calibration | None = None
     inputs_calibration: Calibration | None = None
+    anchored: Table | None = None
+    anchors: AnchorCounts = field(default_factory=AnchorCounts)
 
 
 def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
@@ -154,7 +170,8 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     inputs = Table(comparison.num_classes) if perception.can_mute else None
     calibration = Calibration() if comparison.labels else None
     inputs_calibration = Calibration() if comparison.labels and inputs is not None else None
-    scales: list[float] = []
+    corrected = Table(comparison.num_classes) if comparison.protocol.sampling else None
+    anchors, scales = AnchorCounts(), list[float]()
     source = Undamaged(frames, 'skip' if skip_damaged else 'raise')
     done, reason = 0, ''
     for step in track(stream(perception, range(len(frames)), comparison.reader(source),
@@ -169,6 +186,9 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         comparison.add(output, step.frame, truth, prediction)
         if inputs is not None:
             comparison.add(inputs, step.frame, truth, prediction.inputs)
+        if corrected is not None:
+            comparison.add(corrected, step.frame, truth, comparison.anchored(
+                prediction, step.frame, step.item, anchors), labels=False)
         if calibration is not None:
             comparison.add_confidence(calibration, step.frame, truth, prediction)
         if inputs_calibration is not None:
@@ -183,7 +203,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     source.require_some()
     check_comparable(output)
     return Evaluation(output, inputs, comparison.labels, comparison.clamp, source.damaged, scales,
-                      reason, calibration, inputs_calibration)
+                      reason, calibration, inputs_calibration, corrected, anchors)
 
 
 def frame_truth(comparison: Comparison, frame: Frame) -> Truth:

@@ -127,7 +127,7 @@ class _Run(Session):
             record = stamped.message.record
             frame = Frame(picture_of(record.topic, self.recording.decode(record)), visit.name,
                           stamped.stamp_ns)
-            frame = with_camera(frame, self.camera.topic, stamped.message.camera_info,
+            frame = with_camera(frame, self.camera, stamped.message.camera_info,
                                 visit.remarks.notes)
             return replace(frame, **self.truths(visit.match, frame, visit.remarks))
         except (BadImage, RecordingError) as error:

@@ -9,9 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from jrn_perception.frame import Frame
-from jrn_perception.messages.camera_info import match
+from jrn_perception.messages.camera_info import is_rectified, match
 from jrn_perception.recordings.reader import CAMERA_INFO, Record, Recording, RecordingError, Topic
-import numpy as np
 
 
 class Camera:
@@ -19,11 +18,13 @@ class Camera:
     The CameraInfo of the pictures of a recording.
 
     ``topic`` is None if there is no such topic. ``info`` is the last message before now; before
-    the first message it is the first message.
+    the first message it is the first message. The name of the topic ``image`` says whether the
+    pictures are rectified.
     """
 
-    def __init__(self, recording: Recording, topic: Topic | None):
+    def __init__(self, recording: Recording, topic: Topic | None, image: Topic):
         self._recording, self.topic = recording, topic
+        self.rectified = is_rectified(image.name)
         self._said = b''
         self.info: Any = None
         if topic is not None:
@@ -51,19 +52,18 @@ def camera_topic(recording: Recording, image: Topic, named: str = '') -> Topic |
     return topic
 
 
-def with_camera(frame: Frame, topic: Topic | None, info: Any, notes: list[str]) -> Frame:
+def with_camera(frame: Frame, camera: Camera, info: Any, notes: list[str]) -> Frame:
     """
     Return the frame with the camera matrix in ``info``, the CameraInfo of its picture.
 
     A frame without a usable calibration is returned as it is, and ``notes`` gets the reason if
-    there is a ``topic``.
+    ``camera`` has a topic.
     """
-    if topic is None:
+    if camera.topic is None:
         return frame
-    calibration = match(info, frame.rgb.shape[:2])
+    calibration = match(info, frame.rgb.shape[:2], camera.rectified)
     if calibration.intrinsics is None:
-        notes.append(f'{topic.name}: {calibration.fault}: depth is not corrected for its focal '
-                     'length')
+        notes.append(f'{camera.topic.name}: {calibration.fault}: depth is not corrected for its '
+                     'focal length')
         return frame
-    fx, fy, cx, cy = calibration.intrinsics
-    return replace(frame, camera_matrix=np.array(((fx, 0, cx), (0, fy, cy), (0, 0, 1.))))
+    return replace(frame, camera_matrix=calibration.intrinsics.matrix)

@@ -125,7 +125,7 @@ class _Recorder:
         except (BadImage, RecordingError) as error:
             visit.fault = f'{self.image.name} at {visit.record.stamp_ns} ns: {error}'
             return None
-        return with_camera(Frame(rgb), self.camera.topic, visit.camera_info, visit.notes)
+        return with_camera(Frame(rgb), self.camera, visit.camera_info, visit.notes)
 
     def encode(self, step: Step[_Visit]) -> Step[_Visit]:
         visit, prediction, request = step.item, step.prediction, self.request
@@ -166,7 +166,7 @@ def record(perception: Perception, path: Path | str, output: Path | str,
                   or list(recording.topics))
         check_free(recording, [request.result(name) for name in RESULTS], copied)
         camera = Camera(recording, camera_topic(recording, image, request.camera_info)
-                        if request.focal_correction else None)
+                        if request.focal_correction else None, image)
         with Writer(output, request.storage) as writer:
             recorder = _Recorder(recording, writer, image, camera, request)
             return _write(recorder, perception, copied, track, interrupted)

@@ -38,9 +38,11 @@ import numpy as np
 # The measured outputs of the node.
 OUTPUTS = ('depth', 'semantics', 'confidence')
 # These parameters make the node publish the plain output of its network: the limits of depth and
-# confidence and the correction for the focal length are applied here, as in ``bag``.
+# confidence and the correction for the focal length are applied here, as in ``bag``. Range sensors
+# and the camera's height are left out.
 PARAMETERS = {'min_depth': 1e-6, 'max_depth': 1000.0, 'confidence_threshold': 0.0,
-              'focal_correction': False}
+              'focal_correction': False, 'anchoring': 'off', 'camera_height': 0.0,
+              'no_depth_classes': 'predicted', 'out_of_range': 'nan'}
 
 # Pictures that may still get an answer; no node is farther behind.
 WAITING = 200
@@ -201,7 +203,7 @@ class Replay(Session):
         depth = to_depth(messages['depth'])
         # Only the size of the picture is needed.
         frame = replace(empty, rgb=np.broadcast_to(np.uint8(0), (*depth.shape, 3)))
-        frame = with_camera(frame, self.camera.topic, picture.camera_info, remarks.notes)
+        frame = with_camera(frame, self.camera, picture.camera_info, remarks.notes)
         # The node corrects for the size of its input alone: see ``PARAMETERS``.
         scale = self.perception.depth_scale(depth.shape, frame.focal_length)
         factor = scale / self.perception.depth_scale(depth.shape)

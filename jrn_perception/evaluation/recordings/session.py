@@ -128,7 +128,7 @@ class Session:
                                round(request.tolerance_s * 1e9))
         image = self.topics['image']
         self.camera = Camera(recording, camera_topic(recording, image, request.camera_info)
-                             if request.protocol.focal_correction else None)
+                             if request.protocol.focal_correction else None, image)
         self.stopped = ''
 
     def truths(self, match: Match, frame: Frame, remarks: Remarks) -> dict[str, np.ndarray | None]:

@@ -10,6 +10,7 @@ A document holds neither time nor host. An undefined number is null. An interval
 
 from __future__ import annotations
 
+from dataclasses import asdict
 import hashlib
 from importlib.metadata import version
 import json
@@ -21,7 +22,7 @@ from typing import Any
 import cv2
 import jrn_perception
 from jrn_perception import weights
-from jrn_perception.evaluation.measures import bootstrap, paper
+from jrn_perception.evaluation.measures import bootstrap, paper, sampling
 from jrn_perception.evaluation.measures.bootstrap import (
     average,
     Estimate,
@@ -118,6 +119,8 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
                 'inputs': _calibration(evaluation.inputs_calibration),
                 'gain': _estimate(ece_gain(evaluation.calibration,
                                            evaluation.inputs_calibration))}
+    if evaluation.anchored is not None:
+        document['range'] = _range(evaluation, protocol)
     if per_image:
         columns = {name: image_values(output, name) for name in METRICS}
         document['images'] = [{'name': name, **{metric: values[k] for metric, values
@@ -238,6 +241,18 @@ def _protocol(protocol: Protocol, labels: LabelSet | None) -> dict[str, Any]:
 
 def _estimate(found: Estimate) -> dict[str, Any]:
     return {'value': found.value, 'interval': [found.low, found.high]}
+
+
+def _range(evaluation: Evaluation, protocol: Protocol) -> dict[str, Any]:
+    """Return the metrics of depth that range points corrected, and their gain."""
+    table, counts = evaluation.anchored, evaluation.anchors
+    drawings, gain = resamplings(len(table)), gains(table, evaluation.output)
+    names = DepthMetrics._fields
+    return {**asdict(protocol.sampling), 'seed': sampling.SEED, 'used': counts.used,
+            'rejected': counts.rejected,
+            'pooled': {name: _estimate(estimate(pooled(table, name), drawings))
+                       for name in names},
+            'gain': {name: _estimate(gain[name]) for name in names}}
 
 
 def _calibration(found: Calibration) -> dict[str, Any]:

@@ -73,6 +73,8 @@ def _print(tables: Iterable[TextTable], out: Console) -> None:
 
 def _dataset_tables(document: dict[str, Any]) -> Iterable[TextTable]:
     yield _metrics(document)
+    if 'range' in document:
+        yield _range(document)
     for title, key, names in (('class', 'classes', ('iou', 'rel', 'rms', 'delta1')),
                               ('true depth', 'bins', ('rel', 'rms', 'delta1', 'mean_iou'))):
         if document['output'][key]:
@@ -118,6 +120,17 @@ def _metrics(document: dict[str, Any]) -> TextTable:
             cells.append(_value(per_image, name))
         rows.append(cells)
     return TextTable('metric', heads, rows + _calibration(document))
+
+
+def _range(document: dict[str, Any]) -> TextTable:
+    """Return the table of depth with and without range points."""
+    found, level = document['range'], f'{document["protocol"]["bootstrap"]["level"]:.0%} interval'
+    kind = f'{found["kind"]}:{found["count"]}' if found['kind'] == 'points' else found['kind']
+    rows = [[TITLES[name], _value(document['output']['pooled'][name], name), _value(value, name),
+             _interval(value, name), _value(found['gain'][name], name, '+'),
+             _interval(found['gain'][name], name, '+')]
+            for name, value in found['pooled'].items() if value['value'] is not None]
+    return TextTable(f'range {kind}', ['without', 'with', level, 'gain', level], rows)
 
 
 def _calibration(document: dict[str, Any]) -> list[list[str]]:

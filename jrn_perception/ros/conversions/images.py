@@ -42,18 +42,21 @@ def to_rgb(msg: Image) -> np.ndarray:
     return _cv_bridge_to_rgb(msg)
 
 
-def depth_message(depth: np.ndarray, header: Header, encoding: str) -> Image:
+def depth_message(depth: np.ndarray, header: Header, encoding: str,
+                  infinite: bool = False) -> Image:
     """
     Return the message of a depth map (H, W) in metres along the optical axis (REP 118).
 
     NaN, infinity, zero and negative values are invalid: NaN in ``32FC1`` and 0 in ``16UC1``,
-    which holds whole millimetres. Depth that ``16UC1`` cannot hold, above 65.535 m or rounding to
-    0 mm, becomes 0 there. ``depth`` and ``header`` do not change. Raises ``ValueError`` for a
-    different encoding or shape.
+    which holds whole millimetres. If ``infinite``, infinities stay in ``32FC1`` (REP 117). Depth
+    that ``16UC1`` cannot hold, above 65.535 m or rounding to 0 mm, becomes 0 there. ``depth`` and
+    ``header`` do not change. Raises ``ValueError`` for a different encoding or shape.
     """
     depth = np.asarray(depth, np.float32)
     if encoding == '32FC1':
         valid = (depth > 0) & (depth < np.inf)
+        if infinite:
+            valid |= np.isinf(depth)
         if not valid.all():
             depth = np.where(valid, depth, np.float32(np.nan))
     elif encoding == '16UC1':

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 
 from jrn_perception.messages.camera_info import Intrinsics
+from jrn_perception.messages.lens import rays
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
@@ -42,25 +43,23 @@ def cloud_message(depth: np.ndarray, labels: np.ndarray, confidence: np.ndarray,
 
     It has ceil(H / stride) rows of ceil(W / stride) points, as ``decimate`` picks them.
     ``depth``: float32 (H, W), metres along the optical axis. ``labels``: uint8 (H, W), 255 for
-    unlabelled. ``confidence``: float32 (H, W), 0..1. ``intrinsics``: in pixels of these maps,
-    without lens distortion. ``header``: the picture's, whose frame is an optical one (REP 103: x
-    to the right, y down, z forward). Where depth is not a positive number x, y and z are NaN;
-    class and confidence remain. Raises ``ValueError`` for maps of different sizes and for a stride
-    below 1.
+    unlabelled. ``confidence``: float32 (H, W), 0..1. ``intrinsics``: in pixels of these maps.
+    ``header``: the picture's, whose frame is an optical one (REP 103: x to the right, y down, z
+    forward). Where depth is not a positive number, and where the lens has no ray, x, y and z are
+    NaN; class and confidence remain. Raises ``ValueError`` for maps of different sizes and for a
+    stride below 1.
     """
     if depth.ndim != 2 or not depth.shape == labels.shape == confidence.shape:
         raise ValueError(f'a cloud needs maps of one size (H, W), not depth {depth.shape}, '
                          f'labels {labels.shape} and confidence {confidence.shape}')
     if stride < 1:
         raise ValueError(f'stride {stride}: every first, second, ... pixel, so at least 1')
+    x_per_z, y_per_z = rays(intrinsics, depth.shape, stride)
     z = decimate(depth, stride)
-    z = np.where((z > 0) & (z < np.inf), z, np.float32(np.nan))
-    rows, columns = (stride * np.arange(count) for count in z.shape)
-    x_per_z = ((columns - intrinsics.cx) / intrinsics.fx).astype(np.float32)
-    y_per_z = ((rows - intrinsics.cy) / intrinsics.fy).astype(np.float32)
+    z = np.where((z > 0) & (z < np.inf) & np.isfinite(x_per_z), z, np.float32(np.nan))
     points = np.zeros(z.shape, POINT)
     np.multiply(z, x_per_z, out=points['x'])
-    np.multiply(z, y_per_z[:, None], out=points['y'])
+    np.multiply(z, y_per_z, out=points['y'])
     points['z'] = z
     points['confidence'] = decimate(confidence, stride)
     points['class'] = decimate(labels, stride)

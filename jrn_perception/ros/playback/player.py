@@ -28,6 +28,8 @@ from std_msgs.msg import Header
 RAW, COMPRESSED = ('rgb8', 'bgr8', 'mono8'), ('jpeg', 'png')
 ENCODINGS = RAW + COMPRESSED
 DEFAULT_RATE = 10.0
+# x right, y down, z forward: REP 103's suffix says so.
+OPTICAL_FRAME = 'camera_optical_frame'
 # After the last acknowledgement the readers still have to fetch the last messages.
 LINGER_S = 0.3
 SETTLE_S = 0.5
@@ -135,8 +137,8 @@ class Camera(Player):
     the time of the node's clock when they are published.
     """
 
-    def __init__(self, encoding: str = 'rgb8', frame_id: str = 'camera', reliable: bool = True,
-                 clock: bool = False, speed: float = 1.0):
+    def __init__(self, encoding: str = 'rgb8', frame_id: str = OPTICAL_FRAME,
+                 reliable: bool = True, clock: bool = False, speed: float = 1.0):
         super().__init__('jrn_play', reliable, clock, speed)
         if encoding not in ENCODINGS:
             raise ValueError(f'encoding {encoding!r}: choose from {", ".join(ENCODINGS)}')

@@ -356,6 +356,15 @@ def test_depth_that_millimetres_cannot_hold():
     assert np.frombuffer(msg.data, np.float32)[0] == np.float32(65.6)
 
 
+def test_infinities_stay_in_metres_where_they_are_wanted():
+    depth = np.array([[np.inf, -np.inf, np.nan, 0.0, -1.0, 2.0]], np.float32)
+    msg = images.depth_message(depth, HEADER, '32FC1', infinite=True)
+    np.testing.assert_array_equal(
+        np.frombuffer(msg.data, '<f4'), [np.inf, -np.inf, np.nan, np.nan, np.nan, 2])
+    msg = images.depth_message(depth, HEADER, '16UC1', infinite=True)
+    assert np.frombuffer(msg.data, '<u2').tolist() == [0, 0, 0, 0, 0, 2000]
+
+
 @pytest.mark.parametrize('encoding, dtype, channels', [
     ('mono8', np.uint8, ()), ('rgb8', np.uint8, (3,)), ('32FC1', np.float32, ()),
     ('16UC1', np.uint16, ())])

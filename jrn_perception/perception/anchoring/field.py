@@ -1,0 +1,216 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The field of log ratios between true and predicted depth, from its values at anchors.
+
+The field is a Gaussian process over place, logarithm of predicted depth, and class (Rasmussen and
+Williams, "Gaussian Processes for Machine Learning", 2006, Sec. 2.2): a prior says how alike the
+errors of two pixels are, and the anchors condition it. Few anchors move the scale of the whole
+picture, many draw a field, and an anchor on a chair says little about the wall behind the chair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+# An anchor is an outlier if the others predict it more than this many deviations away.
+OUTLIER = 3.0
+# A log ratio farther than this from the median is not believed at first.
+GROSS = 0.7
+ROUNDS = 4
+# Errors of depth have heavy tails: near edges, and on small things.
+FREEDOM = 3.0
+# The levels of log depth between which the field is interpolated.
+LEVELS = 10
+
+
+@dataclass(frozen=True)
+class Prior:
+    """
+    Standard deviations and lengths of the parts of the field.
+
+    Places count in widths of the picture, depth in natural logarithms. ``scale``: of the whole
+    picture; ``power``: for a factor e of predicted depth; ``tilt``: for a width to the right and
+    down; ``depth``: a smooth function of depth; ``place``: of place alone; ``surface``: of place
+    and depth; ``thing``: the same within a class, of which other classes share the part
+    ``others``; ``category``: of each class; ``rest``: of each pixel. Fitted by the errors that it
+    leaves on half of the validation frames: docs/range.md.
+    """
+
+    scale: float = 0.101
+    power: float = 0.139
+    tilt: tuple[float, float] = (0.266, 0.109)
+    depth: float = 0.035
+    depth_length: float = 0.398
+    place: float = 0.123
+    place_lengths: tuple[float, float] = (0.254, 0.317)
+    surface: float = 0.138
+    surface_lengths: tuple[float, float, float] = (0.181, 0.311, 0.439)
+    thing: float = 0.146
+    thing_lengths: tuple[float, float, float] = (0.142, 0.249, 0.406)
+    others: float = 0.642
+    category: float = 0.015
+    rest: float = 0.043
+
+    def only_scale(self) -> Prior:
+        """Return a prior that knows a scale; all else is of each pixel."""
+        return replace(self.only_scale_and_power(), power=0.0, rest=0.18)
+
+    def only_scale_and_power(self) -> Prior:
+        """Return a prior that knows a scale and a power of depth."""
+        return replace(self, tilt=(0.0, 0.0), depth=0.0, place=0.0, surface=0.0, thing=0.0,
+                       category=0.0, rest=0.17)
+
+
+class Places(NamedTuple):
+    """Points of a picture: columns and rows in widths from its centre, log depth, class id."""
+
+    column: np.ndarray
+    row: np.ndarray
+    log_depth: np.ndarray
+    label: np.ndarray
+
+
+class Field:
+    """
+    The field that anchors determine.
+
+    ``places`` (n,) are the anchors, ``ratios`` (n,) the logarithms of measured over predicted
+    depth, ``deviations`` (n,) those of the measurement. ``used`` (n,) are the anchors that are no
+    outliers.
+    """
+
+    def __init__(self, places: Places, ratios: np.ndarray, deviations: np.ndarray, prior: Prior):
+        self._places, self._prior = places, prior
+        noise = deviations ** 2 + prior.rest ** 2
+        covariance = _covariance(places, prior)
+        self.used, doubt = _believed(covariance, ratios, noise)
+        self._weights = np.zeros(len(ratios), np.float32)
+        chosen = np.flatnonzero(self.used)
+        if len(chosen):
+            part = covariance[np.ix_(chosen, chosen)]
+            part[np.diag_indices(len(chosen))] += (noise * doubt)[chosen]
+            self._weights[chosen] = np.linalg.solve(part, ratios[chosen])
+
+    def on_grid(self, columns: np.ndarray, rows: np.ndarray, log_depth: np.ndarray,
+                labels: np.ndarray) -> np.ndarray:
+        """Return the field (h, w) at columns (w,) and rows (h,) with log depth, labels (h, w)."""
+        prior, at = self._prior, self._places
+        chosen = np.flatnonzero(self._weights)
+        at, weights = Places(*(part[chosen] for part in at)), self._weights[chosen]
+        found = (prior.scale ** 2 * weights.sum()
+                 + prior.power ** 2 * (weights @ at.log_depth) * log_depth
+                 + prior.tilt[0] ** 2 * (weights @ at.column) * columns
+                 + prior.tilt[1] ** 2 * (weights @ at.row) * rows[:, None])
+        if not prior.thing or not len(chosen):
+            return found.astype(np.float32)
+        across, down = _distances(columns, at.column), _distances(rows, at.row)
+        u, v = prior.place_lengths
+        found += prior.place ** 2 * (_bell(down / v) * weights) @ _bell(across / u).T
+        levels = np.linspace(log_depth.min(), log_depth.max() + 1e-3, LEVELS, dtype=np.float32)
+        beyond = _distances(levels, at.log_depth)
+        layers = prior.depth ** 2 * (_bell(beyond / prior.depth_length) @ weights)
+        u, v, z = prior.surface_lengths
+        volume = layers[:, None, None] + _volume(
+            np.exp(-across / u), np.exp(-down / v), np.exp(-beyond / z),
+            prior.surface ** 2 * weights)
+        u, v, z = prior.thing_lengths
+        right, below, behind = np.exp(-across / u), np.exp(-down / v), np.exp(-beyond / z)
+        volume += _volume(right, below, behind, prior.others * prior.thing ** 2 * weights)
+        place = ((log_depth - levels[0]) / (levels[1] - levels[0])).reshape(-1)
+        found = found.reshape(-1)
+        found += _between_levels(volume, place, np.arange(place.size))
+        for label in np.unique(at.label):
+            own, pixels = at.label == label, np.flatnonzero(labels == label)
+            if len(pixels):
+                volume = _volume(right[:, own], below[:, own], behind[:, own],
+                                 (1 - prior.others) * prior.thing ** 2 * weights[own])
+                found[pixels] += (_between_levels(volume, place, pixels)
+                                  + prior.category ** 2 * weights[own].sum())
+        return found.reshape(log_depth.shape).astype(np.float32)
+
+
+def _covariance(at: Places, prior: Prior) -> np.ndarray:
+    """Return the prior's covariances (n, n) between anchors."""
+    found = (prior.scale ** 2 + prior.power ** 2 * np.outer(at.log_depth, at.log_depth)
+             + prior.tilt[0] ** 2 * np.outer(at.column, at.column)
+             + prior.tilt[1] ** 2 * np.outer(at.row, at.row))
+    if not prior.thing:
+        return found
+    across, down, beyond = (_distances(part, part) for part in at[:3])
+    same = at.label[:, None] == at.label
+    u, v = prior.place_lengths
+    found += prior.depth ** 2 * _bell(beyond / prior.depth_length)
+    found += prior.place ** 2 * np.exp(-0.5 * ((across / u) ** 2 + (down / v) ** 2))
+    u, v, z = prior.surface_lengths
+    found += prior.surface ** 2 * np.exp(-across / u - down / v - beyond / z)
+    u, v, z = prior.thing_lengths
+    found += (prior.thing ** 2 * np.exp(-across / u - down / v - beyond / z)
+              * np.where(same, np.float32(1), np.float32(prior.others)))
+    found += np.float32(prior.category ** 2) * same
+    return found
+
+
+def _believed(covariance: np.ndarray, ratios: np.ndarray, noise: np.ndarray
+              ) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return which anchors (n,) the others do not contradict, and factors (n,) on their noise.
+
+    The factors are those of Student's t distribution with ``FREEDOM`` degrees.
+
+    Each is predicted from the others that are believed (Rasmussen and Williams, Sec. 5.4.2). The
+    inverse is computed once: without some anchors it is a Schur complement.
+    """
+    total = covariance.copy()
+    total[np.diag_indices(len(ratios))] += noise
+    inverse = np.linalg.inv(total)
+    believed = np.abs(ratios - np.median(ratios)) < GROSS
+    for _ in range(ROUNDS):
+        without = np.flatnonzero(~believed)
+        kept, rest = inverse, np.zeros(len(ratios), np.float32)
+        if len(without):
+            block = inverse[:, without]
+            kept = inverse - block @ np.linalg.solve(block[without], block.T)
+        weights = kept @ np.where(believed, ratios, 0)
+        precision = np.where(believed, kept.diagonal(), 1)
+        errors = weights / precision
+        variances = 1 / precision
+        if len(without):
+            across = covariance[without]
+            errors[without] = ratios[without] - across @ np.where(believed, weights, 0)
+            variances[without] = total.diagonal()[without] - np.einsum(
+                'ij,jk,ik->i', across, np.where(believed[:, None] & believed, kept, rest), across)
+        before, distances = believed, errors ** 2 / variances
+        believed = distances < OUTLIER ** 2
+        if (before == believed).all():
+            break
+    return believed, np.maximum((FREEDOM + distances) / (FREEDOM + 1), 1)
+
+
+def _distances(to: np.ndarray, of: np.ndarray) -> np.ndarray:
+    return np.abs(np.subtract.outer(to, of))
+
+
+def _bell(distances: np.ndarray) -> np.ndarray:
+    return np.exp(-0.5 * distances ** 2)
+
+
+def _volume(across: np.ndarray, down: np.ndarray, beyond: np.ndarray,
+            weights: np.ndarray) -> np.ndarray:
+    """Return the sum over anchors (levels, h, w) of products of three separable parts."""
+    layers = (beyond * weights)[:, None] * down
+    return (layers.reshape(-1, layers.shape[-1]) @ across.T).reshape(
+        len(beyond), len(down), len(across))
+
+
+def _between_levels(volume: np.ndarray, place: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return the volume at ``pixels`` (n,), flat indices, at fractional levels ``place``."""
+    place = place[pixels]
+    below = np.minimum(place.astype(np.intp), len(volume) - 2)
+    flat, layer = volume.reshape(-1), volume[0].size
+    low = below * layer + pixels
+    return flat[low] + (place - below) * (flat[low + layer] - flat[low])
