@@ -359,6 +359,13 @@ def max_silence_s(robot, tools):
     assert robot.status(lambda status: status.values['state'] == 'running').level == 0
 
 
+def autostart(robot, tools):
+    robot.start(autostart=False)
+    assert robot.status().values['state'] == 'unconfigured'
+    robot.start(autostart=True)
+    assert robot.status().values['state'] == 'idle'
+
+
 def labels_(robot, tools):
     robot.start()
     names = robot.get('labels')
@@ -376,7 +383,7 @@ EFFECTS = {check.__name__.rstrip('_'): check for check in (
     architecture, variant, mute, mute_value, weights_, device, precision, backend, threads,
     inference_height, inference_width, image_transport, depth_encoding, confidence_encoding,
     points_stride, focal_correction, min_depth, max_depth, confidence_threshold,
-    enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms,
+    autostart, enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms,
     max_silence_s, labels_)}
 
 
