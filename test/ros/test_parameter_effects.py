@@ -383,8 +383,8 @@ EFFECTS = {check.__name__.rstrip('_'): check for check in (
     architecture, variant, mute, mute_value, weights_, device, precision, backend, threads,
     inference_height, inference_width, image_transport, depth_encoding, confidence_encoding,
     points_stride, focal_correction, min_depth, max_depth, confidence_threshold,
-    autostart, enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms,
-    max_silence_s, labels_)}
+    autostart, enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap,
+    max_processing_time_ms, max_silence_s, labels_)}
 
 
 @pytest.mark.parametrize('name', BY_NAME)
