@@ -124,6 +124,7 @@ class CameraStream:
     def close(self) -> None:
         """Destroy all publishers and subscriptions."""
         self.outputs.close()
+        self.correction.inputs.close()
         if self._info_publisher is not None:
             self._node.destroy_publisher(self._info_publisher)
         for subscription in (*self._info_subscriptions, self.subscription):
