@@ -13,8 +13,8 @@ import cv2
 from jrn_perception.frame import Frame
 import numpy as np
 
-EXPECTED = ('a picture, a folder of pictures, a video, a rosbag2 recording, a camera '
-            '(0 or /dev/video0) or scenes[:SEED]')
+EXPECTED = ('a picture, a folder of pictures, a video, a recording of ROS 2 or ROS 1, a camera '
+            '(0, /dev/video0, rtsp:// or http://) or scenes[:SEED]')
 
 Report = Callable[[str], None]
 
@@ -75,6 +75,28 @@ class Resized(Source):
             self.skipped = self.source.skipped
             yield resize_frame(frame, *self.size)
         self.skipped = self.source.skipped
+
+
+class Focal(Source):
+    """The frames of another source with the focal length ``focal`` (x, y) in their pixels."""
+
+    def __init__(self, source: Source, focal: tuple[float, float]):
+        super().__init__(source.name)
+        self.source, self.focal = source, focal
+        self.length, self.rate, self.endless = source.length, source.rate, source.endless
+        self.frame_id = source.frame_id
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.source:
+            self.skipped = self.source.skipped
+            yield replace(frame, camera_matrix=centred(frame.rgb, *self.focal))
+        self.skipped = self.source.skipped
+
+
+def centred(rgb: np.ndarray, x: float, y: float) -> np.ndarray:
+    """Return the 3x3 matrix of a camera with focal lengths in pixels that looks at the middle."""
+    height, width = rgb.shape[:2]
+    return np.array(((x, 0., (width - 1) / 2), (0., y, (height - 1) / 2), (0., 0., 1.)))
 
 
 def resize_frame(frame: Frame, height: int, width: int) -> Frame:

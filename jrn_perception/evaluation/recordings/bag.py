@@ -23,7 +23,6 @@ from jrn_perception.evaluation.recordings.pairing import (
     BackwardsError,
     Match,
     pair,
-    stamp_of,
     Stamped,
     written,
 )
@@ -100,15 +99,15 @@ class _Run(Session):
             if record.topic == camera:
                 self.camera.hear(record)
                 continue
-            try:
-                stamp = stamp_of(record.data)
-            except ValueError as error:
-                raise RecordingError(f'{self.recording.path}: {record.topic.name} at '
-                                     f'{record.stamp_ns} ns: {error}') from error
-            self.rates[record.topic.name].append(stamp)
-            message = record
-            if record.topic == self.topics['image']:
-                message = Picture(record, self.camera.info)
+            stamp, is_picture = self.stamp(record), record.topic == self.topics['image']
+            if stamp is not None:
+                self.rates[record.topic.name].append(stamp)
+            elif is_picture:
+                # It passes on, so that it is counted at its place.
+                stamp = (self.rates[record.topic.name] or [0])[-1]
+            else:
+                continue
+            message = Picture(record, self.camera.info) if is_picture else record
             yield Stamped(record.topic.name, stamp, message)
 
     def _unbroken(self, matches: Iterator[Match]) -> Iterator[Match]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jrn_perception.evaluation.recordings.camera import Camera, camera_topic, with_camera
+from jrn_perception.evaluation.recordings.camera import camera_topic, with_camera
 from jrn_perception.frame import Frame
 from jrn_perception.messages.images import BadImage, to_millimetres
 from jrn_perception.messages.label_info import LABEL_INFO
 from jrn_perception.perception import Perception
 from jrn_perception.perception.stream import Step, stream, Track, untracked
+from jrn_perception.recordings.camera import Camera
 from jrn_perception.recordings.reader import (
     IMAGE,
     picture_of,
@@ -175,7 +176,7 @@ def record(perception: Perception, path: Path | str, output: Path | str,
 def _write(recorder: _Recorder, perception: Perception, copied: list[str], track: Track,
            interrupted: Callable[[], bool]) -> Recorded:
     recording, writer = recorder.recording, recorder.writer
-    left_out = writer.add_copy(recording.readable, copied)
+    left_out = writer.add_copy(recording, copied)
     labels = perception.label_set
     if labels:
         topic = recorder.request.result('label_info')
@@ -190,7 +191,7 @@ def _write(recorder: _Recorder, perception: Perception, copied: list[str], track
                    has_picture=recorder.is_picture, interrupted=interrupted)
     for step in track(steps, total):
         visit, stamp = step.item, step.item.record.stamp_ns
-        if visit.record.topic.name in writer.topics:
+        if visit.record.topic.name in writer.topics and visit.record.data:
             writer.write_copy(visit.record.topic.name, stamp, visit.record.data)
         for topic, msg in visit.messages.items():
             if topic not in writer.topics:
@@ -204,6 +205,9 @@ def _write(recorder: _Recorder, perception: Perception, copied: list[str], track
         notes.update(visit.notes)
         done += 1
     reasons = [recorder.stopped] if recorder.stopped else []
+    if recorder.camera.damaged:
+        reasons.append(recorder.camera.damage)
+    notes.update(recording.notes)
     if interrupted() and done < total:
         reasons.append(f'{recording.path}: interrupted after {done} of {total} messages')
     if faults:

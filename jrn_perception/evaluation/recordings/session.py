@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import cv2
 from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
-from jrn_perception.evaluation.recordings.camera import Camera, camera_topic
-from jrn_perception.evaluation.recordings.pairing import Match, Pairing
+from jrn_perception.evaluation.recordings.camera import camera_topic
+from jrn_perception.evaluation.recordings.pairing import Match, Pairing, stamp_of
 from jrn_perception.evaluation.recordings.totals import Remarks, Totals
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet, map_labels
@@ -22,6 +22,7 @@ from jrn_perception.messages import label_info
 from jrn_perception.messages.images import BadImage
 from jrn_perception.messages.maps import to_depth, to_labels
 from jrn_perception.perception import Perception
+from jrn_perception.recordings.camera import Camera
 from jrn_perception.recordings.reader import (
     COMPRESSED,
     IMAGE,
@@ -35,6 +36,8 @@ import numpy as np
 # The cameras and depth sensors of one driver share stamps. Other sensors need half a period, which
 # is 17 ms at 30 Hz.
 TOLERANCE_S = 0.017
+# A stamp that differs by a second from the previous one may be part of a damaged message.
+JUMP_NS = 10**9
 # Two sizes show the same part of the world if their aspects differ by rounding alone.
 ASPECT = 0.02
 
@@ -130,6 +133,27 @@ class Session:
         self.camera = Camera(recording, camera_topic(recording, image, request.camera_info)
                              if request.protocol.focal_correction else None)
         self.stopped = ''
+        # Number of messages that are none, and the first fault, by topic.
+        self.damaged: dict[str, tuple[int, str]] = {}
+        self._last: dict[str, int] = {}
+
+    def stamp(self, record: Record) -> int | None:
+        """
+        Return the stamp of a message, ns; None if the message is damaged, which is counted.
+
+        A damaged message may have any stamp, and messages after it would seem to go back in time.
+        """
+        topic, found = record.topic.name, None
+        try:
+            found = stamp_of(record.data)
+            if abs(found - self._last.get(topic, found - JUMP_NS)) >= JUMP_NS:
+                self.recording.decode(record)
+        except ValueError as error:
+            count, first = self.damaged.get(topic, (0, f'at {record.stamp_ns} ns: {error}'))
+            self.damaged[topic] = count + 1, first
+            return None
+        self._last[topic] = found
+        return found
 
     def truths(self, match: Match, frame: Frame, remarks: Remarks) -> dict[str, np.ndarray | None]:
         """Return the ground truth by role at the picture's size; None if there is none."""
@@ -188,6 +212,11 @@ class Session:
         if totals.num_damaged:
             reasons.append(f'{totals.num_damaged} pictures were left out, the first: '
                            f'{totals.damaged[0]}')
+        reasons += [f'{count} messages of {topic} were left out, the first {first}'
+                    for topic, (count, first) in self.damaged.items()
+                    if topic != self.topics['image'].name]
+        if self.camera.damaged:
+            reasons.append(self.camera.damage)
         # Without ground truth there is nothing to pair.
         if len(self.topics) > 1:
             reasons += [f'{count} messages of {topic} are not stamped (0): they cannot be paired'
@@ -204,7 +233,7 @@ class Session:
         return [' '.join(reason.split()) for reason in reasons]
 
     def _notes(self) -> list[str]:
-        notes = sorted(self.totals.notes)
+        notes = [*self.recording.notes, *sorted(self.totals.notes)]
         for role in ('depth', 'labels'):
             unused = [] if role in self.topics else maps_of(self.recording, role)
             unused = [name for name in unused if name not in self.rates]
@@ -219,7 +248,8 @@ class Session:
 
 def topics_of(recording: Recording, request: Request) -> dict[str, Topic]:
     """Return the topics of a request by role: image, and depth and labels if it names them."""
-    topics = {'image': recording.image_topic(request.image)}
+    named = [name for name in (request.depth, request.labels) if name]
+    topics = {'image': recording.image_topic(request.image, named)}
     for role, name in (('depth', request.depth), ('labels', request.labels)):
         if name:
             topics[role] = map_topic(recording, name, role)
@@ -244,7 +274,7 @@ def maps_of(recording: Recording, role: str) -> list[str]:
     found = []
     for topic in recording.of_type(IMAGE, COMPRESSED):
         try:
-            msg = recording.decode(next(recording.records([topic.name])))
+            msg = recording.decode(recording.first(topic))
             (to_depth if role == 'depth' else to_labels)(msg)
         except (BadImage, RecordingError):
             continue
@@ -271,4 +301,4 @@ def class_names(recording: Recording, labels: Topic, label_map: Path | None) -> 
     if found is None:
         raise RecordingError(f'{recording.path}: {len(infos) or "no"} topics of LabelInfo that '
                              f'could belong to {labels.name}: name a file with --label-map')
-    return label_info.names_of(next(recording.records([found.name])).data)
+    return label_info.names_of(recording.first(found).data)
