@@ -29,7 +29,9 @@ from jrn_perception.recordings.files import find_files, is_recording, RecordingE
 from jrn_perception.recordings.storage import one_line, Storage
 import numpy as np
 
-__all__ = ('CAMERA_INFO', 'COMPRESSED', 'IMAGE', 'is_recording', 'RecordingError', 'Topic')
+# The names of other files are part of what a reader of recordings needs.
+__all__ = ('Camera', 'CAMERA_INFO', 'COMPRESSED', 'IMAGE', 'is_recording', 'picture_of', 'Record',
+           'Recording', 'RecordingError', 'Span', 'Topic')
 INSTALL = 'reading a recording needs rosbags: pip install "rosbags>=0.11"'
 
 
@@ -241,8 +243,9 @@ class Recording:
                 damaged(text)
                 continue
             calibration = match(camera.info, rgb.shape[:2])
-            fault = calibration.fault and (f'{camera.topic.name}: {calibration.fault}'
-                                           if camera.topic else f'no camera_info of {image.name}')
+            fault = calibration.fault and 'no focal length: ' + (
+                f'{camera.topic.name}: {calibration.fault}' if camera.topic
+                else f'no camera_info beside {image.name}')
             if fault and fault not in said:
                 said.add(fault)
                 noted(fault)

@@ -73,8 +73,7 @@ def _open(spec: str, path: Path, damaged: Report | None, noted: Report) -> Sourc
             raise ValueError(f'{spec}: no pictures in this folder '
                              f'({" ".join(pictures.SUFFIXES)}); expected {EXPECTED}')
         if others := other_files(path):
-            noted(f'{spec}: other files are left out: {others}; pictures are '
-                  f'{" ".join(pictures.SUFFIXES)}')
+            noted(f'left out: {spec}: {others}; pictures are {" ".join(pictures.SUFFIXES)}')
         return Pictures(spec, paths, damaged)
     if path.suffix.lower() in pictures.SUFFIXES:
         return Pictures(spec, [path], damaged)

@@ -48,7 +48,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def read_frame(path: Path) -> Frame:
-    """Return a picture file, upright, with its camera if EXIF has it; ValueError names the file."""
+    """Return an upright picture, with its camera if EXIF has it; ValueError names the file."""
     try:
         data = path.read_bytes()
         # OpenCV turns JPEG. Not all of its versions find EXIF in all places of PNG and WebP.

@@ -17,6 +17,8 @@ import numpy as np
 
 # The rate is estimated from this many messages only, since each one holds a whole picture.
 RATE_SAMPLES = 20
+# Messages come in bursts if the time between bursts is as many of their median periods.
+BURST = 10
 
 
 class Recorded(Source):
@@ -53,5 +55,10 @@ def _rate(recording: Recording, topic: Topic) -> float | None:
         stamps.extend(record.stamp_ns for record in islice(recording.records([topic.name]),
                                                            RATE_SAMPLES))
     periods = np.diff(stamps)
-    period = np.median(periods) if len(periods) else 0
+    if not len(periods):
+        return None
+    period = np.median(periods)
+    # One long period is a pause; several of them are the time between bursts of messages.
+    if np.count_nonzero(periods > BURST * period) >= max(2, len(periods) // 10):
+        period = periods.mean()
     return 1e9 / period if period > 0 else None

@@ -38,6 +38,11 @@ class Source(ABC):
     def __init__(self, name: str, damaged: Report | None = None):
         self.name, self._damaged, self.skipped = name, damaged, 0
 
+    @property
+    def origin(self) -> Source:
+        """Return the source of the frames, without the steps that change them."""
+        return self
+
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames, beginning with the first one at each call."""
@@ -61,36 +66,56 @@ def captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
         capture.release()
 
 
-class Resized(Source):
-    """The frames of another source, resized; its length, rate and names stay the same."""
+class Changed(Source):
+    """The frames of another source, each changed; length, rate and names stay the same."""
+
+    def __init__(self, source: Source):
+        super().__init__(source.name)
+        self.source = source
+        self.length, self.rate, self.endless = source.length, source.rate, source.endless
+        self.frame_id = source.frame_id
+
+    @property
+    def origin(self) -> Source:
+        return self.source.origin
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.source:
+            self.skipped = self.source.skipped
+            yield self.change(frame)
+        self.skipped = self.source.skipped
+
+    @abstractmethod
+    def change(self, frame: Frame) -> Frame:
+        """Return the changed frame."""
+
+
+class Resized(Changed):
+    """The frames of another source, resized."""
 
     def __init__(self, source: Source, size: tuple[int, int]):
-        super().__init__(source.name)
-        self.source, self.size = source, size
-        self.length, self.rate, self.endless = source.length, source.rate, source.endless
-        self.frame_id = source.frame_id
+        super().__init__(source)
+        self.size = size
 
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in self.source:
-            self.skipped = self.source.skipped
-            yield resize_frame(frame, *self.size)
-        self.skipped = self.source.skipped
+    def change(self, frame: Frame) -> Frame:
+        return resize_frame(frame, *self.size)
 
 
-class Focal(Source):
-    """The frames of another source with the focal length ``focal`` (x, y) in their pixels."""
+class Focal(Changed):
+    """
+    The frames of another source, taken with the focal length ``focal`` (x, y) in their pixels.
 
-    def __init__(self, source: Source, focal: tuple[float, float]):
-        super().__init__(source.name)
-        self.source, self.focal = source, focal
-        self.length, self.rate, self.endless = source.length, source.rate, source.endless
-        self.frame_id = source.frame_id
+    The focal length refers to the pictures before they are resized to ``size``, if that is given.
+    """
 
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in self.source:
-            self.skipped = self.source.skipped
-            yield replace(frame, camera_matrix=centred(frame.rgb, *self.focal))
-        self.skipped = self.source.skipped
+    def __init__(self, source: Source, focal: tuple[float, float],
+                 size: tuple[int, int] | None = None):
+        super().__init__(source)
+        self.focal, self.size = focal, size
+
+    def change(self, frame: Frame) -> Frame:
+        frame = replace(frame, camera_matrix=centred(frame.rgb, *self.focal))
+        return resize_frame(frame, *self.size) if self.size else frame
 
 
 def centred(rgb: np.ndarray, x: float, y: float) -> np.ndarray:
