@@ -145,6 +145,13 @@ class Recording:
                                             f'{", ".join(self.topics)}', *self.notes]))
         return self.topics[name]
 
+    def expected(self, topic: Topic) -> int:
+        """Return the number of messages in the span, estimated unless it is the whole."""
+        if self.span == Span() or not self.duration_ns:
+            return topic.count
+        rest_s = self.duration_ns / 1e9 - self.span.start_s
+        return round(topic.count * min(rest_s, self.span.duration_s) * 1e9 / self.duration_ns)
+
     def connection(self, topic: str) -> Any:
         """Return the connection of ``rosbags`` that declares a topic."""
         return self._connections[topic][0]

@@ -63,7 +63,7 @@ def evaluate_bag(perception: Perception, path: Path | str, request: Request | No
     request = request or Request()
     if request.limit < 0:
         raise ValueError(f'limit {request.limit}: a number of frames, 0 for all')
-    with Recording(path) as recording:
+    with Recording(path, request.span) as recording:
         inputs = perception.can_mute
         return _Run(perception, recording, request, inputs).evaluate(track, interrupted)
 
@@ -75,7 +75,7 @@ class _Run(Session):
         """Evaluate all frames."""
         request, network_s = self.request, 0.0
         start = time.perf_counter()
-        total = self.topics['image'].count
+        total = self.recording.expected(self.topics['image'])
         total = min(request.limit, total) if request.limit else total
         matches = islice(pair(self._messages(), self.pairing), request.limit or None)
         measured = track(stream(self.perception, map(_Visit, self._unbroken(matches)),
@@ -103,8 +103,8 @@ class _Run(Session):
             if stamp is not None:
                 self.rates[record.topic.name].append(stamp)
             elif is_picture:
-                # It passes on, so that it is counted at its place.
-                stamp = (self.rates[record.topic.name] or [0])[-1]
+                # It passes on, so that it is counted at its place. 0 would mean "not stamped".
+                stamp = (self.rates[record.topic.name] or [1])[-1]
             else:
                 continue
             message = Picture(record, self.camera.info) if is_picture else record

@@ -23,6 +23,7 @@ from jrn_perception.recordings.reader import (
     Record,
     Recording,
     RecordingError,
+    Span,
     Topic,
 )
 from jrn_perception.recordings.writer import check_free, copy_header, Writer
@@ -41,7 +42,8 @@ class RecordRequest:
     ``depth_encoding`` depth is 32FC1 (metres, NaN = invalid) or 16UC1 (millimetres, 0 = invalid).
     Labels below ``confidence_threshold`` are 255. With ``focal_correction`` depth is scaled, as
     the node scales depth, for the focal length in ``camera_info``, by default the topic beside the
-    pictures. Raises ValueError for another encoding and for a relative namespace.
+    pictures. ``span`` is the part that is copied, None for all of it. Raises ValueError for
+    another encoding and for a relative namespace.
     """
 
     topics: Collection[str] = ()
@@ -52,6 +54,7 @@ class RecordRequest:
     storage: str = 'mcap'
     camera_info: str = ''
     focal_correction: bool = True
+    span: Span | None = None
 
     def __post_init__(self):
         if self.depth_encoding not in DEPTH_ENCODINGS:
@@ -161,7 +164,7 @@ def record(perception: Perception, path: Path | str, output: Path | str,
     Raises ValueError (RecordingError among them) of one line.
     """
     request = request or RecordRequest()
-    with Recording(path) as recording:
+    with Recording(path, request.span) as recording:
         image = recording.image_topic(request.image)
         copied = ([recording.topic(name).name for name in request.topics]
                   or list(recording.topics))
@@ -186,7 +189,7 @@ def _write(recorder: _Recorder, perception: Perception, copied: list[str], track
     done, frames, faults, first, scales, notes = 0, 0, 0, '', [], set()
     read = [recorder.image.name, *([recorder.camera.topic.name] if recorder.camera.topic else [])]
     needed = list(dict.fromkeys([*(name for name in copied if name not in left_out), *read]))
-    total = sum(recording.topics[name].count for name in needed)
+    total = sum(recording.expected(recording.topics[name]) for name in needed)
     steps = stream(perception, recorder.records(needed), recorder.decode, finish=recorder.encode,
                    has_picture=recorder.is_picture, interrupted=interrupted)
     for step in track(steps, total):

@@ -15,6 +15,7 @@ import cv2
 from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
 from jrn_perception.evaluation.recordings.camera import camera_topic
 from jrn_perception.evaluation.recordings.pairing import Match, Pairing, stamp_of
+from jrn_perception.evaluation.recordings.plausibility import DepthSigns
 from jrn_perception.evaluation.recordings.totals import Remarks, Totals
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet, map_labels
@@ -29,6 +30,7 @@ from jrn_perception.recordings.reader import (
     Record,
     Recording,
     RecordingError,
+    Span,
     Topic,
 )
 import numpy as np
@@ -53,7 +55,8 @@ class Request:
     picture and its ground truth. A label counts as uncertain below ``confidence``. ``limit`` is
     the number of pictures from the first, 0 for all. ``worst`` frames are kept for each measure.
     ``camera_info`` names the topic with the focal length that depth is corrected for (see
-    ``Protocol``), '' the topic beside the pictures.
+    ``Protocol``), '' the topic beside the pictures. True depth is multiplied by ``depth_scale``.
+    ``span`` is the part of the recording that is evaluated, None for all of it.
     """
 
     image: str = ''
@@ -66,6 +69,12 @@ class Request:
     limit: int = 0
     worst: int = 3
     camera_info: str = ''
+    depth_scale: float = 1.0
+    span: Span | None = None
+
+    def __post_init__(self):
+        if not 0 < self.depth_scale < math.inf:
+            raise ValueError(f'depth scale {self.depth_scale:g}: a positive number')
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,7 @@ class Session:
         image = self.topics['image']
         self.camera = Camera(recording, camera_topic(recording, image, request.camera_info)
                              if request.protocol.focal_correction else None)
+        self.signs = DepthSigns()
         self.stopped = ''
         # Number of messages that are none, and the first fault, by topic.
         self.damaged: dict[str, tuple[int, str]] = {}
@@ -168,7 +178,11 @@ class Session:
             return None
         try:
             msg = self.recording.decode(partner.message)
-            array = to_depth(msg) if role == 'depth' else to_labels(msg)
+            if role == 'depth':
+                array = to_depth(msg) * np.float32(self.request.depth_scale)
+                self.signs.add(msg, array)
+            else:
+                array = to_labels(msg)
         except (BadImage, RecordingError) as error:
             remarks.faults[role] = f'{partner.topic} for {frame.name}: {error}'
             return None
@@ -234,6 +248,8 @@ class Session:
 
     def _notes(self) -> list[str]:
         notes = [*self.recording.notes, *sorted(self.totals.notes)]
+        if 'depth' in self.topics:
+            notes += self.signs.notes(self.topics['depth'].name, self.perception.card.depth_range)
         for role in ('depth', 'labels'):
             unused = [] if role in self.topics else maps_of(self.recording, role)
             unused = [name for name in unused if name not in self.rates]
