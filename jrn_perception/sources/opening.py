@@ -16,7 +16,7 @@ from jrn_perception.sources.pictures import find_pictures, other_files, Pictures
 from jrn_perception.sources.recorded import Recorded
 from jrn_perception.sources.source import EXPECTED, Report, Resized, Source
 from jrn_perception.sources.video import Video
-from jrn_perception.sources.webcam import Stream, STREAMS, Webcam
+from jrn_perception.sources.webcam import open_address, STREAMS, Webcam
 
 
 def open_source(spec: str, size: tuple[int, int] | None = None, topic: str = '',
@@ -40,7 +40,7 @@ def open_source(spec: str, size: tuple[int, int] | None = None, topic: str = '',
         return Scenes(spec, int(seed or 0), size or drawn.SIZE)
     noted = noted or (lambda text: None)
     if spec.startswith(STREAMS):
-        source: Source = Stream(spec, damaged)
+        source: Source = open_address(spec, damaged)
     else:
         # Path.expanduser raises RuntimeError for an unknown user; this leaves the name as it is.
         path = Path(os.path.expanduser(spec))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+import re
 
 import cv2
 from jrn_perception.frame import Frame
@@ -52,6 +53,11 @@ class Source(ABC):
             raise ValueError(text)
         self.skipped += 1
         self._damaged(text)
+
+
+def public(address: str) -> str:
+    """Return an address without user and password."""
+    return re.sub('//[^/@]*@', '//', address)
 
 
 def captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 from jrn_perception.frame import Frame
 from jrn_perception.recordings.files import is_lfs_pointer
-from jrn_perception.sources.source import captured, EXPECTED, Report, Source
+from jrn_perception.sources.source import captured, EXPECTED, public, Report, Source
 
 SUFFIXES = ('.avi', '.m4v', '.mjpeg', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
 
@@ -21,11 +21,12 @@ class Video(Source):
     """
     A video file; stamps count from its first picture, as the file has them.
 
-    The rate of a telephone's video varies: ``rate`` is its mean.
+    ``path`` may be an address of the network. The rate of a telephone's video varies: ``rate`` is
+    its mean.
     """
 
-    def __init__(self, path: Path, damaged: Report | None = None):
-        super().__init__(str(path), damaged)
+    def __init__(self, path: Path | str, damaged: Report | None = None):
+        super().__init__(public(str(path)), damaged)
         self.path = path
         capture = self._open()
         # Streams without a header report meaningless values, 0 or less.
@@ -38,10 +39,10 @@ class Video(Source):
     def _open(self) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(str(self.path))
         if not capture.isOpened():
-            if is_lfs_pointer(self.path):
+            if isinstance(self.path, Path) and is_lfs_pointer(self.path):
                 raise ValueError(f'{self.path}: is a pointer of Git LFS, not the file: run `git '
                                  'lfs pull`')
-            raise ValueError(f'{self.path}: OpenCV cannot read this as a video; expected '
+            raise ValueError(f'{self.name}: OpenCV cannot read this as a video; expected '
                              f'{EXPECTED}')
         return capture
 
@@ -57,8 +58,8 @@ class Video(Source):
             elif self.rate:
                 taken = round((place - start) * 1e6)
                 stamp = taken if taken > stamp else stamp + period
-            yield Frame(rgb, f'{self.path.name}@{index}', stamp)
+            yield Frame(rgb, f'{Path(self.name).name}@{index}', stamp)
             index += 1
         if self.length and index < self.length:
-            self._skip(f'{self.path}: ends after {index} of the {self.length} frames that its '
+            self._skip(f'{self.name}: ends after {index} of the {self.length} frames that its '
                        'header announces')

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-import re
 import time
 
 import cv2
 from jrn_perception.frame import Frame
-from jrn_perception.sources.source import captured, Report, Source
+from jrn_perception.sources.source import captured, public, Report, Source
+from jrn_perception.sources.video import Video
 
 STREAMS = ('rtsp://', 'rtsps://', 'rtmp://', 'http://', 'https://', 'udp://', 'tcp://')
 
@@ -56,6 +56,11 @@ class Stream(Source):
         # Not opened twice: a camera may serve one client only, and the first picture takes time.
         self._capture: cv2.VideoCapture | None = open_stream(address)
 
+    @property
+    def has_end(self) -> bool:
+        """Return whether the address gives a video with a number of pictures."""
+        return bool(self._capture and self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0)
+
     def __iter__(self) -> Iterator[Frame]:
         capture, self._capture = self._capture or open_stream(self._address), None
         index = 0
@@ -65,6 +70,12 @@ class Stream(Source):
         raise ValueError(f'{self.name}: no more pictures after {index}: the stream has ended')
 
 
+def open_address(address: str, damaged: Report | None = None) -> Source:
+    """Return the source at an address of the network: a video that has an end, or a stream."""
+    stream = Stream(address, damaged)
+    return Video(address, damaged) if stream.has_end else stream
+
+
 def open_stream(address: str) -> cv2.VideoCapture:
     """Return OpenCV's capture of an address; ValueError if it cannot be opened."""
     capture = cv2.VideoCapture(address)
@@ -72,8 +83,3 @@ def open_stream(address: str) -> cv2.VideoCapture:
         raise ValueError(f'{public(address)}: OpenCV cannot open this stream: is the address '
                          'right, and does this computer reach it?')
     return capture
-
-
-def public(address: str) -> str:
-    """Return an address without user and password."""
-    return re.sub('//[^/@]*@', '//', address)
