@@ -9,7 +9,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from jrn_perception.recordings.reader import Span
+from jrn_perception.recordings.reader import NO_FOCAL_LENGTH, Span
 from jrn_perception.sources.opening import open_source
 from jrn_perception.sources.source import Focal, Report, Source
 
@@ -43,11 +43,15 @@ def open_given(options: argparse.Namespace, topic: str, damaged: Report | None, 
                size: tuple[int, int] | None = None) -> Source:
     """Return the source that ``options.source`` and the options above name; ValueError."""
     # The focal length refers to the pictures before they are resized.
-    early = size if options.focal_length is None else None
-    source = open_source(options.source, early, topic, damaged, span_of(options), noted)
-    if options.focal_length is not None:
-        source = Focal(source, options.focal_length, size)
-    return source
+    if options.focal_length is None:
+        return open_source(options.source, size, topic, damaged, span_of(options), noted)
+
+    def note(text: str) -> None:
+        if not text.startswith(NO_FOCAL_LENGTH):
+            noted(text)
+
+    source = open_source(options.source, None, topic, damaged, span_of(options), note)
+    return Focal(source, options.focal_length, size)
 
 
 def _seconds(text: str) -> float:

@@ -30,8 +30,9 @@ from jrn_perception.recordings.storage import one_line, Storage
 import numpy as np
 
 # The names of other files are part of what a reader of recordings needs.
-__all__ = ('Camera', 'CAMERA_INFO', 'COMPRESSED', 'IMAGE', 'is_recording', 'picture_of', 'Record',
-           'Recording', 'RecordingError', 'Span', 'Topic')
+__all__ = ('Camera', 'CAMERA_INFO', 'COMPRESSED', 'IMAGE', 'is_recording', 'NO_FOCAL_LENGTH',
+           'picture_of', 'Record', 'Recording', 'RecordingError', 'Span', 'Topic')
+NO_FOCAL_LENGTH = 'no focal length: '
 INSTALL = 'reading a recording needs rosbags: pip install "rosbags>=0.11"'
 
 
@@ -250,7 +251,7 @@ class Recording:
                 damaged(text)
                 continue
             calibration = match(camera.info, rgb.shape[:2])
-            fault = calibration.fault and 'no focal length: ' + (
+            fault = calibration.fault and NO_FOCAL_LENGTH + (
                 f'{camera.topic.name}: {calibration.fault}' if camera.topic
                 else f'no camera_info beside {image.name}')
             if fault and fault not in said:

@@ -19,6 +19,8 @@ import numpy as np
 RATE_SAMPLES = 20
 # Messages come in bursts if the time between bursts is as many of their median periods.
 BURST = 10
+# No camera takes pictures faster.
+SHORTEST_NS = 500_000
 
 
 class Recorded(Source):
@@ -59,6 +61,7 @@ def _rate(recording: Recording, topic: Topic) -> float | None:
         return None
     period = np.median(periods)
     # One long period is a pause; several of them are the time between bursts of messages.
-    if np.count_nonzero(periods > BURST * period) >= max(2, len(periods) // 10):
+    bursts = np.count_nonzero(periods > BURST * period) >= max(2, len(periods) // 10)
+    if bursts or period < SHORTEST_NS:
         period = periods.mean()
     return 1e9 / period if period > 0 else None
