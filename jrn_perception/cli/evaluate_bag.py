@@ -14,7 +14,7 @@ import sys
 from jrn_perception.cli import program
 from jrn_perception.cli.evaluate_options import add_correction, add_limits, protocol_of
 from jrn_perception.cli.source_options import add_span, span_of
-from jrn_perception.evaluation.recordings import bag, record, session
+from jrn_perception.evaluation.recordings import bag, record, scored, session
 from jrn_perception.evaluation.reports import documents
 from jrn_perception.perception import Perception
 from jrn_perception.recordings.reader import RecordingError
@@ -40,6 +40,12 @@ def add_bag(commands) -> None:
                         'same bytes')
     parser.add_argument('--html', type=program.new_file, metavar='FILE',
                         help='write a report with plots, latencies and the worst frames')
+    predicted = parser.add_argument_group(
+        'recorded predictions', 'are compared with the truth in place of a network, which is not '
+        'loaded')
+    predicted.add_argument('--predicted-depth', default='', metavar='TOPIC')
+    predicted.add_argument('--predicted-labels', default='', metavar='TOPIC',
+                           help='ids that the LabelInfo beside the topic names')
     program.add_network(parser)
     parser.set_defaults(run=run_bag, needs=('jinja2', 'matplotlib', 'rich', 'rosbags'))
 
@@ -107,11 +113,20 @@ def run_bag(options: argparse.Namespace) -> int:
         raise ValueError(f'--worst {options.worst}: not below 0')
     request = replace(request_of(options), limit=options.limit, worst=options.worst,
                       span=span_of(options))
-    perception = _load(options)
-    with program.interruption() as interrupted:
-        evaluation = bag.evaluate_bag(perception, options.bag, request,
-                                      partial(program.track, title='evaluating'),
+    track = partial(program.track, title='evaluating')
+    if options.predicted_depth or options.predicted_labels:
+        if options.image or options.camera_info:
+            raise ValueError('--image and --camera-info have no use with recorded predictions')
+        predicted = session.Predicted(options.predicted_depth, options.predicted_labels)
+        with program.interruption() as interrupted:
+            evaluation = scored.score(options.bag, replace(request, predicted=predicted), track,
                                       interrupted.is_set)
+        perception = evaluation.network
+    else:
+        perception = _load(options)
+        with program.interruption() as interrupted:
+            evaluation = bag.evaluate_bag(perception, options.bag, request, track,
+                                          interrupted.is_set)
     document = bag_document.bag_document(evaluation, perception)
     clock = bag_document.timings(evaluation)
     tables.print_bag(document, clock, tables.console())

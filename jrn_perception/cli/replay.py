@@ -113,7 +113,7 @@ def _check(options: argparse.Namespace, ros: list[str]) -> None:
 def _plan(options: argparse.Namespace, recording: Recording) -> _Plan:
     from jrn_perception.cli.evaluate_bag import request_of
     from jrn_perception.evaluation.recordings.replay import OUTPUTS
-    from jrn_perception.evaluation.recordings.session import topics_of
+    from jrn_perception.evaluation.recordings.roles import topics_of
 
     # `ros2 bag play` reads no recording of ROS 1, without metadata.yaml, or of which parts are
     # missing.

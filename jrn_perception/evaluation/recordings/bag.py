@@ -65,10 +65,10 @@ def evaluate_bag(perception: Perception, path: Path | str, request: Request | No
         raise ValueError(f'limit {request.limit}: a number of frames, 0 for all')
     with Recording(path, request.span) as recording:
         inputs = perception.can_mute
-        return _Run(perception, recording, request, inputs).evaluate(track, interrupted)
+        return Run(perception, recording, request, inputs).evaluate(track, interrupted)
 
 
-class _Run(Session):
+class Run(Session):
     """One evaluation: the stages of a frame, in the order in which it passes them."""
 
     def evaluate(self, track: Track, interrupted: Callable[[], bool]) -> BagEvaluation:

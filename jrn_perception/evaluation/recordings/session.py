@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import cv2
@@ -16,6 +17,7 @@ from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
 from jrn_perception.evaluation.recordings.camera import camera_topic
 from jrn_perception.evaluation.recordings.pairing import Match, Pairing, stamp_of
 from jrn_perception.evaluation.recordings.plausibility import DepthSigns
+from jrn_perception.evaluation.recordings.roles import class_names, maps_of, topics_of
 from jrn_perception.evaluation.recordings.totals import Remarks, Totals
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet, map_labels
@@ -25,8 +27,6 @@ from jrn_perception.messages.maps import to_depth, to_labels
 from jrn_perception.perception import Perception
 from jrn_perception.recordings.camera import Camera
 from jrn_perception.recordings.reader import (
-    COMPRESSED,
-    IMAGE,
     Record,
     Recording,
     RecordingError,
@@ -45,6 +45,14 @@ ASPECT = 0.02
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """Topics with recorded predictions; '' means none."""
+
+    depth: str = ''
+    labels: str = ''
+
+
+@dataclass(frozen=True)
 class Request:
     """
     The part of a recording that is evaluated, and how.
@@ -56,7 +64,8 @@ class Request:
     the number of pictures from the first, 0 for all. ``worst`` frames are kept for each measure.
     ``camera_info`` names the topic with the focal length that depth is corrected for (see
     ``Protocol``), '' the topic beside the pictures. True depth is multiplied by ``depth_scale``.
-    ``span`` is the part of the recording that is evaluated, None for all of it.
+    ``span`` is the part of the recording that is evaluated, None for all of it. ``predicted``
+    names recorded predictions, which ``scored.score`` measures in place of a network's.
     """
 
     image: str = ''
@@ -71,10 +80,26 @@ class Request:
     camera_info: str = ''
     depth_scale: float = 1.0
     span: Span | None = None
+    predicted: Predicted | None = None
 
     def __post_init__(self):
         if not 0 < self.depth_scale < math.inf:
             raise ValueError(f'depth scale {self.depth_scale:g}: a positive number')
+
+
+@dataclass(frozen=True)
+class RecordedNetwork:
+    """
+    The network behind recorded predictions: only its label set is known, by a LabelInfo.
+
+    ``table``, uint8 (256,), maps recorded ids to ids of ``label_set``; None without labels.
+    """
+
+    label_set: LabelSet | None
+    table: np.ndarray | None
+    can_mute = False
+    # Metres that the median of true depth can have.
+    card = SimpleNamespace(depth_range=(0.1, 200.0))
 
 
 @dataclass(frozen=True)
@@ -87,7 +112,7 @@ class BagEvaluation:
     recorded labels were read. ``rates`` are the stamps (ns) by topic. ``reasons`` say why the
     evaluation is partial, and are empty for a whole evaluation; ``notes`` explain the numbers.
     ``wall_s`` and ``network_s`` are seconds of real time, NaN if the network ran in another
-    process.
+    process. ``network`` is the network, or its stand-in for recorded predictions.
     """
 
     path: Path
@@ -103,6 +128,7 @@ class BagEvaluation:
     wall_s: float = math.nan
     network_s: float = math.nan
     camera_info: Topic | None = None
+    network: Perception | RecordedNetwork | None = None
 
 
 class Picture(NamedTuple):
@@ -120,8 +146,8 @@ class Session:
     messages end before the recording ends, '' if all were read.
     """
 
-    def __init__(self, perception: Perception, recording: Recording, request: Request,
-                 inputs: bool):
+    def __init__(self, perception: Perception | RecordedNetwork, recording: Recording,
+                 request: Request, inputs: bool):
         self.perception, self.recording, self.request = perception, recording, request
         self.topics = topics_of(recording, request)
         self._names: dict[int, str] = {}
@@ -218,7 +244,8 @@ class Session:
         return BagEvaluation(
             self.recording.path, self.request, self.topics, self.ids, self.comparison.labels,
             self.comparison.clamp, totals, self.rates, [*self._reasons(), *reasons],
-            [*self._notes(), *notes], camera_info=self.camera.topic, **seconds)
+            [*self._notes(), *notes], camera_info=self.camera.topic, network=self.perception,
+            **seconds)
 
     def _reasons(self) -> list[str]:
         totals, request = self.totals, self.request
@@ -260,61 +287,3 @@ class Session:
             notes.append(f'classes that {self.ids.labels.name} does not have are not compared: '
                          f'{", ".join(self.ids.missing)}')
         return notes
-
-
-def topics_of(recording: Recording, request: Request) -> dict[str, Topic]:
-    """Return the topics of a request by role: image, and depth and labels if it names them."""
-    named = [name for name in (request.depth, request.labels) if name]
-    topics = {'image': recording.image_topic(request.image, named)}
-    for role, name in (('depth', request.depth), ('labels', request.labels)):
-        if name:
-            topics[role] = map_topic(recording, name, role)
-    if len({topic.name for topic in topics.values()}) < len(topics):
-        raise ValueError(f'{recording.path}: pictures, depth and labels need a topic each')
-    return topics
-
-
-def map_topic(recording: Recording, name: str, role: str) -> Topic:
-    """Return the topic called ``name``; RecordingError if it has no images."""
-    topic = recording.topic(name)
-    if topic.msgtype not in (IMAGE, COMPRESSED):
-        raise RecordingError(f'{recording.path}: {name} is {topic.msgtype}; {role} is an Image or '
-                             'CompressedImage')
-    return topic
-
-
-def maps_of(recording: Recording, role: str) -> list[str]:
-    """Return the topics whose first messages could be true depth or labels."""
-    if role == 'labels' and not recording.of_type(label_info.LABEL_INFO):
-        return []
-    found = []
-    for topic in recording.of_type(IMAGE, COMPRESSED):
-        try:
-            msg = recording.decode(recording.first(topic))
-            (to_depth if role == 'depth' else to_labels)(msg)
-        except (BadImage, RecordingError):
-            continue
-        found.append(topic.name)
-    return found
-
-
-def class_names(recording: Recording, labels: Topic, label_map: Path | None) -> dict[int, str]:
-    """
-    Return the names of a label topic's ids: from the file, else from the recording's LabelInfo.
-
-    The LabelInfo is in the topic's namespace or above, or is the recording's only LabelInfo.
-    Raises RecordingError.
-    """
-    if label_map is not None:
-        return label_info.read_names(label_map)
-    infos = {topic.name: topic for topic in recording.of_type(label_info.LABEL_INFO)}
-    namespace, found = labels.name, None
-    while namespace and found is None:
-        namespace = namespace.rpartition('/')[0]
-        found = infos.get(f'{namespace}/label_info')
-    if found is None and len(infos) == 1:
-        found = next(iter(infos.values()))
-    if found is None:
-        raise RecordingError(f'{recording.path}: {len(infos) or "no"} topics of LabelInfo that '
-                             f'could belong to {labels.name}: name a file with --label-map')
-    return label_info.names_of(recording.first(found).data)

@@ -86,8 +86,14 @@ def measures(evaluation: BagEvaluation) -> list[str]:
 
 
 def timings(evaluation: BagEvaluation) -> dict[str, Any]:
-    """Return the measured times: of the whole evaluation, the network and each stage."""
+    """
+    Return the measured times: of the whole evaluation, the network and each stage.
+
+    They are empty if the network ran in another process, or before.
+    """
     totals = evaluation.totals
+    if math.isnan(evaluation.wall_s):
+        return {'stages_ms': {}}
     stages = {stage: spread(milliseconds) for stage, milliseconds in totals.stages.items()}
     return {'wall_s': evaluation.wall_s, 'network_s': evaluation.network_s,
             'frames_per_s': totals.frames / evaluation.wall_s,

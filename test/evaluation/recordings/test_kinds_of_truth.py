@@ -4,13 +4,16 @@
 """Ground truth as people record it: damaged, in other units, beside a grey camera, of ROS 1."""
 
 from contextlib import closing
+from dataclasses import replace
 import sqlite3
 
 from bags import assert_same_metrics, by_dataset, COUNT, PERIOD, rosbag2, run, START, write
+from jrn_perception.evaluation.measures.comparison import Protocol
 from jrn_perception.evaluation.recordings.bag import evaluate_bag
 from jrn_perception.evaluation.recordings.record import record, RecordRequest
-from jrn_perception.evaluation.recordings.session import Request
-from jrn_perception.recordings.reader import Recording, Span
+from jrn_perception.evaluation.recordings.scored import score
+from jrn_perception.evaluation.recordings.session import Predicted, Request
+from jrn_perception.recordings.reader import IMAGE, Recording, Span
 from jrn_perception.recordings.writer import Writer
 import numpy as np
 import pytest
@@ -143,3 +146,58 @@ def test_a_writer_of_results_needs_no_copy_of_unknown_types(tmp_path):
     with Recording(tmp_path / 'bag') as recording, Writer(tmp_path / 'copy') as writer:
         assert writer.add_copy(recording, ['/own']) == []
         assert recording.decode(next(recording.records())).a == 0
+
+
+# --- recorded predictions -----------------------------------------------------------------------
+
+def test_recorded_predictions_are_measured_without_a_network(perception, frames, tmp_path):
+    path = write(tmp_path / 'bag', frames)
+    record(perception, path, tmp_path / 'out', RecordRequest(namespace='/jrn',
+                                                             focal_correction=False))
+    predicted = Predicted('/jrn/depth', '/jrn/semantics')
+    found = score(tmp_path / 'out', Request(depth='/depth', labels='/labels',
+                                            predicted=predicted))
+    assert found.reasons == [] and found.totals.frames == COUNT
+    assert found.network.label_set.names == perception.label_set.names
+    expected = run(perception, path, protocol=Protocol(focal_correction=False))
+    images = found.totals.output.images
+    for name in ('pixel_accuracy', 'mean_iou'):
+        np.testing.assert_array_equal(images[name], expected.totals.output.images[name])
+    # The network's depth is recorded inside its limits alone.
+    for place, frame in enumerate(frames):
+        depth = perception(frame.rgb).valid_depth()
+        known = np.isfinite(frame.depth) & np.isfinite(depth)
+        error = np.abs(depth - frame.depth)[known] / frame.depth[known]
+        assert images['rel'][place] == pytest.approx(error.mean(), rel=1e-4)
+    assert found.totals.drift['labels'] == pytest.approx(
+        list(expected.totals.drift['labels']), nan_ok=True)
+    document = bag_document(found, found.network)
+    assert document['network']['architecture'] == 'recorded'
+    assert document['semantics']['mean_confidence'] is None
+    # One of both, and truth of one's own.
+    alone = score(tmp_path / 'out', Request(labels='/labels', predicted=Predicted(
+        labels='/jrn/semantics')))
+    np.testing.assert_array_equal(alone.totals.output.images['mean_iou'], images['mean_iou'])
+    assert np.isnan(alone.totals.output.images['rel']).all()
+    with pytest.raises(ValueError, match='need a topic each'):
+        score(path, Request(depth='/depth', predicted=Predicted('/depth')))
+
+
+def test_pixels_without_a_prediction_are_counted(frames, tmp_path):
+    shifted = [replace(frame, rgb=None, depth=np.float32(1.25) * frame.depth) for frame in frames]
+    with Writer(tmp_path / 'bag') as writer:
+        writer.add('/mine', IMAGE)
+        writer.add('/depth', IMAGE)
+        for index, (frame, other) in enumerate(zip(frames, shifted)):
+            stamp = START + index * PERIOD
+            depth = other.depth.copy()
+            depth[:, :10] = np.nan
+            for topic, values in (('/depth', frame.depth), ('/mine', depth)):
+                header = writer.header(stamp, '')
+                writer.write(topic, stamp, writer.image(header, values, '32FC1'))
+    found = score(tmp_path / 'bag', Request(depth='/depth', predicted=Predicted('/mine')))
+    assert found.totals.output.images['rel'] == pytest.approx([0.25] * COUNT, rel=1e-5)
+    missing = sum(np.isfinite(frame.depth[:, :10]).sum() for frame in frames)
+    assert f'{missing} pixels have a true depth but no predicted depth' in ' '.join(found.notes)
+    with pytest.raises(ValueError, match="no messages of '/nothing'"):
+        score(tmp_path / 'bag', Request(depth='/depth', predicted=Predicted('/nothing')))
