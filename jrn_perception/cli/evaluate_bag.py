@@ -13,7 +13,8 @@ import sys
 
 from jrn_perception.cli import program
 from jrn_perception.cli.evaluate_options import add_correction, add_limits, protocol_of
-from jrn_perception.evaluation.recordings import bag, record, session
+from jrn_perception.cli.source_options import add_span, span_of
+from jrn_perception.evaluation.recordings import bag, record, scored, session
 from jrn_perception.evaluation.reports import documents
 from jrn_perception.perception import Perception
 from jrn_perception.recordings.reader import RecordingError
@@ -23,12 +24,13 @@ from jrn_perception.recordings.writer import STORAGES
 def add_bag(commands) -> None:
     """Add ``jrn_evaluate bag``."""
     parser = commands.add_parser(
-        'bag', help='metrics, drift, rates and latency on a rosbag2 recording',
-        description='Evaluate on a rosbag2 recording, without ROS. Exit code 3: the results are '
-        'partial; 130: Ctrl-C made them partial.')
+        'bag', help='metrics, drift, rates and latency on a recording',
+        description='Evaluate on a recording of ROS 2 or ROS 1, without ROS. Exit code 3: the '
+        'results are partial; 130: Ctrl-C made them partial.')
     parser.add_argument('bag', type=Path, metavar='DIR',
-                        help='recording: its folder, or a .mcap or .db3 file')
+                        help='recording: its folder, or a .mcap, .db3 or .bag file')
     add_truth(parser)
+    add_span(parser)
     parser.add_argument('--limit', type=int, default=0, metavar='N',
                         help='first N pictures; default: all')
     parser.add_argument('--worst', type=int, default=session.Request.worst, metavar='K',
@@ -38,6 +40,12 @@ def add_bag(commands) -> None:
                         'same bytes')
     parser.add_argument('--html', type=program.new_file, metavar='FILE',
                         help='write a report with plots, latencies and the worst frames')
+    predicted = parser.add_argument_group(
+        'recorded predictions', 'are compared with the truth in place of a network, which is not '
+        'loaded')
+    predicted.add_argument('--predicted-depth', default='', metavar='TOPIC')
+    predicted.add_argument('--predicted-labels', default='', metavar='TOPIC',
+                           help='ids that the LabelInfo beside the topic names')
     program.add_network(parser)
     parser.set_defaults(run=run_bag, needs=('jinja2', 'matplotlib', 'rich', 'rosbags'))
 
@@ -52,6 +60,9 @@ def add_truth(parser: argparse.ArgumentParser) -> None:
                         help='true labels: mono8, raw or PNG; default: none')
     parser.add_argument('--label-map', type=Path, metavar='FILE',
                         help='json {"0": "wall", ...}; default: the LabelInfo of the recording')
+    parser.add_argument('--depth-scale', type=float, default=1.0, metavar='FACTOR',
+                        help='factor on true depth that is in other units: 0.001 for 32FC1 in '
+                        'millimetres; default: %(default)g')
     parser.add_argument('--tolerance', type=float, default=session.TOLERANCE_S, metavar='S',
                         help='largest difference in seconds between the stamps of picture and '
                         'truth; default: %(default)s')
@@ -76,6 +87,8 @@ def _add_camera_info(parser: argparse.ArgumentParser) -> None:
 
 def request_of(options: argparse.Namespace) -> session.Request:
     """Return the request that the options of ``add_truth`` make; ValueError if they contradict."""
+    if options.depth_scale != 1 and not options.depth:
+        raise ValueError('--depth-scale needs --depth, the topic in other units')
     if options.label_map and not options.labels:
         raise ValueError('--label-map needs --labels, the topic whose ids it names')
     if not 0 <= options.confidence <= 1:
@@ -83,7 +96,7 @@ def request_of(options: argparse.Namespace) -> session.Request:
     return session.Request(
         options.image, options.depth, options.labels, options.label_map, options.tolerance,
         protocol_of(options, '', options.label_set), options.confidence,
-        camera_info=_camera_info(options))
+        camera_info=_camera_info(options), depth_scale=options.depth_scale)
 
 
 def _camera_info(options: argparse.Namespace) -> str:
@@ -98,12 +111,22 @@ def run_bag(options: argparse.Namespace) -> int:
 
     if options.worst < 0:
         raise ValueError(f'--worst {options.worst}: not below 0')
-    request = replace(request_of(options), limit=options.limit, worst=options.worst)
-    perception = _load(options)
-    with program.interruption() as interrupted:
-        evaluation = bag.evaluate_bag(perception, options.bag, request,
-                                      partial(program.track, title='evaluating'),
+    request = replace(request_of(options), limit=options.limit, worst=options.worst,
+                      span=span_of(options))
+    track = partial(program.track, title='evaluating')
+    if options.predicted_depth or options.predicted_labels:
+        if options.image or options.camera_info:
+            raise ValueError('--image and --camera-info have no use with recorded predictions')
+        predicted = session.Predicted(options.predicted_depth, options.predicted_labels)
+        with program.interruption() as interrupted:
+            evaluation = scored.score(options.bag, replace(request, predicted=predicted), track,
                                       interrupted.is_set)
+        perception = evaluation.network
+    else:
+        perception = _load(options)
+        with program.interruption() as interrupted:
+            evaluation = bag.evaluate_bag(perception, options.bag, request, track,
+                                          interrupted.is_set)
     document = bag_document.bag_document(evaluation, perception)
     clock = bag_document.timings(evaluation)
     tables.print_bag(document, clock, tables.console())
@@ -119,12 +142,13 @@ def add_record(commands) -> None:
     parser = commands.add_parser(
         'record', help='write a recording with /depth and /semantics beside its topics')
     parser.add_argument('bag', type=Path, metavar='BAG',
-                        help='recording: its folder, or a .mcap or .db3 file')
+                        help='recording: its folder, or a .mcap, .db3 or .bag file')
     parser.add_argument('output', type=Path, metavar='OUTPUT', help='new folder')
     parser.add_argument('--image', default='', metavar='TOPIC',
                         help='pictures; default: the only colour topic')
     parser.add_argument('--topics', nargs='+', default=[], metavar='TOPIC',
                         help='topics to copy; default: all')
+    add_span(parser)
     parser.add_argument('--namespace', default='', metavar='/NAME',
                         help='namespace of the results; default: none')
     parser.add_argument('--depth-encoding', default=record.DEPTH_ENCODINGS[0],
@@ -144,7 +168,7 @@ def run_record(options: argparse.Namespace) -> int:
     request = record.RecordRequest(
         options.topics, options.image, options.namespace, options.depth_encoding,
         options.confidence_threshold, options.storage, _camera_info(options),
-        options.focal_correction)
+        options.focal_correction, span_of(options))
     perception = _load(options)
     with program.interruption() as interrupted:
         written = record.record(perception, options.bag, options.output, request,

@@ -16,9 +16,9 @@ import time
 from typing import Any
 
 from jrn_perception.cli import program
+from jrn_perception.cli.source_options import add_focal_length, add_span, open_given, span_of
 from jrn_perception.recordings.reader import is_recording, Record, Recording
 from jrn_perception.ros.transport import use_large_segments
-from jrn_perception.sources.opening import open_source
 from jrn_perception.sources.source import EXPECTED
 
 DESCRIPTION = f"""\
@@ -41,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument('--topic', action='append', default=[], metavar='NAME',
                         help='topic of a recording whose pictures are played; with --as-recorded '
                              'a topic to play (may be given several times)')
+    add_span(result)
+    add_focal_length(result)
     pace = result.add_mutually_exclusive_group()
     pace.add_argument('--rate', type=_positive, metavar='HZ',
                       help="pictures per second (default: the source's own pace, else 10)")
@@ -102,9 +104,10 @@ def _play_camera(arguments: argparse.Namespace, logger) -> None:
 
     if len(arguments.topic) > 1:
         raise ValueError('--topic: a camera has one topic; --as-recorded plays several')
-    source = open_source(
-        arguments.source, arguments.size, ''.join(arguments.topic),
-        None if arguments.strict else lambda text: logger.warning(f'left out: {text}'))
+    source = open_given(
+        arguments, ''.join(arguments.topic),
+        None if arguments.strict else lambda text: logger.warning(f'left out: {text}'),
+        logger.warning, arguments.size)
     frame_id = source.frame_id if arguments.frame_id is None else arguments.frame_id
     with Camera(arguments.encoding or 'rgb8', frame_id or OPTICAL_FRAME, arguments.reliable,
                 arguments.clock, arguments.speed) as player:
@@ -117,20 +120,22 @@ def _play_camera(arguments: argparse.Namespace, logger) -> None:
 def _play_recording(arguments: argparse.Namespace, logger) -> None:
     from jrn_perception.ros.playback.player import Replay
 
-    for name in ('encoding', 'size', 'frame_id', 'rate'):
+    for name in ('encoding', 'size', 'frame_id', 'rate', 'focal_length'):
         if getattr(arguments, name) is not None:
             raise ValueError(f'--{name.replace("_", "-")} cannot go with --as-recorded, which '
                              'does not change messages')
     path = Path(os.path.expanduser(arguments.source))
     if path.exists() and not is_recording(path):
         raise ValueError(f'--as-recorded: {path} is no rosbag2 recording')
-    with Recording(path) as recording:
+    with Recording(path, span_of(arguments)) as recording:
+        for note in recording.notes:
+            logger.warning(note)
         topics = [recording.topic(name) for name in arguments.topic]
         with Replay(topics or recording.topics.values(), arguments.reliable, arguments.clock,
                     arguments.speed) as player:
             for topic in player.unknown:
-                logger.warning(f'{topic.name} is left out: its type {topic.msgtype} is not '
-                               'installed')
+                reason = 'has another layout in ROS 2' if topic.foreign else 'is not installed'
+                logger.warning(f'{topic.name} is left out: its type {topic.msgtype} {reason}')
             if not player.topics:
                 raise ValueError(f'{path}: no messages of a type that is installed')
             _run(player, _records(recording, player.topics, arguments.loop), arguments,

@@ -25,6 +25,7 @@ from operator import length_hint
 from pathlib import Path
 import signal
 import sys
+import tempfile
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
@@ -145,10 +146,27 @@ def split_ros(argv: Sequence[str] | None) -> Arguments:
 
 
 def new_file(text: str) -> Path:
-    """Return the path of a file to write, whose folder need not exist; an argument's type."""
+    """
+    Return the path of a file to write, whose folder need not exist; an argument's type.
+
+    The folder is tried, so that a place where nothing can be written is known before hours of
+    work.
+    """
     path = Path(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f'{text} is a folder; name a file')
+    try:
+        missing = [folder for folder in path.absolute().parents if not folder.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            with path.open('ab'):
+                pass
+        else:
+            tempfile.TemporaryFile(dir=path.parent).close()
+        for folder in missing:
+            folder.rmdir()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f'{text} cannot be written: {error.strerror}') from error
     return path
 
 

@@ -18,6 +18,7 @@ from typing import Any, TYPE_CHECKING
 from jrn_perception.cli import program
 from jrn_perception.cli.replay_playback import Ended, Playback, PlayerFailed, wait
 from jrn_perception.cli.replay_processes import choose_player, node_command, PLAYERS, running
+from jrn_perception.recordings.files import has_metadata
 from jrn_perception.recordings.reader import IMAGE, Recording, RecordingError, Topic
 from jrn_perception.ros.transport import use_large_segments
 
@@ -112,9 +113,13 @@ def _check(options: argparse.Namespace, ros: list[str]) -> None:
 def _plan(options: argparse.Namespace, recording: Recording) -> _Plan:
     from jrn_perception.cli.evaluate_bag import request_of
     from jrn_perception.evaluation.recordings.replay import OUTPUTS
-    from jrn_perception.evaluation.recordings.session import topics_of
+    from jrn_perception.evaluation.recordings.roles import topics_of
 
-    player = 'jrn_play' if options.lossless else choose_player(options.player)
+    # `ros2 bag play` reads no recording of ROS 1, without metadata.yaml, or of which parts are
+    # missing.
+    own = options.lossless or options.player == 'auto' and (
+        recording.breaks_off or not has_metadata(recording.path))
+    player = 'jrn_play' if own else choose_player(options.player)
     request = request_of(options)
     node = options.node or f'{options.namespace.rstrip("/")}/jrn_perception'
     outputs = {output: f'{node.rpartition("/")[0]}/{output}' for output in OUTPUTS}

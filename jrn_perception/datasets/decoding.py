@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import codecs
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-from jrn_perception.messages.decoding import decode, DecodingError
+from jrn_perception.messages.decoding import decode, decode_ids, DecodingError
 import numpy as np
 
 
@@ -28,8 +30,12 @@ def read_colour(path: Path) -> np.ndarray:
 
 
 def read_map(path: Path, *dtypes: type) -> np.ndarray:
-    """Return the map at ``path``, (H, W) with one of ``dtypes``; DamagedSampleError."""
-    picture = _read(path, cv2.IMREAD_UNCHANGED)
+    """
+    Return the map at ``path``, (H, W) with one of ``dtypes``; DamagedSampleError.
+
+    Of a PNG with a palette the map has the indices, see ``messages.decoding.decode_ids``.
+    """
+    picture = _decoded(path, decode_ids)
     if picture.ndim != 2 or picture.dtype not in dtypes:
         wanted = ' or '.join(np.dtype(d).name for d in dtypes)
         raise DamagedSampleError(f'{path}: is {picture.dtype} {picture.shape}, '
@@ -48,26 +54,48 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _read(path: Path, flags: int) -> np.ndarray:
+    return _decoded(path, lambda data: decode(data, flags))
+
+
+def _decoded(path: Path, decoder: Callable[[bytes], np.ndarray]) -> np.ndarray:
     data = read_bytes(path)
     try:
-        return decode(data, flags)
+        return decoder(data)
     except DecodingError as error:
         raise DamagedSampleError(f'{path}: {error}') from error
 
 
 def listed(path: Path, hint: str) -> list[str]:
     """
-    Return the names in the text file of a split.
+    Return the names in the text file of a split, one in each line.
 
     Raises FileNotFoundError, ending with ``hint``, if the file does not exist; ValueError if it
     names no frames.
     """
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such split; {hint}')
-    names = path.read_text().split()
+    names = [line.strip() for line in read_text(path).splitlines()]
+    names = [name for name in names if name]
     if not names:
         raise ValueError(f'{path}: names no frames')
     return names
+
+
+def read_text(path: Path) -> str:
+    """
+    Return a text in UTF-8, with or without its mark, or in UTF-16 with its mark.
+
+    Raises ValueError, which names the file and the cure, for another encoding.
+    """
+    data = path.read_bytes()
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode('utf-16' if utf16 else 'utf-8-sig')
+        if '\0' in text:
+            raise ValueError('it has zero bytes')
+    except ValueError as error:
+        raise ValueError(f'{path}: is not a text in UTF-8, save it as such ({error})') from error
+    return text
 
 
 def to_metres(millimetres: np.ndarray) -> np.ndarray:

@@ -4,9 +4,10 @@
 """
 Your own frames as folders of pictures.
 
-The folder holds ``rgb/NAME.jpg`` or ``.png``; for each picture ``depth_mm/NAME.png`` (uint16
-millimetres, 0 = unknown), ``labels/NAME.png`` (uint8, 0 = unlabelled, 1..K = the classes), or
-both; a text file with the NAMEs of each split; and ``dataset.json``::
+The folder holds ``rgb/NAME.jpg``, ``.jpeg`` or ``.png``; for each picture ``depth_mm/NAME.png``
+(uint16 millimetres, 0 = unknown), ``labels/NAME.png`` (8 bits or a palette; 0, 255 = unlabelled,
+1..K = the classes), or both; a text file for each split with a NAME in each line; and
+``dataset.json``::
 
     {"classes": ["floor", "pallet", "person"],
      "focal_length": [615.2, 614.8],
@@ -28,6 +29,7 @@ from jrn_perception.datasets.decoding import (
     listed,
     read_colour,
     read_map,
+    read_text,
     require_size,
     to_metres,
     translate,
@@ -37,6 +39,7 @@ from jrn_perception.labels import custom, LabelSet, NYU40, UNLABELLED
 import numpy as np
 
 DESCRIPTION = 'dataset.json'
+PICTURES, MAPS = ('.jpg', '.jpeg', '.png'), ('.png',)
 
 
 class Folder(Sequence):
@@ -57,7 +60,11 @@ class Folder(Sequence):
         if not description.is_file():
             raise FileNotFoundError(f'{description}: missing; {layout}')
         self.labels, focal_length, self.depth_range = _read(description)
-        self._ids = np.array((UNLABELLED, *range(len(self.labels))), np.int16)
+        self._ids = np.full(256, -1, np.int16)
+        self._ids[:1 + len(self.labels)] = UNLABELLED, *range(len(self.labels))
+        # Many tools write 255 for "no class" (void).
+        self._ids[UNLABELLED] = UNLABELLED
+        self._listings: dict[Path, dict[tuple[str, str], Path]] = {}
         self._focal_length = focal_length
 
     def __len__(self) -> int:
@@ -65,23 +72,23 @@ class Folder(Sequence):
 
     def __getitem__(self, index: int) -> Frame:
         name = self.names[index]
-        pictures = [self.root / 'rgb' / f'{name}.{suffix}' for suffix in ('jpg', 'png')]
-        picture = next((path for path in pictures if path.is_file()), None)
+        picture = self._find('rgb', name, PICTURES)
         if picture is None:
-            raise DamagedSampleError(f'{pictures[0]}: missing, and so is {name}.png (the text '
-                                     'file names pictures without .jpg or .png)')
+            raise DamagedSampleError(
+                f'{self.root / "rgb" / name}.jpg: missing, and so is {name}.png (the text '
+                'file names pictures without .jpg or .png)')
         rgb = read_colour(picture)
         depth = labels = None
-        path = self.root / 'depth_mm' / f'{name}.png'
-        if path.is_file():
+        path = self._find('depth_mm', name, MAPS)
+        if path is not None:
             millimetres = read_map(path, np.uint16)
             require_size(millimetres, rgb.shape[:2], path)
             depth = to_metres(millimetres)
             if 0 < millimetres.max() < 100:
                 raise DamagedSampleError(f'{path}: its farthest depth is {millimetres.max()} mm; '
                                          'are these metres?')
-        path = self.root / 'labels' / f'{name}.png'
-        if path.is_file():
+        path = self._find('labels', name, MAPS)
+        if path is not None:
             ids = read_map(path, np.uint8)
             require_size(ids, rgb.shape[:2], path)
             labels = translate(ids, self._ids, path)
@@ -89,6 +96,19 @@ class Folder(Sequence):
             raise DamagedSampleError(f'{self.root}: {name}.png is neither in depth_mm/ nor in '
                                      'labels/')
         return Frame(rgb, name, depth=depth, labels=labels, camera_matrix=self._camera(rgb))
+
+    def _find(self, part: str, name: str, suffixes: Sequence[str]) -> Path | None:
+        """Return the file of a frame in a part of the folder, in any case of its suffix."""
+        folder = (self.root / part / name).parent
+        if folder not in self._listings:
+            listing: dict[tuple[str, str], Path] = {}
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if path.is_file():
+                    listing[path.stem, path.suffix.lower()] = path
+            self._listings[folder] = listing
+        stem = Path(name).name
+        return next((path for suffix in suffixes
+                     if (path := self._listings[folder].get((stem, suffix)))), None)
 
     def _camera(self, rgb: np.ndarray) -> np.ndarray | None:
         if self._focal_length is None:
@@ -101,8 +121,8 @@ class Folder(Sequence):
 def _read(path: Path) -> tuple[LabelSet, tuple[float, float] | None, tuple[float, float] | None]:
     """Return label set, focal length and depth range; ValueError that names the faulty entry."""
     try:
-        content = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
         raise ValueError(f'{path}: not json: {error}') from error
     known = {'classes', 'focal_length', 'depth_range'}
     if not isinstance(content, dict) or set(content) - known or 'classes' not in content:

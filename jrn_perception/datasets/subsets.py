@@ -33,6 +33,19 @@ class Selection(Sequence):
         return self.frames[self.indices[index]]
 
 
+def require_undamaged(frames: Sequence[Frame]) -> None:
+    """Read every sample once; DamagedSampleError names all that are damaged."""
+    damaged = []
+    for index in range(len(frames)):
+        try:
+            frames[index]
+        except DamagedSampleError as error:
+            damaged.append(str(error))
+    if damaged:
+        raise DamagedSampleError(f'{len(damaged)} of {len(frames)} samples are damaged: '
+                                 f'{"; ".join(damaged)}')
+
+
 # So many consecutive frames are held out together: the length of long scenes of NYU-Depth v2.
 RUN = 20
 

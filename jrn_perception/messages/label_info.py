@@ -56,7 +56,7 @@ def names_of(data: bytes) -> dict[int, str]:
 def read_names(path: Path) -> dict[int, str]:
     """Return the names by id of a json file ``{"0": "wall", ...}``; ValueError names the file."""
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
         if not all(isinstance(name, str) for name in content.values()):
             raise ValueError('a name is not a text')
         names = {int(key): name for key, name in content.items()}

@@ -11,11 +11,12 @@ A and B), then a PNG of 16 bits. For ``16UC1`` the PNG holds millimetres. For ``
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import struct
 from typing import Any
 
 import cv2
-from jrn_perception.messages.decoding import decode, DecodingError
+from jrn_perception.messages.decoding import decode, decode_ids, DecodingError
 from jrn_perception.messages.images import BadImage, rows_of, to_millimetres
 import numpy as np
 
@@ -54,7 +55,7 @@ def to_labels(msg: Any) -> np.ndarray:
     data = bytes(msg.data)
     if data.startswith(b'\xff\xd8'):
         raise BadImage('JPEG changes the ids of labels: record them as PNG')
-    ids = _png(data, msg.format)
+    ids = _png(data, msg.format, decode_ids)
     if ids.dtype != np.uint8 or ids.ndim != 2:
         raise BadImage(f'format {msg.format!r} holds {ids.dtype} {ids.shape}, labels are one '
                        'channel of 8 bits')
@@ -125,8 +126,9 @@ def _compressed_depth(msg: Any) -> np.ndarray:
     return np.where(values > 0, depth, np.float32(0))
 
 
-def _png(data: bytes, layout: str) -> np.ndarray:
+def _png(data: bytes, layout: str,
+         decoder: Callable[[bytes], np.ndarray] = decode) -> np.ndarray:
     try:
-        return decode(data)
+        return decoder(data)
     except DecodingError as error:
         raise BadImage(f'the data is {error} (format {layout!r})') from error

@@ -1,65 +1,90 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Recordings that were not finished, or not copied to their end."""
+"""Storage files that were not finished, or not copied to their end."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
+import io
 from pathlib import Path
 import tempfile
 
-from jrn_perception.recordings import broken_mcap, broken_sqlite
+from jrn_perception.recordings import broken_bag, broken_mcap, broken_sqlite
+from jrn_perception.recordings.files import COMPRESSED
+from jrn_perception.recordings.mended import Mended
 
-# Functions that say where a storage file breaks off, '' if it is whole.
-_PLACES = {'.mcap': broken_mcap.describe, '.db3': broken_sqlite.describe}
-STORAGE_SUFFIXES = tuple(_PLACES)
-
-
-def storage_files(path: Path) -> list[Path]:
-    """Return the storage files in a folder, or ``path`` itself if it is a storage file."""
-    found = sorted(path.iterdir()) if path.is_dir() else [path]
-    return [file for file in found if file.suffix in STORAGE_SUFFIXES]
+_FINDERS = {'.mcap': broken_mcap.find_break, '.bag': broken_bag.find_break}
 
 
-def find_recording(path: Path) -> Path:
-    """Return ``path``; for a folder without metadata and with one storage file, that file."""
-    if path.is_dir() and not (path / 'metadata.yaml').exists():
-        files = storage_files(path)
-        return files[0] if len(files) == 1 else path
-    return path
+class BrokenPath(type(Path())):
+    """A path of a storage file that can be read although the file breaks off."""
+
+    def open(self, mode: str = 'r', *arguments, **options):  # noqa: A003 pathlib names it so
+        """Open the file; append an end if it breaks off."""
+        found = _FINDERS[self.suffix](self) if mode == 'rb' and self.suffix in _FINDERS else None
+        if found is None:
+            return super().open(mode, *arguments, **options)
+        return io.BufferedReader(Mended(self, found))
 
 
-def describe(path: Path) -> str:
-    """Return in one line which file of a recording breaks off, and where; '' if all are whole."""
-    for file in storage_files(path):
-        place = _PLACES[file.suffix](file)
-        if place:
-            return (f'{file}: breaks off at byte {place}: its recorder was killed, or this is '
-                    'part of a copy')
-    return ''
+def describe(file: Path) -> str:
+    """Return in one line where a storage file breaks off; '' if it is whole."""
+    if file.suffix == '.db3':
+        place = broken_sqlite.describe(file)
+    else:
+        found = _FINDERS[file.suffix](file)
+        place = '' if found is None or found.complete else f'{found.kept} of {found.size}'
+    return place and (f'{file}: breaks off at byte {place}: its recorder was killed, or this is '
+                      'part of a copy')
 
 
-def readable(path: Path, copies: ExitStack) -> Path:
+def readable(file: Path, copies: ExitStack) -> Path:
     """
     Return a path at which ``rosbags`` can read all messages that are left.
 
-    The path is ``path`` unless an SQLite file breaks off or was not closed; then it is a copy,
+    It is a view of the file unless an SQLite file breaks off or was not closed; then it is a copy,
     which exists until ``copies`` closes, because a recording is never changed in place. Raises
     sqlite3.Error if no message of such a file can be read.
     """
-    copy = {}
-    for file in storage_files(path):
-        if file.suffix == '.db3' and broken_sqlite.describe(file):
-            copy[file] = broken_sqlite.salvage
-        elif file.suffix == '.db3' and broken_sqlite.is_open(file):
-            copy[file] = broken_sqlite.complete
-    if not copy:
-        return broken_mcap.BrokenPath(path)
-    folder = Path(copies.enter_context(tempfile.TemporaryDirectory()))
-    for file in path.iterdir() if path.is_dir() else [path]:
-        if file in copy:
-            copy[file](file, folder / file.name)
-        elif not file.name.endswith(broken_sqlite.BESIDE):
-            (folder / file.name).symlink_to(file.resolve())
-    return folder if path.is_dir() else folder / path.name
+    if file.suffix != '.db3':
+        return BrokenPath(file)
+    if broken_sqlite.describe(file):
+        mend = broken_sqlite.salvage
+    elif broken_sqlite.is_open(file):
+        mend = broken_sqlite.complete
+    else:
+        return file
+    copy = Path(copies.enter_context(tempfile.TemporaryDirectory())) / file.name
+    mend(file, copy)
+    return copy
+
+
+def decompress(file: Path, copies: ExitStack) -> tuple[Path, str]:
+    """
+    Decompress a .zstd file to a copy that exists until ``copies`` closes.
+
+    Return the copy, which has all that is before a damage, and where the damage is, in words.
+    """
+    # The decoder that rosbags brings along: Python 3.14's own, or backports.zstd.
+    from rosbags.rosbag2.reader import zstd
+
+    copy = (Path(copies.enter_context(tempfile.TemporaryDirectory()))
+            / file.name.removesuffix(COMPRESSED))
+    with open(file, 'rb') as source, open(copy, 'wb') as target:
+        decoder = zstd.ZstdDecompressor()
+        while data := source.read(1 << 20):
+            try:
+                while data:
+                    target.write(decoder.decompress(data))
+                    data = decoder.unused_data
+                    if decoder.eof:  # Several frames may follow each other.
+                        finished, decoder = True, zstd.ZstdDecompressor()
+                    else:
+                        finished, data = False, b''
+            except zstd.ZstdError as error:
+                return copy, f'{file}: breaks off near byte {source.tell()}: {error}'
+    if not finished:
+        return copy, (f'{file}: breaks off at byte {file.stat().st_size}: its recorder was '
+                      'killed, or this is part of a copy')
+    return copy, ''

@@ -5,8 +5,9 @@
 MCAP files that break off, read as if they had been closed after their last whole record.
 
 A recorder that was killed, a full disk or an incomplete copy leaves a file without its summary,
-and ``rosbags`` does not open a file without a summary. ``BrokenPath`` appends one: a reader sees
-the file up to the place where it breaks off, followed by an index of the chunks, made here. The
+and ``rosbags`` does not open a file without a summary. ``find_break`` makes one: a reader sees
+the file up to the place where it breaks off, followed by an index of the chunks. Writers may also
+leave out parts of the summary that ``rosbags`` needs; such a file gets a new index as well. The
 records are defined in https://mcap.dev/spec.
 """
 
@@ -17,28 +18,20 @@ from pathlib import Path
 import struct
 from typing import BinaryIO, NamedTuple
 
+from jrn_perception.recordings.mended import Break
+
 MAGIC = b'\x89MCAP0\r\n'
-FOOTER, CHUNK, MESSAGE_INDEX, CHUNK_INDEX, STATISTICS, DATA_END = 2, 6, 7, 8, 11, 15
+FOOTER, CHANNEL, CHUNK, MESSAGE_INDEX, CHUNK_INDEX, STATISTICS, DATA_END = 2, 4, 6, 7, 8, 11, 15
 LARGEST_CHUNK = 2 ** 30
 _HEAD = struct.Struct('<BQ')
 # First and last time, size and checksum of the uncompressed records.
 _CHUNK = struct.Struct('<QQQI')
+# Messages, schemas, channels, attachments, metadata, chunks, first and last time.
+_STATISTICS = struct.Struct('<QHIIIIQQ')
+# Start of the summary, start of its offsets, checksum.
+_FOOTER = struct.Struct('<QQI')
 # An unfinished chunk has no index of its channels; writers number channels from 0 or 1.
 _FIRST_CHANNELS = range(256)
-
-
-class Break(NamedTuple):
-    """
-    Where a file of ``size`` bytes breaks off.
-
-    The first ``kept`` bytes are whole records. ``tail`` is appended to them: the whole records of
-    an unfinished chunk, an index and an end. ``complete`` says that no message is missing.
-    """
-
-    size: int
-    kept: int
-    tail: bytes
-    complete: bool
 
 
 class _Chunk(NamedTuple):
@@ -61,65 +54,18 @@ class _Chunk(NamedTuple):
             '<QQ', self.compressed_size, size))
 
 
-class BrokenPath(type(Path())):
-    """A path of an MCAP file, or of its folder, that can be read although the file breaks off."""
-
-    def open(self, mode: str = 'r', *arguments, **options):  # noqa: A003 pathlib names it so
-        """Open the file; append an end if it breaks off."""
-        found = find_break(self) if mode == 'rb' and self.suffix == '.mcap' else None
-        if found is None:
-            return super().open(mode, *arguments, **options)
-        return io.BufferedReader(_Mended(self, found))
-
-
-class _Mended(io.RawIOBase):
-    """The kept part of a file, followed by its tail, as one stream."""
-
-    def __init__(self, path: Path, found: Break):
-        self._file, self._found, self._place = open(path, 'rb'), found, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        end = self._found.kept + len(self._found.tail)
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: end}[whence]
-        self._place = origin + offset
-        return self._place
-
-    def readinto(self, buffer) -> int:
-        kept, tail = self._found.kept, self._found.tail
-        if self._place < kept:
-            self._file.seek(self._place)
-            data = self._file.read(min(len(buffer), kept - self._place))
-        else:
-            data = tail[self._place - kept:self._place - kept + len(buffer)]
-        buffer[:len(data)] = data
-        self._place += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def describe(path: Path) -> str:
-    """Return where a file breaks off, in words; '' if all messages are there."""
-    found = find_break(path)
-    return '' if found is None or found.complete else f'{found.kept} of {found.size}'
-
-
 def find_break(path: Path) -> Break | None:
-    """Return where an MCAP file breaks off; None if it is whole or no MCAP file."""
+    """
+    Return where an MCAP file breaks off, with an index for ``rosbags``.
+
+    None for a whole file with its own index, and for another kind of file.
+    """
     with open(path, 'rb') as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(max(0, size - len(MAGIC)))
         ends = size > 2 * len(MAGIC) and file.read() == MAGIC
         file.seek(0)
-        if ends or file.read(len(MAGIC)) != MAGIC:
+        if file.read(len(MAGIC)) != MAGIC or ends and _has_index(file, size):
             return None
         place, chunks, complete = len(MAGIC), [], False
         for code, start, end in _records(file, place, size):
@@ -132,9 +78,30 @@ def find_break(path: Path) -> Break | None:
         part = b'' if complete else _part_of_chunk(file, place, size)
         if part:
             chunks.append(_chunk(io.BytesIO(part), 0, len(part))._replace(start=place))
-    if chunks and not complete:
-        chunks[-1] = _guessed(chunks)
+    chunks = [_guessed(chunk, chunks) if not chunk.offsets or chunk is chunks[-1] and not complete
+              else chunk for chunk in chunks]
     return Break(size, place, part + _end(chunks, place + len(part)), complete)
+
+
+def _has_index(file: BinaryIO, size: int) -> bool:
+    """Return whether a whole file has the parts of its summary that ``rosbags`` relies on."""
+    file.seek(size - len(MAGIC) - _FOOTER.size)
+    summary, _, _ = _FOOTER.unpack(file.read(_FOOTER.size))
+    counts, channels, chunks = None, set(), 0
+    for code, start, end in _records(file, summary, size) if summary else ():
+        file.seek(start + _HEAD.size)
+        content = file.read(end - start - _HEAD.size)
+        if code == STATISTICS:
+            counts = _STATISTICS.unpack_from(content)
+            counted = {key for key, _ in struct.iter_unpack('<HQ', content[_STATISTICS.size + 4:])}
+        elif code == CHANNEL:
+            channels.add(int.from_bytes(content[:2], 'little'))
+        elif code == CHUNK_INDEX:
+            chunks += 1
+            if not int.from_bytes(content[32:36], 'little'):
+                return False  # The index does not say which channels are in the chunk.
+    return (counts is not None and chunks == counts[5] and counted <= channels
+            and bool(counted) == bool(counts[0]))
 
 
 def _records(file: BinaryIO, place: int, size: int):
@@ -168,13 +135,12 @@ def _indexed(chunk: _Chunk, file: BinaryIO, start: int, end: int) -> _Chunk:
                           offsets={**chunk.offsets, channel: start})
 
 
-def _guessed(chunks: list[_Chunk]) -> _Chunk:
-    """Return the last chunk with all possible channels: part of its index may be missing."""
-    last = chunks[-1]
+def _guessed(chunk: _Chunk, chunks: list[_Chunk]) -> _Chunk:
+    """Return a chunk with all possible channels: part of its index may be missing."""
     channels = {*_FIRST_CHANNELS, *(channel for chunk in chunks for channel in chunk.offsets)}
     # An index with one message: 15 bytes, and 16 bytes for the message.
-    start = last.start + last.size
-    return last._replace(index_size=31 * len(channels), offsets={
+    start = chunk.start + chunk.size
+    return chunk._replace(index_size=31 * len(channels), offsets={
         channel: start + 31 * place for place, channel in enumerate(sorted(channels))})
 
 

@@ -72,31 +72,30 @@ class Writer:
         self._connections[topic] = self._writer.add_connection(
             topic, msgtype, typestore=self._store, offered_qos_profiles=[_qos(latched)])
 
-    def add_copy(self, recording: Path, topics: Collection[str]) -> list[str]:
+    def add_copy(self, recording: Recording | Path, topics: Collection[str]) -> list[str]:
         """
         Declare ``topics`` as in another recording; return the topics without a known definition.
 
         Such topics are not declared, since nobody could read a copy of them.
         """
-        from rosbags.highlevel import AnyReader
-
-        left_out = set()
-        # The reader asks for types if the recording has none, though it decodes nothing here.
-        with AnyReader([recording], default_typestore=self._store) as reader:
-            for connection in reader.connections:
-                topic, ext = connection.topic, connection.ext
-                if topic not in topics or topic in self._connections:
+        if not isinstance(recording, Recording):
+            with Recording(recording) as opened:
+                return self.add_copy(opened, topics)
+        left_out = []
+        for topic in topics:
+            if topic in self._connections or topic not in recording.topics:
+                continue
+            connection = recording.connection(topic)
+            definition = {'msgdef': connection.msgdef.data, 'rihs01': connection.digest}
+            if recording.is_ros1(topic) or not all(definition.values()):
+                definition = {'typestore': recording.store(connection.msgtype)}
+                if definition['typestore'] is None:
+                    left_out.append(topic)
                     continue
-                definition = {'msgdef': connection.msgdef.data, 'rihs01': connection.digest}
-                if not all(definition.values()):
-                    definition = {'typestore': self._store}
-                    if connection.msgtype not in self._store.fielddefs:
-                        left_out.add(topic)
-                        continue
-                self._connections[topic] = self._writer.add_connection(
-                    topic, connection.msgtype, **definition,
-                    serialization_format=ext.serialization_format,
-                    offered_qos_profiles=ext.offered_qos_profiles)
+            profiles = getattr(connection.ext, 'offered_qos_profiles',
+                               [_qos(recording.topics[topic].latched)])
+            self._connections[topic] = self._writer.add_connection(
+                topic, connection.msgtype, **definition, offered_qos_profiles=profiles)
         return sorted(left_out)
 
     def write(self, topic: str, stamp_ns: int, msg: Any) -> None:

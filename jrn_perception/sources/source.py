@@ -8,13 +8,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+import re
 
 import cv2
 from jrn_perception.frame import Frame
 import numpy as np
 
-EXPECTED = ('a picture, a folder of pictures, a video, a rosbag2 recording, a camera '
-            '(0 or /dev/video0) or scenes[:SEED]')
+EXPECTED = ('a picture, a folder of pictures, a video, a recording of ROS 2 or ROS 1, a camera '
+            '(0, /dev/video0, rtsp:// or http://) or scenes[:SEED]')
 
 Report = Callable[[str], None]
 
@@ -38,6 +39,11 @@ class Source(ABC):
     def __init__(self, name: str, damaged: Report | None = None):
         self.name, self._damaged, self.skipped = name, damaged, 0
 
+    @property
+    def origin(self) -> Source:
+        """Return the source of the frames, without the steps that change them."""
+        return self
+
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames, beginning with the first one at each call."""
@@ -47,6 +53,11 @@ class Source(ABC):
             raise ValueError(text)
         self.skipped += 1
         self._damaged(text)
+
+
+def public(address: str) -> str:
+    """Return an address without user and password."""
+    return re.sub('//[^/@]*@', '//', address)
 
 
 def captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
@@ -61,20 +72,62 @@ def captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
         capture.release()
 
 
-class Resized(Source):
-    """The frames of another source, resized; its length, rate and names stay the same."""
+class Changed(Source):
+    """The frames of another source, each changed; length, rate and names stay the same."""
 
-    def __init__(self, source: Source, size: tuple[int, int]):
+    def __init__(self, source: Source):
         super().__init__(source.name)
-        self.source, self.size = source, size
+        self.source = source
         self.length, self.rate, self.endless = source.length, source.rate, source.endless
         self.frame_id = source.frame_id
+
+    @property
+    def origin(self) -> Source:
+        return self.source.origin
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in self.source:
             self.skipped = self.source.skipped
-            yield resize_frame(frame, *self.size)
+            yield self.change(frame)
         self.skipped = self.source.skipped
+
+    @abstractmethod
+    def change(self, frame: Frame) -> Frame:
+        """Return the changed frame."""
+
+
+class Resized(Changed):
+    """The frames of another source, resized."""
+
+    def __init__(self, source: Source, size: tuple[int, int]):
+        super().__init__(source)
+        self.size = size
+
+    def change(self, frame: Frame) -> Frame:
+        return resize_frame(frame, *self.size)
+
+
+class Focal(Changed):
+    """
+    The frames of another source, taken with the focal length ``focal`` (x, y) in their pixels.
+
+    The focal length refers to the pictures before they are resized to ``size``, if that is given.
+    """
+
+    def __init__(self, source: Source, focal: tuple[float, float],
+                 size: tuple[int, int] | None = None):
+        super().__init__(source)
+        self.focal, self.size = focal, size
+
+    def change(self, frame: Frame) -> Frame:
+        frame = replace(frame, camera_matrix=centred(frame.rgb, *self.focal))
+        return resize_frame(frame, *self.size) if self.size else frame
+
+
+def centred(rgb: np.ndarray, x: float, y: float) -> np.ndarray:
+    """Return the 3x3 matrix of a camera with focal lengths in pixels that looks at the middle."""
+    height, width = rgb.shape[:2]
+    return np.array(((x, 0., (width - 1) / 2), (0., y, (height - 1) / 2), (0., 0., 1.)))
 
 
 def resize_frame(frame: Frame, height: int, width: int) -> Frame:

@@ -14,7 +14,7 @@ from typing import Any
 import jrn_perception
 from jrn_perception import labels, networks, weights
 from jrn_perception.datasets.registry import open_to_train, READERS
-from jrn_perception.datasets.subsets import Undamaged
+from jrn_perception.datasets.subsets import require_undamaged, Undamaged
 from jrn_perception.evaluation.measures.frames import parse_crop
 from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import check_trainable
@@ -75,6 +75,9 @@ class TrainingFrames:
         if settings.hold_out:
             self.fit = folds.split(self.fit, settings.hold_out).seen
         self.val = self._open(settings.reader, settings.data, settings.val)
+        if not settings.skip_damaged:
+            # They are read first when epochs of training have passed.
+            require_undamaged(self.val)
         self.crop = parse_crop(settings.crop, settings.reader)
         self.region = self.crop or (slice(None), slice(None))
         self.extra = [self._open_extra(ExtraFrames.parse(text)) for text in settings.extra]

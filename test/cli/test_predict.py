@@ -43,6 +43,13 @@ def video(path, count, sizes=((48, 64),)):
     return path
 
 
+def read_film(path):
+    film, sheets = cv2.VideoCapture(str(path)), []
+    while (read := film.read())[0]:
+        sheets.append(read[1])
+    return sheets
+
+
 @pytest.fixture(scope='module')
 def perception():
     return Perception.load('hydranet', weights_file='random', device='cpu')
@@ -228,7 +235,12 @@ def test_a_film_has_one_size(tmp_path, perception):
     source = type('Source', (), {'name': 'bag', 'rate': None})
     film = predict.Film(tmp_path, source)
     frames = [predict.Frame(picture(0)), predict.Frame(picture(0, 30, 64), 'second')]
-    film.write(frames[0], perception(frames[0].rgb))
-    with pytest.raises(ValueError, match='second: its size 64x30 differs from the first'):
-        film.write(frames[1], perception(frames[1].rgb))
+    for frame in frames:
+        film.write(frame, perception(frame.rgb))
     film.close()
+    first, second = (sheet.astype(int) for sheet in read_film(film.target))
+    assert first.shape == second.shape == drawing.panel(
+        frames[0].rgb, perception(frames[0].rgb)).shape
+    # The second sheet is lower, so that bars are above and below.
+    assert second[0].max() < 16 and second[-1].max() < 16
+    assert second[second.shape[0] // 2].max() > 99

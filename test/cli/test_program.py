@@ -3,6 +3,7 @@
 
 """What all commands share: exit codes, error lines, ROS's part of a command line, progress."""
 
+import argparse
 import os
 from pathlib import Path
 import re
@@ -90,3 +91,17 @@ def test_neither_torch_nor_ros_is_imported_by_what_all_share():
     code = 'import sys, jrn_perception.cli.program as p; sys.exit("torch" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code],
                           cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_a_place_where_nothing_can_be_written_is_known_early(tmp_path):
+    assert program.new_file(str(tmp_path / 'a/b/c.json')) == tmp_path / 'a/b/c.json'
+    # The try leaves nothing behind.
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / 'file').write_text('kept')
+    assert program.new_file(str(tmp_path / 'file')).read_text() == 'kept'
+    for place in ('file/c.json', 'file/a/b/c.json'):
+        with pytest.raises(argparse.ArgumentTypeError, match=f'{place} cannot be written: '):
+            program.new_file(str(tmp_path / place))
+    if Path('/proc/self').is_dir():
+        with pytest.raises(argparse.ArgumentTypeError, match='/proc/nothing/a.json cannot be'):
+            program.new_file('/proc/nothing/a.json')

@@ -366,6 +366,18 @@ def test_a_damaged_frame_is_named(frames, hydranet, tmp_path, capsys):
             tmp_path / 'out', *SMALL)
 
 
+def test_damaged_validation_frames_are_all_named_before_the_first_step(
+        frames, tmp_path, capsys, monkeypatch):
+    shutil.copytree(frames, tmp_path / 'data')
+    for name in ('0004', '0005'):
+        (tmp_path / 'data' / 'label40' / f'{name}.png').write_bytes(b'')
+    monkeypatch.setattr('jrn_perception.training.pipeline.networks.find', None)
+    data = tmp_path / 'data'
+    refused(capsys, f'2 of 2 samples are damaged: {data}/label40/0004.png: no picture that OpenCV '
+            f'can decode, 0 bytes; {data}/label40/0005.png: no picture', 'hydranet', '--data',
+            data, '--output', tmp_path / 'out', *SMALL)
+
+
 @pytest.mark.parametrize('arguments', [
     (), ('hydranet',), ('resnet', '--data', '.'), ('jrn', '--data', '.', '--variant', 'cat7')])
 def test_a_wrong_command_line_ends_with_the_usage(arguments, capsys):

@@ -4,12 +4,15 @@
 """One's own frames: what a folder of them says, and what is wrong with it."""
 
 import json
+import shutil
+import struct
+import zlib
 
 import cv2
 from jrn_perception.datasets.decoding import DamagedSampleError
 from jrn_perception.datasets.folder import Folder
 from jrn_perception.datasets.registry import open_dataset
-from jrn_perception.datasets.subsets import held_out, Undamaged
+from jrn_perception.datasets.subsets import held_out, require_undamaged, Undamaged
 from jrn_perception.labels import NYU40
 import numpy as np
 import pytest
@@ -128,3 +131,103 @@ def test_what_is_missing_is_named(root):
     (root / 'val.txt').write_text('')
     with pytest.raises(ValueError, match='names no frames'):
         Folder(root)
+
+
+def png(ids, kind, bits, *chunks):
+    """Return a PNG with these values in ``bits`` bits: kind 0 grey, 3 palette, 4 grey + alpha."""
+    def chunk(name, content):
+        return (struct.pack('>I', len(content)) + name + content
+                + struct.pack('>I', zlib.crc32(name + content)))
+
+    planes = np.stack([ids, np.full_like(ids, 128)], -1) if kind == 4 else ids[..., None]
+    values = planes.reshape(len(ids), -1)
+    digits = np.unpackbits(values[..., None], axis=-1)[..., 8 - bits:].reshape(len(ids), -1)
+    rows = np.packbits(digits, axis=1)
+    data = b''.join(b'\0' + row.tobytes() for row in rows)
+    head = struct.pack('>IIBBBBB', ids.shape[1], ids.shape[0], bits, kind, 0, 0, 0)
+    return b''.join([b'\x89PNG\r\n\x1a\n', chunk(b'IHDR', head),
+                     *(chunk(*item) for item in chunks), chunk(b'IDAT', zlib.compress(data)),
+                     chunk(b'IEND', b'')])
+
+
+PALETTE = (b'PLTE', bytes(range(9, 9 + 3 * 4)) + bytes(3 * 252))
+
+
+@pytest.mark.parametrize('kind, bits, chunks', [
+    (3, 1, [(b'PLTE', b'\0\0\0\x80\0\0')]), (3, 2, [(b'PLTE', bytes(range(12)))]),
+    (3, 4, [(b'PLTE', bytes(48)), (b'tRNS', b'\0')]), (3, 8, [PALETTE]),
+    (3, 8, [(b'gAMA', struct.pack('>I', 45455)), PALETTE, (b'tRNS', bytes(256))]),
+    (0, 1, []), (0, 2, []), (0, 4, []), (0, 8, []), (4, 8, [])])
+def test_masks_hold_ids_and_no_colours(root, kind, bits, chunks):
+    ids = np.zeros((6, 8), np.uint8)
+    ids[1:3] = 1
+    ids[3:] = min(2, 2 ** bits - 1)
+    # Of 8 bits a mask can say "no class".
+    ids[0, 0] = 255 if bits == 8 else 0
+    (root / 'labels/all.png').write_bytes(png(ids, kind, bits, *chunks))
+    expected = np.where(ids == 0, 255, ids.astype(int) - 1)
+    expected[0, 0] = 255
+    np.testing.assert_array_equal(open_dataset('folder', root, 'val')[0].labels, expected)
+
+
+def test_a_mask_of_colours_is_named(root):
+    cv2.imwrite(str(root / 'labels/all.png'), np.zeros((6, 8, 3), np.uint8))
+    with pytest.raises(DamagedSampleError, match='labels/all.png: is uint8 .6, 8, 3., expected '
+                       'one channel of uint8'):
+        open_dataset('folder', root, 'val')[0]
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'utf-16-le'])
+def test_names_and_encodings_of_split_files(root, encoding):
+    names = ('living room 1', 'a b', 'Küche')
+    for name in names:
+        for part, suffix in (('rgb', 'jpg'), ('labels', 'png')):
+            shutil.copy(root / part / f'all.{suffix}', root / part / f'{name}.{suffix}')
+    text = '\r\n'.join(['', *names, '  '])
+    mark = '\ufeff' if encoding == 'utf-16-le' else ''
+    (root / 'val.txt').write_bytes((mark + text).encode(encoding))
+    (root / 'dataset.json').write_bytes((mark + json.dumps(DESCRIPTION)).encode(encoding))
+    frames = open_dataset('folder', root, 'val')
+    assert [frame.name for frame in frames] == list(names)
+    assert all(frame.labels is not None for frame in frames)
+
+
+@pytest.mark.parametrize('data', ['Küche\n'.encode('latin-1'), 'a\n'.encode('utf-16-le')])
+@pytest.mark.parametrize('name', ['val.txt', 'dataset.json'])
+def test_another_encoding_is_named_with_its_cure(root, data, name):
+    (root / name).write_bytes(data)
+    with pytest.raises(ValueError, match=f'{name}: is not a text in UTF-8, save it as such'):
+        open_dataset('folder', root, 'val')
+
+
+@pytest.mark.parametrize('suffix', ['JPG', 'jpeg', 'JPEG', 'PNG'])
+def test_suffixes_in_any_case(root, suffix):
+    (root / 'rgb/all.jpg').rename(root / f'rgb/all.{suffix}')
+    (root / 'labels/all.png').rename(root / 'labels/all.PNG')
+    (root / 'depth_mm/all.png').rename(root / 'depth_mm/all.Png')
+    frame = open_dataset('folder', root, 'val')[0]
+    assert frame.labels is not None and frame.depth is not None
+
+
+def test_a_frame_in_a_folder_below(root):
+    for part, suffix in (('rgb', 'jpg'), ('labels', 'png')):
+        (root / part / 'scene 1').mkdir()
+        (root / part / f'all.{suffix}').rename(root / part / f'scene 1/all.{suffix}')
+    (root / 'val.txt').write_text('scene 1/all\n')
+    assert open_dataset('folder', root, 'val')[0].name == 'scene 1/all'
+
+
+def test_a_pointer_of_git_lfs(root):
+    (root / 'rgb/all.jpg').write_text('version https://git-lfs.github.com/spec/v1\nsize 5\n')
+    with pytest.raises(DamagedSampleError, match='rgb/all.jpg: a pointer of Git LFS, not the '
+                       'picture: run `git lfs pull`'):
+        open_dataset('folder', root, 'val')[0]
+
+
+def test_all_damaged_frames_are_named_at_once(root):
+    (root / 'val.txt').write_text('all\nnone\ndepth\nnothing\n')
+    frames = open_dataset('folder', root, 'val')
+    with pytest.raises(DamagedSampleError, match='^2 of 4 samples are damaged: .*none.png is '
+                       'neither in.*; .*nothing.jpg: missing'):
+        require_undamaged(frames)
+    require_undamaged([frames[0]])

@@ -5,6 +5,7 @@
 
 import struct
 from types import SimpleNamespace
+import zlib
 
 import cv2
 from jrn_perception.messages.images import BadImage
@@ -92,6 +93,18 @@ def test_compressed_depth_of_metres_comes_back_to_its_step():
 def test_what_is_no_depth(msg, text):
     with pytest.raises(BadImage, match=text):
         to_depth(msg)
+
+
+def test_labels_with_a_palette_are_its_indices():
+    ids = np.repeat(np.arange(4, dtype=np.uint8), 6).reshape(4, 6)
+    whole = png(ids)
+    # The same pixels, called indices of a palette.
+    head = b'IHDR' + whole[16:24] + b'\x08\x03\0\0\0'
+    palette = b'PLTE' + bytes(range(100, 112))
+    data = whole[:12] + head + struct.pack('>I', zlib.crc32(head))
+    data += struct.pack('>I', 12) + palette + struct.pack('>I', zlib.crc32(palette)) + whole[33:]
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).ndim == 3
+    np.testing.assert_array_equal(to_labels(packed(data, 'mono8; png compressed ')), ids)
 
 
 def test_labels():

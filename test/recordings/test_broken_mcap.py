@@ -141,7 +141,12 @@ def test_several_files_and_no_metadata(tmp_path):
     path = write(tmp_path / 'bag')
     (path / 'metadata.yaml').unlink()
     shutil.copy(path / 'bag.mcap', path / 'bag_1.mcap')
-    with pytest.raises(RecordingError, match='no metadata.yaml; `ros2 bag reindex` writes it'):
+    # One recording in two files.
+    records, reason = read(path)
+    assert len(records) == 4 * COUNT and reason == ''
+    shutil.copy(path / 'bag.mcap', path / 'other.mcap')
+    with pytest.raises(RecordingError, match='holds several recordings without metadata.yaml; '
+                       'name one of bag.mcap, bag_1.mcap, other.mcap'):
         Recording(path)
 
 

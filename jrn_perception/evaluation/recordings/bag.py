@@ -23,7 +23,6 @@ from jrn_perception.evaluation.recordings.pairing import (
     BackwardsError,
     Match,
     pair,
-    stamp_of,
     Stamped,
     written,
 )
@@ -64,19 +63,19 @@ def evaluate_bag(perception: Perception, path: Path | str, request: Request | No
     request = request or Request()
     if request.limit < 0:
         raise ValueError(f'limit {request.limit}: a number of frames, 0 for all')
-    with Recording(path) as recording:
+    with Recording(path, request.span) as recording:
         inputs = perception.can_mute
-        return _Run(perception, recording, request, inputs).evaluate(track, interrupted)
+        return Run(perception, recording, request, inputs).evaluate(track, interrupted)
 
 
-class _Run(Session):
+class Run(Session):
     """One evaluation: the stages of a frame, in the order in which it passes them."""
 
     def evaluate(self, track: Track, interrupted: Callable[[], bool]) -> BagEvaluation:
         """Evaluate all frames."""
         request, network_s = self.request, 0.0
         start = time.perf_counter()
-        total = self.topics['image'].count
+        total = self.recording.expected(self.topics['image'])
         total = min(request.limit, total) if request.limit else total
         matches = islice(pair(self._messages(), self.pairing), request.limit or None)
         measured = track(stream(self.perception, map(_Visit, self._unbroken(matches)),
@@ -100,15 +99,15 @@ class _Run(Session):
             if record.topic == camera:
                 self.camera.hear(record)
                 continue
-            try:
-                stamp = stamp_of(record.data)
-            except ValueError as error:
-                raise RecordingError(f'{self.recording.path}: {record.topic.name} at '
-                                     f'{record.stamp_ns} ns: {error}') from error
-            self.rates[record.topic.name].append(stamp)
-            message = record
-            if record.topic == self.topics['image']:
-                message = Picture(record, self.camera.info)
+            stamp, is_picture = self.stamp(record), record.topic == self.topics['image']
+            if stamp is not None:
+                self.rates[record.topic.name].append(stamp)
+            elif is_picture:
+                # It passes on, so that it is counted at its place. 0 would mean "not stamped".
+                stamp = (self.rates[record.topic.name] or [1])[-1]
+            else:
+                continue
+            message = Picture(record, self.camera.info) if is_picture else record
             yield Stamped(record.topic.name, stamp, message)
 
     def _unbroken(self, matches: Iterator[Match]) -> Iterator[Match]:

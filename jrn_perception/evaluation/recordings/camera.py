@@ -9,32 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from jrn_perception.frame import Frame
-from jrn_perception.messages.camera_info import is_rectified, match
-from jrn_perception.recordings.reader import CAMERA_INFO, Record, Recording, RecordingError, Topic
-
-
-class Camera:
-    """
-    The CameraInfo of the pictures of a recording.
-
-    ``topic`` is None if there is no such topic. ``info`` is the last message before now; before
-    the first message it is the first message. The name of the topic ``image`` says whether the
-    pictures are rectified.
-    """
-
-    def __init__(self, recording: Recording, topic: Topic | None, image: Topic):
-        self._recording, self.topic = recording, topic
-        self.rectified = is_rectified(image.name)
-        self._said = b''
-        self.info: Any = None
-        if topic is not None:
-            self.hear(recording.first(topic))
-
-    def hear(self, record: Record) -> None:
-        """Take the next CameraInfo; RecordingError if it cannot be decoded."""
-        # Consecutive messages usually differ only in their stamp.
-        if record.data[12:] != self._said:
-            self.info, self._said = self._recording.decode(record), record.data[12:]
+from jrn_perception.messages.camera_info import match
+from jrn_perception.recordings.camera import Camera
+from jrn_perception.recordings.reader import CAMERA_INFO, Recording, RecordingError, Topic
 
 
 def camera_topic(recording: Recording, image: Topic, named: str = '') -> Topic | None:

@@ -10,18 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jrn_perception.evaluation.recordings.camera import Camera, camera_topic, with_camera
+from jrn_perception.evaluation.recordings.camera import camera_topic, with_camera
 from jrn_perception.frame import Frame
 from jrn_perception.messages.images import BadImage, to_millimetres
 from jrn_perception.messages.label_info import LABEL_INFO
 from jrn_perception.perception import Perception
 from jrn_perception.perception.stream import Step, stream, Track, untracked
+from jrn_perception.recordings.camera import Camera
 from jrn_perception.recordings.reader import (
     IMAGE,
     picture_of,
     Record,
     Recording,
     RecordingError,
+    Span,
     Topic,
 )
 from jrn_perception.recordings.writer import check_free, copy_header, Writer
@@ -40,7 +42,8 @@ class RecordRequest:
     ``depth_encoding`` depth is 32FC1 (metres, NaN = invalid) or 16UC1 (millimetres, 0 = invalid).
     Labels below ``confidence_threshold`` are 255. With ``focal_correction`` depth is scaled, as
     the node scales depth, for the focal length in ``camera_info``, by default the topic beside the
-    pictures. Raises ValueError for another encoding and for a relative namespace.
+    pictures. ``span`` is the part that is copied, None for all of it. Raises ValueError for
+    another encoding and for a relative namespace.
     """
 
     topics: Collection[str] = ()
@@ -51,6 +54,7 @@ class RecordRequest:
     storage: str = 'mcap'
     camera_info: str = ''
     focal_correction: bool = True
+    span: Span | None = None
 
     def __post_init__(self):
         if self.depth_encoding not in DEPTH_ENCODINGS:
@@ -160,13 +164,13 @@ def record(perception: Perception, path: Path | str, output: Path | str,
     Raises ValueError (RecordingError among them) of one line.
     """
     request = request or RecordRequest()
-    with Recording(path) as recording:
+    with Recording(path, request.span) as recording:
         image = recording.image_topic(request.image)
         copied = ([recording.topic(name).name for name in request.topics]
                   or list(recording.topics))
         check_free(recording, [request.result(name) for name in RESULTS], copied)
         camera = Camera(recording, camera_topic(recording, image, request.camera_info)
-                        if request.focal_correction else None, image)
+                        if request.focal_correction else None, image.name)
         with Writer(output, request.storage) as writer:
             recorder = _Recorder(recording, writer, image, camera, request)
             return _write(recorder, perception, copied, track, interrupted)
@@ -175,7 +179,7 @@ def record(perception: Perception, path: Path | str, output: Path | str,
 def _write(recorder: _Recorder, perception: Perception, copied: list[str], track: Track,
            interrupted: Callable[[], bool]) -> Recorded:
     recording, writer = recorder.recording, recorder.writer
-    left_out = writer.add_copy(recording.readable, copied)
+    left_out = writer.add_copy(recording, copied)
     labels = perception.label_set
     if labels:
         topic = recorder.request.result('label_info')
@@ -185,12 +189,12 @@ def _write(recorder: _Recorder, perception: Perception, copied: list[str], track
     done, frames, faults, first, scales, notes = 0, 0, 0, '', [], set()
     read = [recorder.image.name, *([recorder.camera.topic.name] if recorder.camera.topic else [])]
     needed = list(dict.fromkeys([*(name for name in copied if name not in left_out), *read]))
-    total = sum(recording.topics[name].count for name in needed)
+    total = sum(recording.expected(recording.topics[name]) for name in needed)
     steps = stream(perception, recorder.records(needed), recorder.decode, finish=recorder.encode,
                    has_picture=recorder.is_picture, interrupted=interrupted)
     for step in track(steps, total):
         visit, stamp = step.item, step.item.record.stamp_ns
-        if visit.record.topic.name in writer.topics:
+        if visit.record.topic.name in writer.topics and visit.record.data:
             writer.write_copy(visit.record.topic.name, stamp, visit.record.data)
         for topic, msg in visit.messages.items():
             if topic not in writer.topics:
@@ -204,6 +208,9 @@ def _write(recorder: _Recorder, perception: Perception, copied: list[str], track
         notes.update(visit.notes)
         done += 1
     reasons = [recorder.stopped] if recorder.stopped else []
+    if recorder.camera.damaged:
+        reasons.append(recorder.camera.damage)
+    notes.update(recording.notes)
     if interrupted() and done < total:
         reasons.append(f'{recording.path}: interrupted after {done} of {total} messages')
     if faults:

@@ -92,15 +92,15 @@ class Replay(Session):
 
     def hear(self, topic: str, data: bytes, seconds: float) -> None:
         """Take a serialised message that arrived at ``seconds`` on any steady clock."""
-        stamp = stamp_of(data)
         if topic in self._roles:
+            stamp = stamp_of(data)
             answer = self._answers.setdefault(stamp, _Answer({}))
             answer.messages[self._roles[topic]] = data
             if len(answer.messages) == len(self._roles):
                 answer.seconds, self.last_answer = seconds, stamp
                 self._complete.append(stamp)
         elif not self.stopped:
-            self._hear_recorded(topic, stamp, data, seconds)
+            self._hear_recorded(topic, data, seconds)
         self._measure_decided()
 
     def result(self, reasons: Sequence[str] = (), notes: Sequence[str] = (),
@@ -123,8 +123,12 @@ class Replay(Session):
                            'dropped': self.sent - processed},
                 'stages_ms': {'end to end': spread(self.latency)}}
 
-    def _hear_recorded(self, topic: str, stamp: int, data: bytes, seconds: float) -> None:
-        record = Record(self.recording.topic(topic), stamp, data)
+    def _hear_recorded(self, topic: str, data: bytes, seconds: float) -> None:
+        record = Record(self.recording.topic(topic), 0, data)
+        stamp = self.stamp(record)
+        if stamp is None:
+            return  # Damaged, and counted.
+        record = replace(record, stamp_ns=stamp)
         if topic == self.topics['image'].name:
             self.sent += 1
             self.last_picture = stamp
@@ -142,7 +146,7 @@ class Replay(Session):
         for record in self._file:
             if record.topic == self.camera.topic:
                 self.camera.hear(record)
-            elif stamp_of(record.data) >= stamp:
+            elif len(record.data) >= 12 and stamp_of(record.data) >= stamp:
                 break
         return self.camera.info
 

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import cv2
 from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
-from jrn_perception.evaluation.recordings.camera import Camera, camera_topic
-from jrn_perception.evaluation.recordings.pairing import Match, Pairing
+from jrn_perception.evaluation.recordings.camera import camera_topic
+from jrn_perception.evaluation.recordings.pairing import Match, Pairing, stamp_of
+from jrn_perception.evaluation.recordings.plausibility import DepthSigns
+from jrn_perception.evaluation.recordings.roles import class_names, maps_of, topics_of
 from jrn_perception.evaluation.recordings.totals import Remarks, Totals
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet, map_labels
@@ -22,12 +25,12 @@ from jrn_perception.messages import label_info
 from jrn_perception.messages.images import BadImage
 from jrn_perception.messages.maps import to_depth, to_labels
 from jrn_perception.perception import Perception
+from jrn_perception.recordings.camera import Camera
 from jrn_perception.recordings.reader import (
-    COMPRESSED,
-    IMAGE,
     Record,
     Recording,
     RecordingError,
+    Span,
     Topic,
 )
 import numpy as np
@@ -35,8 +38,18 @@ import numpy as np
 # The cameras and depth sensors of one driver share stamps. Other sensors need half a period, which
 # is 17 ms at 30 Hz.
 TOLERANCE_S = 0.017
+# A stamp that differs by a second from the previous one may be part of a damaged message.
+JUMP_NS = 10**9
 # Two sizes show the same part of the world if their aspects differ by rounding alone.
 ASPECT = 0.02
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Topics with recorded predictions; '' means none."""
+
+    depth: str = ''
+    labels: str = ''
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,9 @@ class Request:
     picture and its ground truth. A label counts as uncertain below ``confidence``. ``limit`` is
     the number of pictures from the first, 0 for all. ``worst`` frames are kept for each measure.
     ``camera_info`` names the topic with the focal length that depth is corrected for (see
-    ``Protocol``), '' the topic beside the pictures.
+    ``Protocol``), '' the topic beside the pictures. True depth is multiplied by ``depth_scale``.
+    ``span`` is the part of the recording that is evaluated, None for all of it. ``predicted``
+    names recorded predictions, which ``scored.score`` measures in place of a network's.
     """
 
     image: str = ''
@@ -63,6 +78,28 @@ class Request:
     limit: int = 0
     worst: int = 3
     camera_info: str = ''
+    depth_scale: float = 1.0
+    span: Span | None = None
+    predicted: Predicted | None = None
+
+    def __post_init__(self):
+        if not 0 < self.depth_scale < math.inf:
+            raise ValueError(f'depth scale {self.depth_scale:g}: a positive number')
+
+
+@dataclass(frozen=True)
+class RecordedNetwork:
+    """
+    The network behind recorded predictions: only its label set is known, by a LabelInfo.
+
+    ``table``, uint8 (256,), maps recorded ids to ids of ``label_set``; None without labels.
+    """
+
+    label_set: LabelSet | None
+    table: np.ndarray | None
+    can_mute = False
+    # Metres that the median of true depth can have.
+    card = SimpleNamespace(depth_range=(0.1, 200.0))
 
 
 @dataclass(frozen=True)
@@ -75,7 +112,7 @@ class BagEvaluation:
     recorded labels were read. ``rates`` are the stamps (ns) by topic. ``reasons`` say why the
     evaluation is partial, and are empty for a whole evaluation; ``notes`` explain the numbers.
     ``wall_s`` and ``network_s`` are seconds of real time, NaN if the network ran in another
-    process.
+    process. ``network`` is the network, or its stand-in for recorded predictions.
     """
 
     path: Path
@@ -91,6 +128,7 @@ class BagEvaluation:
     wall_s: float = math.nan
     network_s: float = math.nan
     camera_info: Topic | None = None
+    network: Perception | RecordedNetwork | None = None
 
 
 class Picture(NamedTuple):
@@ -108,8 +146,8 @@ class Session:
     messages end before the recording ends, '' if all were read.
     """
 
-    def __init__(self, perception: Perception, recording: Recording, request: Request,
-                 inputs: bool):
+    def __init__(self, perception: Perception | RecordedNetwork, recording: Recording,
+                 request: Request, inputs: bool):
         self.perception, self.recording, self.request = perception, recording, request
         self.topics = topics_of(recording, request)
         self._names: dict[int, str] = {}
@@ -128,8 +166,30 @@ class Session:
                                round(request.tolerance_s * 1e9))
         image = self.topics['image']
         self.camera = Camera(recording, camera_topic(recording, image, request.camera_info)
-                             if request.protocol.focal_correction else None, image)
+                             if request.protocol.focal_correction else None, image.name)
+        self.signs = DepthSigns()
         self.stopped = ''
+        # Number of messages that are none, and the first fault, by topic.
+        self.damaged: dict[str, tuple[int, str]] = {}
+        self._last: dict[str, int] = {}
+
+    def stamp(self, record: Record) -> int | None:
+        """
+        Return the stamp of a message, ns; None if the message is damaged, which is counted.
+
+        A damaged message may have any stamp, and messages after it would seem to go back in time.
+        """
+        topic, found = record.topic.name, None
+        try:
+            found = stamp_of(record.data)
+            if abs(found - self._last.get(topic, found - JUMP_NS)) >= JUMP_NS:
+                self.recording.decode(record)
+        except ValueError as error:
+            count, first = self.damaged.get(topic, (0, f'at {record.stamp_ns} ns: {error}'))
+            self.damaged[topic] = count + 1, first
+            return None
+        self._last[topic] = found
+        return found
 
     def truths(self, match: Match, frame: Frame, remarks: Remarks) -> dict[str, np.ndarray | None]:
         """Return the ground truth by role at the picture's size; None if there is none."""
@@ -144,7 +204,11 @@ class Session:
             return None
         try:
             msg = self.recording.decode(partner.message)
-            array = to_depth(msg) if role == 'depth' else to_labels(msg)
+            if role == 'depth':
+                array = to_depth(msg) * np.float32(self.request.depth_scale)
+                self.signs.add(msg, array)
+            else:
+                array = to_labels(msg)
         except (BadImage, RecordingError) as error:
             remarks.faults[role] = f'{partner.topic} for {frame.name}: {error}'
             return None
@@ -180,7 +244,8 @@ class Session:
         return BagEvaluation(
             self.recording.path, self.request, self.topics, self.ids, self.comparison.labels,
             self.comparison.clamp, totals, self.rates, [*self._reasons(), *reasons],
-            [*self._notes(), *notes], camera_info=self.camera.topic, **seconds)
+            [*self._notes(), *notes], camera_info=self.camera.topic, network=self.perception,
+            **seconds)
 
     def _reasons(self) -> list[str]:
         totals, request = self.totals, self.request
@@ -188,6 +253,11 @@ class Session:
         if totals.num_damaged:
             reasons.append(f'{totals.num_damaged} pictures were left out, the first: '
                            f'{totals.damaged[0]}')
+        reasons += [f'{count} messages of {topic} were left out, the first {first}'
+                    for topic, (count, first) in self.damaged.items()
+                    if topic != self.topics['image'].name]
+        if self.camera.damaged:
+            reasons.append(self.camera.damage)
         # Without ground truth there is nothing to pair.
         if len(self.topics) > 1:
             reasons += [f'{count} messages of {topic} are not stamped (0): they cannot be paired'
@@ -204,7 +274,9 @@ class Session:
         return [' '.join(reason.split()) for reason in reasons]
 
     def _notes(self) -> list[str]:
-        notes = sorted(self.totals.notes)
+        notes = [*self.recording.notes, *sorted(self.totals.notes)]
+        if 'depth' in self.topics:
+            notes += self.signs.notes(self.topics['depth'].name, self.perception.card.depth_range)
         for role in ('depth', 'labels'):
             unused = [] if role in self.topics else maps_of(self.recording, role)
             unused = [name for name in unused if name not in self.rates]
@@ -215,60 +287,3 @@ class Session:
             notes.append(f'classes that {self.ids.labels.name} does not have are not compared: '
                          f'{", ".join(self.ids.missing)}')
         return notes
-
-
-def topics_of(recording: Recording, request: Request) -> dict[str, Topic]:
-    """Return the topics of a request by role: image, and depth and labels if it names them."""
-    topics = {'image': recording.image_topic(request.image)}
-    for role, name in (('depth', request.depth), ('labels', request.labels)):
-        if name:
-            topics[role] = map_topic(recording, name, role)
-    if len({topic.name for topic in topics.values()}) < len(topics):
-        raise ValueError(f'{recording.path}: pictures, depth and labels need a topic each')
-    return topics
-
-
-def map_topic(recording: Recording, name: str, role: str) -> Topic:
-    """Return the topic called ``name``; RecordingError if it has no images."""
-    topic = recording.topic(name)
-    if topic.msgtype not in (IMAGE, COMPRESSED):
-        raise RecordingError(f'{recording.path}: {name} is {topic.msgtype}; {role} is an Image or '
-                             'CompressedImage')
-    return topic
-
-
-def maps_of(recording: Recording, role: str) -> list[str]:
-    """Return the topics whose first messages could be true depth or labels."""
-    if role == 'labels' and not recording.of_type(label_info.LABEL_INFO):
-        return []
-    found = []
-    for topic in recording.of_type(IMAGE, COMPRESSED):
-        try:
-            msg = recording.decode(next(recording.records([topic.name])))
-            (to_depth if role == 'depth' else to_labels)(msg)
-        except (BadImage, RecordingError):
-            continue
-        found.append(topic.name)
-    return found
-
-
-def class_names(recording: Recording, labels: Topic, label_map: Path | None) -> dict[int, str]:
-    """
-    Return the names of a label topic's ids: from the file, else from the recording's LabelInfo.
-
-    The LabelInfo is in the topic's namespace or above, or is the recording's only LabelInfo.
-    Raises RecordingError.
-    """
-    if label_map is not None:
-        return label_info.read_names(label_map)
-    infos = {topic.name: topic for topic in recording.of_type(label_info.LABEL_INFO)}
-    namespace, found = labels.name, None
-    while namespace and found is None:
-        namespace = namespace.rpartition('/')[0]
-        found = infos.get(f'{namespace}/label_info')
-    if found is None and len(infos) == 1:
-        found = next(iter(infos.values()))
-    if found is None:
-        raise RecordingError(f'{recording.path}: {len(infos) or "no"} topics of LabelInfo that '
-                             f'could belong to {labels.name}: name a file with --label-map')
-    return label_info.names_of(next(recording.records([found.name])).data)

@@ -13,6 +13,7 @@ consecutive frames are no independent samples, which a bootstrap needs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import math
 from typing import Any
 
 from jrn_perception.evaluation.measures.metrics import (
@@ -48,7 +49,7 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
                      'crop': describe_crop(request.protocol.crop),
                      'cap': request.protocol.max_depth, 'clamp': evaluation.clamp,
                      'tolerance_s': request.tolerance_s, 'confidence': request.confidence,
-                     'limit': request.limit or None,
+                     'limit': request.limit or None, **_choices(evaluation),
                      'focal_correction': _correction(evaluation)},
         'rates': {name: rate(stamps) for name, stamps in evaluation.rates.items()},
         'drift': {task: _drift(values) for task, values in totals.drift.items()}}
@@ -85,12 +86,30 @@ def measures(evaluation: BagEvaluation) -> list[str]:
 
 
 def timings(evaluation: BagEvaluation) -> dict[str, Any]:
-    """Return the measured times: of the whole evaluation, the network and each stage."""
+    """
+    Return the measured times: of the whole evaluation, the network and each stage.
+
+    They are empty if the network ran in another process, or before.
+    """
     totals = evaluation.totals
+    if math.isnan(evaluation.wall_s):
+        return {'stages_ms': {}}
     stages = {stage: spread(milliseconds) for stage, milliseconds in totals.stages.items()}
     return {'wall_s': evaluation.wall_s, 'network_s': evaluation.network_s,
             'frames_per_s': totals.frames / evaluation.wall_s,
             'wall_over_network': evaluation.wall_s / evaluation.network_s, 'stages_ms': stages}
+
+
+def _choices(evaluation: BagEvaluation) -> dict[str, float]:
+    """Return the choices that few make: a part of the recording, true depth in other units."""
+    request, choices = evaluation.request, {}
+    if request.depth_scale != 1:
+        choices['depth_scale'] = request.depth_scale
+    if request.span:
+        choices['start_s'] = request.span.start_s
+        if request.span.duration_s < math.inf:
+            choices['duration_s'] = request.span.duration_s
+    return choices
 
 
 def _correction(evaluation: BagEvaluation) -> dict[str, Any] | None:

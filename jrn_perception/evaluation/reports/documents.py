@@ -54,6 +54,7 @@ from jrn_perception.evaluation.measures.metrics import (
     Table,
 )
 from jrn_perception.evaluation.measures.series import summarise
+from jrn_perception.evaluation.recordings.session import RecordedNetwork
 from jrn_perception.labels import LabelSet
 from jrn_perception.perception import Perception
 import numpy as np
@@ -204,8 +205,10 @@ def plain(value: Any) -> Any:
     return value
 
 
-def describe_network(perception: Perception) -> dict[str, Any]:
+def describe_network(perception: Perception | RecordedNetwork) -> dict[str, Any]:
     """Return the entries that identify a network and its device, precision and input size."""
+    if isinstance(perception, RecordedNetwork):
+        return {'architecture': 'recorded', 'variant': 'predictions', 'sha256': None}
     card: weights.Card = perception.card
     return {'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256,
             'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},

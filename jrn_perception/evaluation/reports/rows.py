@@ -120,7 +120,7 @@ def _clock(clock: dict[str, Any]) -> list[TextTable]:
     heads = ['mean', *quantile_names(), 'largest']
     found = [TextTable('latency (ms)', heads, [
         [stage, *(number(times[head], 2) for head in heads)]
-        for stage, times in clock['stages_ms'].items()])]
+        for stage, times in clock['stages_ms'].items()])] if clock['stages_ms'] else []
     if 'frames' in clock:
         found.append(TextTable('replayed', ['frames'], [
             [name, str(count)] for name, count in clock['frames'].items()]))

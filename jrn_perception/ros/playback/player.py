@@ -166,8 +166,8 @@ class Replay(Player):
     """
     A recording: its messages, not decoded, on the topics of the recording.
 
-    ``topics`` whose types are not installed are left out and listed in ``unknown``. A recorded
-    /clock is left out if ``clock`` publishes its own.
+    ``topics`` whose types are not installed, or have another layout in ROS 2, are left out and
+    listed in ``unknown``. A recorded /clock is left out if ``clock`` publishes its own.
     """
 
     def __init__(self, topics: Iterable[Topic], reliable: bool = True, clock: bool = False,
@@ -179,7 +179,7 @@ class Replay(Player):
             if clock and topic.name == '/clock':
                 continue
             msg_type = _message_class(topic.msgtype)
-            if msg_type is None:
+            if msg_type is None or topic.foreign:
                 self.unknown.append(topic)
             else:
                 self._by_topic[topic.name] = self.create_output(msg_type, topic.name,
@@ -192,7 +192,8 @@ class Replay(Player):
 
     def publish(self, record: Record, time_ns: int) -> None:
         """Publish a message of one of ``topics`` with its recorded stamp."""
-        self._by_topic[record.topic.name].publish(record.data)
+        if record.data:  # A damaged message of ROS 1 has none.
+            self._by_topic[record.topic.name].publish(record.data)
 
 
 def timed(source: Source, rate: float = 0.0, loop: bool = False) -> Iterator[tuple[int, Frame]]:
