@@ -165,7 +165,7 @@ def start(arguments: argparse.Namespace, stack: ExitStack, folder: Path) -> list
         for threads in arguments.threads:
             namespace = f'{backend}_{threads}'
             log = stack.enter_context(open(folder / namespace, 'w'))
-            values = {'backend': backend, 'threads': threads, 'device': 'cpu',
+            values = {'backend': backend, 'threads': threads, 'device': arguments.device,
                       'architecture': arguments.architecture}
             process = stack.enter_context(child(
                 sys.executable, '-m', 'jrn_perception.cli.node', '--ros-args', '-r',
@@ -263,6 +263,8 @@ def main() -> None:
     parser.add_argument('--threads', type=int, nargs='+', default=[0],
                         help='a node for each number; 0 for the physical cores')
     parser.add_argument('--architecture', default='hydranet', help='default: %(default)s')
+    parser.add_argument('--device', default='cpu', help='cpu, or cuda for torch alone; default: '
+                        '%(default)s')
     parser.add_argument('--busy', action='store_true', help='also beside a busy program')
     parser.add_argument('--rate', type=float, default=30.0, help='of the camera, hertz')
     parser.add_argument('--seconds', type=float, default=8.0,
