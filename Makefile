@@ -71,6 +71,16 @@ test: $(READY)  ## Run the tests (PYTEST='-k name -x')
 test-slow: $(READY)  ## Run the tests that take long
 	$(RUN) python -m pytest $(SHARED) -m slow $(PYTEST)
 
+.PHONY: test-without-torch
+test-without-torch: $(READY)  ## Run the tests of an installation without torch, in an environment of its own
+	$(RUN) python -m venv --clear '$(ENV)/without-torch'
+	source '$(ENV)/without-torch/bin/activate' && \
+	python -m pip install --quiet --upgrade 'pip>=23.1' && \
+	python -m pip install --quiet $(PIP_EXTRA) 'pytest>=7,<8.4' \
+	  --editable '.[onnxruntime,ros,evaluate]' && \
+	! python -c 'import torch' 2>/dev/null && \
+	python -m pytest test/test_without_torch.py test/weights/test_shipped_onnx.py $(PYTEST)
+
 .PHONY: lint
 lint: $(READY)  ## Check style, docstrings and types: ruff, mypy, ament
 	$(RUN) ruff check .

@@ -11,7 +11,8 @@ from setuptools import find_packages, setup
 package_name = 'jrn_perception'
 
 # Without upper bounds: a robot's own numpy and torch (Jetson, CUDA) are kept where they serve.
-REQUIRES = ['numpy>=1.21', 'safetensors>=0.4', 'torch>=2.1']
+# A runtime is an extra, because one is enough: torch, onnxruntime or openvino.
+REQUIRES = ['numpy>=1.21', 'safetensors>=0.4']
 
 # OpenCV comes as python3-opencv (ROS), from JetPack, or under one of four names from PyPI, and a
 # requirement can name but one: it would put a second cv2 over the one that is there, and with
@@ -31,17 +32,19 @@ EXTRAS = {
         'ros-sensor-msgs',
         'ros-std-srvs',
     ],
+    'torch': ['torch>=2.1'],
     # ONNX Runtime for Python 3.10 ends at 1.23.
     'onnxruntime': ['onnxruntime>=1.17'],
+    # Replaces onnxruntime: both packages have the same files.
+    'onnxruntime-gpu': ['onnxruntime-gpu>=1.17'],
     'openvino': ['openvino>=2024.0'],
-    'export': ['onnx', 'onnxruntime>=1.17', 'onnxscript'],
+    'export': ['onnx', 'onnxruntime>=1.17', 'onnxscript', 'torch>=2.1'],
     'predict': ['rich'],
     'play': ['rosbags>=0.11'],
-    'evaluate': ['h5py', 'jinja2', 'matplotlib', 'rich', 'rosbags>=0.11', 'scipy',
-                 'torchmetrics'],
+    'evaluate': ['h5py', 'jinja2', 'matplotlib', 'rich', 'rosbags>=0.11', 'scipy'],
     # WeightAveraging came with lightning 2.6.
     'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'scipy',
-              'tflite>=2.10', 'torchmetrics', 'tqdm'],
+              'tflite>=2.10', 'torch>=2.1', 'torchmetrics', 'tqdm'],
     # Not `tests_require`, which setuptools 72 and later ignore. launch_testing's pytest plug-in
     # needs pytest before 8.4. The flake8 plug-ins are those that ROS's package ament_flake8 has.
     'test': [
@@ -77,7 +80,8 @@ setup(
     version='0.1.0',
     packages=find_packages(include=[package_name, f'{package_name}.*']),
     package_data={package_name: ['py.typed', 'weights/shipped/*.safetensors',
-                                 'weights/shipped/*.json', 'datasets/*.json',
+                                 'weights/shipped/*.json', 'weights/shipped/onnx/*',
+                                 'datasets/*.json',
                                  'evaluation/reports/*.html']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),

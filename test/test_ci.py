@@ -51,6 +51,13 @@ def test_the_pip_job_makes_what_the_makefile_has_with_every_python(jobs):
         assert re.search(rf'^{target}: ', MAKEFILE, re.MULTILINE)
 
 
+def test_a_job_tests_an_installation_without_torch(jobs):
+    command, = commands_of(jobs['without-torch'])
+    assert command.split() == ['make', 'PYTHON=python', 'test-without-torch']
+    assert re.search('^test-without-torch: ', MAKEFILE, re.MULTILINE)
+    assert 'make test-without-torch\n' in (REPOSITORY / '.ci' / 'run').read_text()
+
+
 def test_the_ros_job_builds_this_package_and_runs_its_launch_tests(jobs):
     job = jobs['ros']
     assert job['strategy']['matrix']['distribution'] == ['humble', 'jazzy', 'kilted', 'lyrical']

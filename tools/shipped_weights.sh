@@ -5,6 +5,7 @@
 # the script is stopped and started again, it continues. It takes five and a half hours on two
 # cores.
 set -euo pipefail
+tools=$(realpath "$(dirname "$0")")
 data=(--data "$(realpath "$1")/nyuv2")
 raw=$(realpath "$1")/nyuv2_depth_only
 mkdir -p "$2"
@@ -60,3 +61,6 @@ jrn_train jrn "${data[@]}" --output . --fold half
 for file in $hydranet $semantics jrn_{sum60,cat60,cat10,cat5,cat1}.safetensors; do
   jrn_calibrate $file "${data[@]}"
 done
+
+# HydraNet for machines without torch: onnx/hydranet_nyu40.onnx.
+python "$tools/shipped_onnx.py" $hydranet onnx

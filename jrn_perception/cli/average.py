@@ -14,9 +14,7 @@ from jrn_perception.cli import program
 from jrn_perception.cli.train import add_frames
 from jrn_perception.datasets.registry import layouts, open_dataset
 from jrn_perception.evaluation.measures.frames import parse_crop
-from jrn_perception.training.average import average
 from jrn_perception.training.recipes import READABLE
-from jrn_perception.training.results import write_measured
 
 DESCRIPTION = """\
 Write the mean of the weights of networks that were trained from the same start, in different ways
@@ -27,7 +25,7 @@ or for different times. The mean costs no time at inference, and is often better
 def main(argv: Sequence[str] | None = None) -> int:
     """Write and measure the mean; return the exit code."""
     arguments = parse(argv)
-    return program.run('jrn_average', lambda: _average(arguments))
+    return program.run('jrn_average', lambda: _average(arguments), "pip install '.[train]'")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -44,6 +42,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _average(arguments: argparse.Namespace) -> None:
+    from jrn_perception.training.average import average
+    from jrn_perception.training.results import write_measured
+
     frames = open_dataset(arguments.reader, arguments.data, arguments.val)
     crop = parse_crop(arguments.crop, arguments.reader)
     mean = average(arguments.weights)

@@ -11,9 +11,8 @@ from pathlib import Path
 import sys
 
 from jrn_perception.cli import program
-from jrn_perception.weights.convert import convert, PUBLISHED
 
-# Only TensorFlow Lite files need it.
+# Checkpoints need its torch, TensorFlow Lite files its tflite as well.
 EXTRA = "pip install '.[train]'"
 
 DESCRIPTION = """\
@@ -29,6 +28,12 @@ trained on ADE20K, from which `jrn_train --start ade20k --encoder` starts.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``jrn_convert``; return its exit code."""
+    return program.run('jrn_convert', lambda: _convert(argv), EXTRA)
+
+
+def _convert(argv: Sequence[str] | None) -> None:
+    from jrn_perception.weights.convert import convert, PUBLISHED
+
     parser = argparse.ArgumentParser(
         'jrn_convert', description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,8 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--variant', default='', choices=tuple(PUBLISHED),
                         help='refuse a HydraNet of another variant')
     arguments = parser.parse_args(argv)
-    return program.run('jrn_convert', lambda: print(
-        convert(arguments.checkpoint, arguments.output, arguments.variant)), EXTRA)
+    print(convert(arguments.checkpoint, arguments.output, arguments.variant))
 
 
 if __name__ == '__main__':

@@ -41,8 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     except FileNotFoundError as error:
         return program.fail('jrn_node', error)
     except ImportError as error:
-        cure = {'torch': 'pip install torch', 'safetensors': 'pip install safetensors',
-                'cv2': 'install python3-opencv'}
+        cure = {'safetensors': 'pip install safetensors', 'cv2': 'install python3-opencv'}
         return program.fail('jrn_node', f'{error}: ' + cure.get(
             error.name, program.ROS.format('ros')))
 

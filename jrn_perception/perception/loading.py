@@ -16,6 +16,7 @@ from jrn_perception import networks, weights
 from jrn_perception.perception.backends import choice
 from jrn_perception.perception.backends.exported import BackendFault, ExportedBackend
 from jrn_perception.perception.backends.interface import Backend
+from jrn_perception.perception.missing_torch import explain_missing_torch
 from jrn_perception.rooms.scenes import Scene
 from jrn_perception.weights.onnx import EXPORTER, inputs_path, read_content, SUFFIX
 import numpy as np
@@ -77,10 +78,11 @@ def _open_exported(architecture: str, variant: str, weights_file: str, names: tu
         raise ValueError(f'precision {options.precision!r}: backend {names[0]} computes in fp32; '
                          'choose precision auto or fp32, or backend torch')
     spec = networks.find(architecture, variant)
-    path = weights.resolve(weights_file, architecture, variant)
+    path = weights.with_graph(weights.resolve(weights_file, architecture, variant))
     source = str(path or weights.RANDOM)
     if path is None or path.suffix != SUFFIX:
-        path = cached_export(spec, path)
+        with explain_missing_torch(source):
+            path = cached_export(spec, path)
     card, content = weights.check(path, spec.architecture, spec.variant), read_content(path)
     if content.inputs_sha256:
         _check_inputs(path, content.inputs_sha256)

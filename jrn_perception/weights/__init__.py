@@ -30,10 +30,11 @@ from jrn_perception.weights.files import (
     sha256,
     SHIPPED,
     shipped,
+    with_graph,
     write_tensors,
 )
 
 __all__ = [
     'Card', 'FORMAT', 'LICENCE', 'Loaded', 'Preprocessing', 'RANDOM', 'SHIPPED', 'WeightsError',
     'check', 'joint_licence', 'load', 'load_file', 'read_card', 'resolve', 'save', 'sha256',
-    'shipped', 'write_card', 'write_tensors']
+    'shipped', 'with_graph', 'write_card', 'write_tensors']

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from jrn_perception import labels, networks
 from jrn_perception.weights.card import Card, read_card, WeightsError, write_card
+from jrn_perception.weights.onnx import SUFFIX
 from safetensors import SafetensorError
 
 if TYPE_CHECKING:
@@ -61,6 +62,14 @@ def resolve(weights: str, architecture: str, variant: str = '') -> Path | None:
         f'no weights for {spec.architecture} {spec.variant} are shipped (shipped: '
         f'{", ".join(shipped()) or "none"}): set weights to a file made by jrn_train or '
         f'jrn_convert, or to {RANDOM!r} for a test')
+
+
+def with_graph(path: Path | None) -> Path | None:
+    """Return the ONNX file that comes with the package for a shipped file, else ``path``."""
+    if path is None or path.parent != SHIPPED:
+        return path
+    graph = SHIPPED / 'onnx' / f'{path.stem}{SUFFIX}'
+    return graph if graph.is_file() else path
 
 
 def _path(name: str) -> Path:

@@ -26,7 +26,7 @@ def made(tmp_path_factory):
     """Return what the script makes: for each file the recipes, one, or those of a mean."""
     folder = tmp_path_factory.mktemp('script')
     (folder / 'bin').mkdir()
-    for name in ('jrn_train', 'jrn_average', 'jrn_distill', 'jrn_calibrate'):
+    for name in ('jrn_train', 'jrn_average', 'jrn_distill', 'jrn_calibrate', 'python'):
         (folder / 'bin' / name).write_text(NOTE)
         (folder / 'bin' / name).chmod(0o755)
     (folder / 'data' / 'nyuv2').mkdir(parents=True)
@@ -53,6 +53,12 @@ def made(tmp_path_factory):
             arguments = average.parse(words)
             found[arguments.output] = [recipe for path in arguments.weights
                                        for recipe in found[path]]
+        elif name == 'python':
+            program, weights_file, output = map(Path, words)
+            assert program == SCRIPT.with_name('shipped_onnx.py') and program.is_file()
+            assert weights_file in found and output == Path('onnx')
+    # The ONNX file comes last, because its card has the temperature.
+    assert name == 'python'
     return found
 
 

@@ -42,7 +42,8 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
     """Return the document that ``jrn_evaluate bag`` writes."""
     totals, request = evaluation.totals, evaluation.request
     document = {
-        'format': FORMAT, 'versions': versions(), 'network': describe_network(perception),
+        'format': FORMAT, 'versions': versions(perception),
+        'network': describe_network(perception),
         'partial': bool(evaluation.reasons), 'reason': '; '.join(evaluation.reasons) or None,
         'notes': evaluation.notes, 'source': _source(evaluation),
         'protocol': {'labels': evaluation.labels.name if evaluation.labels else None,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 import hashlib
-from importlib.metadata import version
 import json
 import math
 from pathlib import Path
@@ -103,7 +102,8 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
     """
     labels, output = evaluation.labels, evaluation.output
     document = {
-        'format': FORMAT, 'versions': versions(), 'network': describe_network(perception),
+        'format': FORMAT, 'versions': versions(perception),
+        'network': describe_network(perception),
         'partial': bool(evaluation.reason), 'reason': evaluation.reason or None,
         'source': _source(source, output.names, evaluation.damaged),
         'protocol': _protocol(protocol, labels) | {
@@ -149,7 +149,7 @@ def influence_document(measurement: Measurement, found: dict[str, Influence],
                    for value, shift in item.shifts.items()},
         'paper': paper.FIGURE_7[name]._asdict()} for name, item in found.items()}
     return plain({
-        'format': FORMAT, 'versions': versions(),
+        'format': FORMAT, 'versions': versions(*perceptions.values()),
         'source': _source(source, names, measurement.damaged),
         'protocol': _protocol(protocol, labels), 'variants': variants})
 
@@ -185,10 +185,12 @@ def influence_markdown(document: dict[str, Any]) -> str:
     return '\n'.join(rows) + '\n'
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the software that a number may depend on."""
+def versions(*perceptions: Perception) -> dict[str, str]:
+    """Return the versions of the software that a number may depend on, with the runtimes'."""
     return {'jrn_perception': jrn_perception.__version__, 'python': platform.python_version(),
-            'numpy': np.__version__, 'torch': version('torch'), 'opencv': cv2.__version__}
+            'numpy': np.__version__,
+            **{perception.backend.name: perception.backend.version for perception in perceptions},
+            'opencv': cv2.__version__}
 
 
 def plain(value: Any) -> Any:

@@ -22,22 +22,25 @@ def candidates(backend: str, weights_file: str) -> tuple[str, ...]:
     Return the backends to try for a weights file, best first; only ``auto`` has several.
 
     ``auto`` runs an ONNX file in OpenVINO on x86-64 and in ONNX Runtime, whichever is installed,
-    and other weights in torch. Raises ValueError for an unknown backend, for one whose package is
-    missing, and for an ONNX file in torch.
+    and other weights in torch; without torch it runs all weights as an ONNX file. Raises
+    ValueError for an unknown backend, for one whose package is missing, and for an ONNX file in
+    torch.
     """
     if backend not in BACKENDS:
         raise ValueError(f'backend {backend!r}: choose from {", ".join(BACKENDS)}')
     exported = Path(weights_file).suffix == SUFFIX
-    if backend == 'auto' and exported:
+    if backend == 'auto' and (exported or not _is_there('torch')):
         found = installed()
         if not found:
             raise ValueError(f'{weights_file}: an ONNX file needs a runtime: '
-                             "pip install '.[onnxruntime]' or '.[openvino]'")
+                             "pip install '.[onnxruntime]' or '.[openvino]'" if exported else
+                             "no runtime is installed: pip install '.[torch]', '.[onnxruntime]' "
+                             "or '.[openvino]'")
         return found
-    if backend in ('auto', 'torch'):
-        if exported:
-            raise ValueError(f'{weights_file}: torch cannot run an ONNX file; choose backend '
-                             'auto, onnxruntime or openvino')
+    if backend in ('auto', 'torch') and exported:
+        raise ValueError(f'{weights_file}: torch cannot run an ONNX file; choose backend '
+                         'auto, onnxruntime or openvino')
+    if backend == 'auto':
         return ('torch',)
     if not _is_there(backend):
         raise ValueError(f'backend {backend!r}: the package {backend} is missing: '
