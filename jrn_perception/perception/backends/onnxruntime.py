@@ -16,6 +16,7 @@ class OnnxRuntime:
 
     name = 'onnxruntime'
     version = onnxruntime.__version__
+    precision = 'fp32'
 
     def __init__(self, threads: int):
         self.threads = threads
