@@ -79,7 +79,7 @@ def told():
         logger.setLevel(level)
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session', autouse=True)
 def cache(tmp_path_factory):
     """Make one folder the user's cache, in all processes that share the tests; return it."""
     folder = tmp_path_factory.getbasetemp()

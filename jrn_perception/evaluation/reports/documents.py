@@ -185,11 +185,12 @@ def influence_markdown(document: dict[str, Any]) -> str:
     return '\n'.join(rows) + '\n'
 
 
-def versions(*perceptions: Perception) -> dict[str, str]:
+def versions(*perceptions: Perception | RecordedNetwork) -> dict[str, str]:
     """Return the versions of the software that a number may depend on, with the runtimes'."""
     return {'jrn_perception': jrn_perception.__version__, 'python': platform.python_version(),
             'numpy': np.__version__,
-            **{perception.backend.name: perception.backend.version for perception in perceptions},
+            **{perception.backend.name: perception.backend.version for perception in perceptions
+               if not isinstance(perception, RecordedNetwork)},
             'opencv': cv2.__version__}
 
 

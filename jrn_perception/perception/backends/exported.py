@@ -40,6 +40,7 @@ class Runtime(Protocol):
 
     name: str
     version: str
+    precision: str
 
     def prepare(self, path: Path, shapes: dict[str, tuple[int, ...]]) -> Session:
         """Return the graph of a file, ready for inputs of these shapes."""
@@ -70,7 +71,9 @@ class Graph:
 
 class ExportedBackend:
     """
-    The network of an ONNX file of ``jrn_export`` in ``runtime``, in float32 on the CPU.
+    The network of an ONNX file of ``jrn_export`` in ``runtime``, on the CPU.
+
+    ``precision`` is int8 for a file of ``jrn_export --int8``, else the runtime's: fp32 or bf16.
 
     Raises BackendFault if it does not compute the stored maps of the stored picture.
     """
@@ -78,7 +81,8 @@ class ExportedBackend:
     can_mute: bool
 
     def __init__(self, path: Path, content: Content, runtime: Runtime):
-        self.device, self.precision = Cpu(), 'fp32'
+        quantised = content.card.get('precision') == 'int8'
+        self.device, self.precision = Cpu(), 'int8' if quantised else runtime.precision
         self.name, self.version = runtime.name, runtime.version
         self.can_mute = content.statistics is not None
         self._network = Graph(runtime, path)
@@ -95,7 +99,8 @@ class ExportedBackend:
             raise BackendFault(f'{path}: {self.name} {self.version} cannot run it: '
                                f'{reason}') from error
         expected = ArrayMaps(content.check.get('depth'), content.check.get('semantics'))
-        fault = compare(maps, expected).fault
+        parity = compare(maps, expected)
+        fault = parity.fault if self.precision == 'fp32' else parity.reduced_fault
         if fault:
             raise BackendFault(f'{path}: {self.name} {self.version} is not used: on the stored '
                                f'picture {fault}')
