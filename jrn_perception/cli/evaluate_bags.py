@@ -105,7 +105,7 @@ def run_bags(options: argparse.Namespace) -> int:
 
 
 def _join(rows: Sequence, store: Store, thresholds: Sequence, reports: bool) -> int:
-    """Write and print the totals; return MISSED if a threshold is missed."""
+    """Write and print the totals; return MISSED, PARTIAL or DONE by them alone."""
     from jrn_perception.evaluation.fleet.fleet import total
     from jrn_perception.evaluation.fleet.thresholds import judge
     from jrn_perception.evaluation.reports import fleet_document, fleet_page, tables
@@ -127,7 +127,9 @@ def _join(rows: Sequence, store: Store, thresholds: Sequence, reports: bool) -> 
               f'{verdict.passed} of {verdict.recordings} recordings pass, '
               f'{verdict.threshold.pass_rate:.1%} are required; not {", ".join(verdict.missed)}',
               file=sys.stderr)
-    return program.MISSED if missed else program.DONE
+    if missed:
+        return program.MISSED
+    return program.PARTIAL if fleet.apart else program.DONE
 
 
 def _partial(rows: Sequence) -> int:
