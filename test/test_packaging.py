@@ -35,12 +35,13 @@ ROOMS = {
     'sources': {'labels', 'frame', 'messages', 'recordings', 'rooms'},
     'datasets': {'labels', 'frame', 'messages'},
     'drawing': {'labels', 'perception'},
+    'fleet': {'perception'},
     'ros': {'labels', 'frame', 'networks', 'weights', 'perception', 'messages', 'recordings',
             'sources', 'drawing'},
     'evaluation': {'labels', 'frame', 'networks', 'weights', 'perception', 'messages',
-                   'recordings', 'sources', 'datasets', 'rooms', 'drawing'},
+                   'recordings', 'sources', 'datasets', 'rooms', 'drawing', 'fleet'},
     'training': {'labels', 'frame', 'networks', 'weights', 'perception', 'datasets', 'messages',
-                 'evaluation'},
+                 'evaluation', 'fleet'},
 }
 ROOMS['cli'] = {*ROOMS, '__version__'}
 ROS = {

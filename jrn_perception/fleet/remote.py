@@ -45,7 +45,8 @@ def local_copy(address: str) -> Iterator[Path]:
     """
     Yield the local path of a recording; a remote one is copied, and the copy deleted at the end.
 
-    A copy, because SQLite and zstd need a file, and the readers of broken files read twice.
+    A copy, because SQLite and zstd need a file, and the readers of broken files read twice. An
+    OSError or ValueError of the work on the copy becomes a ValueError that names the address.
     """
     if not is_url(address):
         yield Path(address)
@@ -54,7 +55,11 @@ def local_copy(address: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix='jrn-') as folder:
         target = Path(folder) / path.rstrip('/').rpartition('/')[2]
         system.get(path, str(target), recursive=system.isdir(path))
-        yield target
+        try:
+            yield target
+        except (OSError, ValueError) as error:
+            # The copy is gone before anybody reads its path.
+            raise ValueError(str(error).replace(str(target), address)) from error
 
 
 def digest(address: str) -> str:

@@ -173,13 +173,12 @@ def _like(first: Row, row: Row) -> Row:
     """Return the row, without its frames if they do not fit into one folder with the first."""
     if row.found is None:
         return row
-    for name, ours, theirs in (('camera', row.found.focal_length, first.found.focal_length),
+    for name, ours, theirs in (('focal length', row.found.focal_length, first.found.focal_length),
                                ('classes', row.classes, first.classes)):
-        if ours and theirs:
-            ours, theirs = list(ours), list(theirs)
-        if ours != theirs:
-            return replace(row, found=None, reason=f'its {name} differ from those of '
-                           f'{first.name} ({ours}, not {theirs}): a folder holds one kind')
+        # A tuple that was stored is a list.
+        if list(ours or ()) != list(theirs or ()):
+            return replace(row, found=None, reason=f'{name} {ours}, but {theirs} in {first.name}: '
+                           'a folder holds frames of one camera and one label set')
     return row
 
 

@@ -54,6 +54,9 @@ def test_a_remote_recording_is_copied_and_the_copy_deleted(bag, memory):
     assert not path.exists()
     with local_copy('memory:///store/bag/bag_0.mcap') as path:
         assert path.read_bytes() == (bag / 'bag_0.mcap').read_bytes()
+    with pytest.raises(ValueError, match='^memory:///store/bag: damaged$'):
+        with local_copy('memory:///store/bag') as path:
+            raise OSError(f'{path}: damaged')
     assert digest('memory:///store/bag') == before
     memory.pipe_file('/store/bag/metadata.yaml', b'y')
     assert digest('memory:///store/bag') != before
