@@ -128,7 +128,8 @@ def test_imports_run_one_way(path):
 
 # What each part of evaluation/ may import of it, and what training/ may.
 EVALUATION = {'evaluation/measures': {'measures'}, 'evaluation/recordings': {
-    'measures', 'recordings'}, 'training': {'measures'}}
+    'measures', 'recordings'}, 'evaluation/reports': {'measures', 'recordings', 'reports'},
+    'training': {'measures'}}
 
 
 @pytest.mark.parametrize('folder', EVALUATION)

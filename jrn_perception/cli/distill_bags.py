@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         'of a teacher for depth or labels that they lack. The same command again continues. Exit '
         'code 3: a recording failed or is partial.')
     parser.add_argument('sources', nargs='+', metavar='SOURCE', help=SOURCES)
-    parser.add_argument('output', type=Path, metavar='OUTPUT', help='folder to write to; a '
+    parser.add_argument('output', metavar='OUTPUT', help='folder to write to; a '
                         'cluster needs one that all its machines share')
     parser.add_argument('--image', default='', metavar='TOPIC',
                         help='pictures; default: the only colour topic')
@@ -71,11 +71,11 @@ def main(argv: Sequence[str]) -> int:
 def _distil(options: argparse.Namespace) -> int:
     if options.label_map and not options.labels:
         raise ValueError('--label-map needs --labels, the topic whose ids it names')
-    if is_url(str(options.output)):
+    if is_url(options.output):
         raise ValueError(f'{options.output}: the data set is written to a folder, not to a URL')
     if options.every < 1:
         raise ValueError(f'--every {options.every}: at least 1')
-    output = options.output.absolute()
+    output = Path(options.output).absolute()
     if (output / f'{SPLIT}.txt').exists() and not (output / distill_recordings.FOLDER).is_dir():
         raise ValueError(f'{output}: holds frames of another kind; choose another folder')
     request = Request(options.image, options.depth, options.labels, options.label_map,

@@ -59,10 +59,10 @@ def add_bags(commands) -> None:
 
 def run_bags(options: argparse.Namespace) -> int:
     """Evaluate on many recordings."""
+    from jrn_perception.evaluation.fleet.document import lines
     from jrn_perception.evaluation.fleet.fleet import measure_fleet
     from jrn_perception.evaluation.fleet.measuring import Task
     from jrn_perception.evaluation.fleet.thresholds import read_thresholds
-    from jrn_perception.evaluation.reports.fleet_document import lines
 
     for name in ('limit', 'worst'):
         if getattr(options, name) < 0:
@@ -106,20 +106,22 @@ def run_bags(options: argparse.Namespace) -> int:
 
 def _join(rows: Sequence, store: Store, thresholds: Sequence, reports: bool) -> int:
     """Write and print the totals; return MISSED, PARTIAL or DONE by them alone."""
+    from jrn_perception.evaluation.fleet import document as documents
+    from jrn_perception.evaluation.fleet import page
     from jrn_perception.evaluation.fleet.fleet import total
     from jrn_perception.evaluation.fleet.thresholds import judge
-    from jrn_perception.evaluation.reports import fleet_document, fleet_page, tables
+    from jrn_perception.evaluation.reports import tables
     from jrn_perception.evaluation.reports.documents import serialise
 
     fleet, verdicts = total(rows, store), judge(thresholds, rows)
     if fleet.total is None:
         raise ValueError(f'none of {len(rows)} recordings could be measured, the first: '
                          f'{rows[0].name}: {rows[0].reason}')
-    document = fleet_document.fleet_document(fleet, verdicts)
-    tables.print_fleet(document, fleet_page.headline(document),
-                       fleet_page.ranking_table(fleet, SHOWN), tables.console())
+    document = documents.fleet_document(fleet, verdicts)
+    tables.print_fleet(document, page.headline(document),
+                       page.ranking_table(fleet, SHOWN), tables.console())
     store.write(TOTALS, serialise(document).encode())
-    store.write(PAGE, fleet_page.fleet_page(fleet, document, reports).encode())
+    store.write(PAGE, page.fleet_page(fleet, document, reports).encode())
     print(f'written: {RESULTS}, {TOTALS}, {PAGE} in {store.address}')
     missed = [verdict for verdict in verdicts if not verdict.met]
     for verdict in missed:

@@ -20,12 +20,12 @@ pytest.importorskip('jinja2')
 pytest.importorskip('matplotlib')
 measuring = pytest.importorskip('jrn_perception.evaluation.fleet.measuring')
 fleet_module = pytest.importorskip('jrn_perception.evaluation.fleet.fleet')
+from jrn_perception.evaluation.fleet.document import fleet_document, lines  # noqa: E402
 from jrn_perception.evaluation.fleet.thresholds import judge, read_thresholds  # noqa: E402
 from jrn_perception.evaluation.recordings.bag import evaluate_bag  # noqa: E402
 from jrn_perception.evaluation.recordings.session import Request  # noqa: E402
 from jrn_perception.evaluation.reports.bag_document import bag_document  # noqa: E402
 from jrn_perception.evaluation.reports.documents import serialise  # noqa: E402
-from jrn_perception.evaluation.reports.fleet_document import fleet_document, lines  # noqa: E402
 
 COUNT = 6
 NETWORK = Network('jrn', 'cat1', 'random', device='cpu', height=64)

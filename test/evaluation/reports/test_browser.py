@@ -15,11 +15,11 @@ pytest.importorskip('rosbags.rosbag2')
 pytest.importorskip('jinja2')
 pytest.importorskip('matplotlib')
 measuring = pytest.importorskip('jrn_perception.evaluation.fleet.measuring')
+from jrn_perception.evaluation.fleet.document import fleet_document  # noqa: E402
 from jrn_perception.evaluation.fleet.fleet import total  # noqa: E402
+from jrn_perception.evaluation.fleet.page import fleet_page  # noqa: E402
 from jrn_perception.evaluation.fleet.thresholds import judge, Threshold  # noqa: E402
 from jrn_perception.evaluation.recordings.session import Request  # noqa: E402
-from jrn_perception.evaluation.reports.fleet_document import fleet_document  # noqa: E402
-from jrn_perception.evaluation.reports.fleet_page import fleet_page  # noqa: E402
 
 EVIL = '<script>alert("1")</script>'
 ORDER = "[...document.querySelectorAll('#recordings tbody tr')].map(row => row.cells[%d].%s)"

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from jrn_perception.evaluation.fleet.document import row_document
 from jrn_perception.evaluation.fleet.fleet import Fleet
 from jrn_perception.evaluation.fleet.measuring import FAILED, FOLDER, Row
 from jrn_perception.evaluation.reports.bag_document import measures
-from jrn_perception.evaluation.reports.fleet_document import row_document
 from jrn_perception.evaluation.reports.page import fill, inline, TRACES, WorstFrame
 from jrn_perception.evaluation.reports.rows import (
     digits_of,
