@@ -8,8 +8,11 @@ from functools import partial
 import json
 
 from jrn_perception.datasets.folder import Folder
+from jrn_perception.evaluation.recordings.bag import annotated
+from jrn_perception.evaluation.recordings.session import Request
 from jrn_perception.fleet.engine import Engine, Network
 from jrn_perception.labels import NYU40, UNLABELLED
+from jrn_perception.messages.maps import to_depth, to_labels
 from jrn_perception.recordings.reader import Recording
 from jrn_perception.sources import sample
 from jrn_perception.training import distill_recordings
@@ -18,9 +21,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rosbags.rosbag2')
-from jrn_perception.evaluation.recordings.bag import annotated
-from jrn_perception.evaluation.recordings.session import Request
-from jrn_perception.messages.maps import to_depth, to_labels
 
 TEACHER = Network('hydranet', '', 'random', device='cpu', height=64, width=96)
 DEPTH = Request(depth=sample.DEPTH_TOPIC)

@@ -7,6 +7,10 @@ from dataclasses import replace
 import json
 import shutil
 
+from jrn_perception.evaluation.recordings.bag import evaluate_bag
+from jrn_perception.evaluation.recordings.session import Request
+from jrn_perception.evaluation.reports.bag_document import bag_document
+from jrn_perception.evaluation.reports.documents import serialise
 from jrn_perception.fleet.engine import Engine, Network
 from jrn_perception.fleet.remote import Store
 from jrn_perception.recordings.reader import Recording
@@ -16,16 +20,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rosbags.rosbag2')
-pytest.importorskip('jinja2')
-pytest.importorskip('matplotlib')
-measuring = pytest.importorskip('jrn_perception.evaluation.fleet.measuring')
+measuring = pytest.importorskip('jrn_perception.evaluation.fleet.measuring',
+                                reason="needs pip install '.[evaluate]'")
 fleet_module = pytest.importorskip('jrn_perception.evaluation.fleet.fleet')
-from jrn_perception.evaluation.fleet.document import fleet_document, lines  # noqa: E402
-from jrn_perception.evaluation.fleet.thresholds import judge, read_thresholds  # noqa: E402
-from jrn_perception.evaluation.recordings.bag import evaluate_bag  # noqa: E402
-from jrn_perception.evaluation.recordings.session import Request  # noqa: E402
-from jrn_perception.evaluation.reports.bag_document import bag_document  # noqa: E402
-from jrn_perception.evaluation.reports.documents import serialise  # noqa: E402
+thresholds = pytest.importorskip('jrn_perception.evaluation.fleet.thresholds')
+documents = pytest.importorskip('jrn_perception.evaluation.fleet.document')
+fleet_document, lines = documents.fleet_document, documents.lines
+judge, read_thresholds = thresholds.judge, thresholds.read_thresholds
 
 COUNT = 6
 NETWORK = Network('jrn', 'cat1', 'random', device='cpu', height=64)
@@ -215,8 +216,7 @@ def test_the_pass_rate_is_of_whole_recordings():
 
 
 def read_one(bounds):
-    from jrn_perception.evaluation.fleet.thresholds import Threshold
-    return Threshold('rms', None, bounds['max'], bounds['pass_rate'])
+    return thresholds.Threshold('rms', None, bounds['max'], bounds['pass_rate'])
 
 
 def row_of(index, rms):

@@ -6,20 +6,19 @@
 from dataclasses import replace
 
 import browser
+from jrn_perception.evaluation.recordings.session import Request
 from jrn_perception.fleet.engine import Network
 from jrn_perception.fleet.remote import Store
 from jrn_perception.sources import sample
 import pytest
 
 pytest.importorskip('rosbags.rosbag2')
-pytest.importorskip('jinja2')
-pytest.importorskip('matplotlib')
-measuring = pytest.importorskip('jrn_perception.evaluation.fleet.measuring')
-from jrn_perception.evaluation.fleet.document import fleet_document  # noqa: E402
-from jrn_perception.evaluation.fleet.fleet import total  # noqa: E402
-from jrn_perception.evaluation.fleet.page import fleet_page  # noqa: E402
-from jrn_perception.evaluation.fleet.thresholds import judge, Threshold  # noqa: E402
-from jrn_perception.evaluation.recordings.session import Request  # noqa: E402
+measuring = pytest.importorskip('jrn_perception.evaluation.fleet.measuring',
+                                reason="needs pip install '.[evaluate]'")
+fleet_module = pytest.importorskip('jrn_perception.evaluation.fleet.fleet')
+thresholds = pytest.importorskip('jrn_perception.evaluation.fleet.thresholds')
+fleet_document = pytest.importorskip('jrn_perception.evaluation.fleet.document').fleet_document
+fleet_page = pytest.importorskip('jrn_perception.evaluation.fleet.page').fleet_page
 
 EVIL = '<script>alert("1")</script>'
 ORDER = "[...document.querySelectorAll('#recordings tbody tr')].map(row => row.cells[%d].%s)"
@@ -52,8 +51,9 @@ def rows(tmp_path_factory):
 @pytest.fixture(scope='module')
 def page(rows, tmp_path_factory):
     folder, found = rows
-    fleet = total(found, Store(str(folder)))
-    verdicts = judge([Threshold('rel', None, 1e-3), Threshold('rel', 0, None, 0.5)], found)
+    fleet = fleet_module.total(found, Store(str(folder)))
+    bounds = [thresholds.Threshold('rel', None, 1e-3), thresholds.Threshold('rel', 0, None, 0.5)]
+    verdicts = thresholds.judge(bounds, found)
     document = fleet_document(fleet, verdicts)
     (folder / 'fleet.html').write_text(fleet_page(fleet, document, True), encoding='utf-8')
     with browser.opened(folder / 'fleet.html', tmp_path_factory.mktemp('profile')) as opened:
