@@ -42,6 +42,10 @@ EXTRAS = {
     'predict': ['rich'],
     'play': ['rosbags>=0.11'],
     'evaluate': ['h5py', 'jinja2', 'matplotlib', 'rich', 'rosbags>=0.11', 'scipy'],
+    # Fleets: recordings and results behind URLs, s3:// among them, and the engines.
+    'fleet': ['fsspec', 's3fs'],
+    'ray': ['ray>=2.9'],
+    'dask': ['distributed'],
     # WeightAveraging came with lightning 2.6.
     'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'scipy',
               'tflite>=2.10', 'torch>=2.1', 'torchmetrics', 'tqdm'],
@@ -49,6 +53,7 @@ EXTRAS = {
     # needs pytest before 8.4. The flake8 plug-ins are those that ROS's package ament_flake8 has.
     'test': [
         'colcon-common-extensions',
+        'distributed',
         'flake8',
         'flake8-blind-except',
         'flake8-builtins',
@@ -58,6 +63,7 @@ EXTRAS = {
         'flake8-docstrings',
         'flake8-import-order',
         'flake8-quotes',
+        'moto[server]>=5',
         'mypy>=1.11',
         'onnx',
         'onnxruntime>=1.17',
@@ -66,9 +72,11 @@ EXTRAS = {
         'pydocstyle',
         'pytest>=7,<8.4',
         'pytest-xdist>=3.3',
+        'ray>=2.9',
         'ros-ament-flake8',
         'ros-ament-pep257',
         'ruff',
+        's3fs',
     ],
 }
 

@@ -25,7 +25,9 @@ PAGES = {str(path.relative_to(REPOSITORY)): path.read_text() for path in (
 LAUNCH = {path.name: path.read_text() for path in (REPOSITORY / 'launch').glob('*.launch.py')}
 COMMANDS = {f'jrn_{name}': name for name in assigned(REPOSITORY / 'setup.py', 'SCRIPTS')}
 # Commands that have a parser for each of these first arguments.
-SUBCOMMANDS = {'jrn_evaluate': ('dataset', 'influence', 'bag', 'record'),
+SUBCOMMANDS = {'jrn_evaluate': ('dataset', 'influence', 'bag', 'bags', 'record'),
+               # Without a subcommand it reads data sets.
+               'jrn_distill': ('', 'bags'),
                'jrn_train': ('teacher', 'hydranet', 'depth', 'semantics', 'jrn')}
 # Options of other programs: ROS, torchrun, Docker, git and Python's own.
 FOREIGN = {'--ros-args', '--params-file', '--nnodes', '--nproc-per-node', '--no-python',
@@ -305,7 +307,7 @@ def test_every_named_command_exists():
     for page, text in PAGES.items():
         assert set(re.findall(r'\bjrn_\w+', text)) <= known, page
     for page, command, arguments in ALL_CALLS:
-        if command in SUBCOMMANDS and arguments:
+        if command in SUBCOMMANDS and '' not in SUBCOMMANDS[command] and arguments:
             assert arguments[0] in {*SUBCOMMANDS[command], 'NETWORK'} or arguments[0][0] == '-', (
                 page, command, arguments)
 

@@ -35,12 +35,13 @@ ROOMS = {
     'sources': {'labels', 'frame', 'messages', 'recordings', 'rooms'},
     'datasets': {'labels', 'frame', 'messages'},
     'drawing': {'labels', 'perception'},
+    'fleet': {'perception'},
     'ros': {'labels', 'frame', 'networks', 'weights', 'perception', 'messages', 'recordings',
             'sources', 'drawing'},
     'evaluation': {'labels', 'frame', 'networks', 'weights', 'perception', 'messages',
-                   'recordings', 'sources', 'datasets', 'rooms', 'drawing'},
+                   'recordings', 'sources', 'datasets', 'rooms', 'drawing', 'fleet'},
     'training': {'labels', 'frame', 'networks', 'weights', 'perception', 'datasets', 'messages',
-                 'evaluation'},
+                 'evaluation', 'fleet'},
 }
 ROOMS['cli'] = {*ROOMS, '__version__'}
 ROS = {
@@ -128,7 +129,8 @@ def test_imports_run_one_way(path):
 
 # What each part of evaluation/ may import of it, and what training/ may.
 EVALUATION = {'evaluation/measures': {'measures'}, 'evaluation/recordings': {
-    'measures', 'recordings'}, 'training': {'measures'}}
+    'measures', 'recordings'}, 'evaluation/reports': {'measures', 'recordings', 'reports'},
+    'training': {'measures'}}
 
 
 @pytest.mark.parametrize('folder', EVALUATION)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 import sys
 
-from jrn_perception.cli import program
+from jrn_perception.cli import distill_bags, program
 from jrn_perception.datasets.registry import layouts, open_to_train, READERS
 from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.training.distill import distil
@@ -18,9 +18,14 @@ from jrn_perception.training.distill import distil
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the annotated frames; return the exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == [distill_bags.NAME]:
+        return distill_bags.main(words[1:])
     parser = argparse.ArgumentParser(
         prog='jrn_distill', description='Fill in missing depth or labels with the predictions of '
-        'a teacher, for `jrn_train --extra folder=OUTPUT@all`.', epilog=layouts(),
+        'a teacher, for `jrn_train --extra folder=OUTPUT@all`. For recordings see '
+        '`jrn_distill bags --help`.',
+        epilog=layouts(),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('reader', choices=tuple(READERS),
                         help='layout of the data set, see below')
@@ -32,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         '(default: %(default)s)')
     parser.add_argument('--skip-damaged', action='store_true', help='leave damaged frames out')
     program.add_network(parser.add_argument_group('teacher'), 'hydranet')
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(words)
     return program.run('jrn_distill', lambda: _distil(arguments))
 
 

@@ -22,6 +22,7 @@ import sys
 from jrn_perception import networks, weights
 from jrn_perception.cli import program
 from jrn_perception.cli.evaluate_bag import add_bag, add_record
+from jrn_perception.cli.evaluate_bags import add_bags
 from jrn_perception.cli.evaluate_options import add_correction, add_limits, protocol_of
 from jrn_perception.datasets.registry import layouts
 from jrn_perception.evaluation.measures import comparison, frames, influence, sampling
@@ -154,7 +155,7 @@ def run_influence(options: argparse.Namespace) -> None:
               f'semantics_to_depth.png in {options.output}', markup=False)
 
 
-COMMANDS: tuple[Callable, ...] = (add_dataset, add_influence, add_bag, add_record)
+COMMANDS: tuple[Callable, ...] = (add_dataset, add_influence, add_bag, add_bags, add_record)
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

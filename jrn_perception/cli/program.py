@@ -9,7 +9,8 @@ What all commands share: exit codes, error lines, Ctrl-C, progress bars and comm
 | 0 | done; also Ctrl-C where only the user can end the work (jrn_node, jrn_play, jrn_predict) |
 | 1 | failed; a line on stderr, ``NAME: reason``, says why |
 | 2 | argparse refused the command line |
-| 3 | partial results (``jrn_evaluate bag`` and ``record``, ``jrn_replay``) |
+| 3 | partial results (``jrn_evaluate bag``, ``bags`` and ``record``, ``jrn_replay``) |
+| 4 | a threshold is missed (``jrn_evaluate bags``) |
 | 130 | stopped by Ctrl-C; ``jrn_evaluate`` and ``jrn_predict`` keep the results until then |
 
 This module imports neither torch nor ROS: jrn_node sets environment variables before both.
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from jrn_perception.perception import Perception
 
-DONE, FAILED, USAGE, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, FAILED, USAGE, PARTIAL, MISSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 ROS = "source a ROS 2 installation, or in a checkout pip install '.[{}]'"
 Item = TypeVar('Item')
 
@@ -171,8 +172,12 @@ def new_file(text: str) -> Path:
 
 
 def add_network(parser: argparse._ActionsContainer, default: str = 'jrn',
-                choices: Iterable[str] | None = None) -> None:
-    """Add the options that choose a network; ``choices``: its architecture, by default any."""
+                choices: Iterable[str] | None = None, threads: int = 0) -> None:
+    """
+    Add the options that choose a network.
+
+    ``choices``: its architecture, by default any; ``threads``: their default.
+    """
     from jrn_perception import networks
 
     parser.add_argument('--architecture', default=default,
@@ -182,10 +187,10 @@ def add_network(parser: argparse._ActionsContainer, default: str = 'jrn',
     parser.add_argument('--weights', default='', metavar='FILE',
                         help='a safetensors file, an ONNX file of jrn_export, or random for a '
                         'test; default: the shipped weights')
-    add_inference(parser)
+    add_inference(parser, threads)
 
 
-def add_inference(parser: argparse._ActionsContainer) -> None:
+def add_inference(parser: argparse._ActionsContainer, threads: int = 0) -> None:
     """Add the options that say where and at which size a network runs."""
     from jrn_perception.perception.backends.choice import BACKENDS
     from jrn_perception.perception.backends.interface import PRECISIONS
@@ -197,8 +202,8 @@ def add_inference(parser: argparse._ActionsContainer) -> None:
     parser.add_argument('--backend', default='auto', choices=BACKENDS, help='runtime; auto is '
                         'openvino, onnxruntime or torch on a CPU, the first that is installed, '
                         'and torch on CUDA and for random weights; default: %(default)s')
-    parser.add_argument('--threads', type=int, default=0, help='threads of the network on the '
-                        'CPU; default: one for each physical core')
+    parser.add_argument('--threads', type=int, default=threads, help='threads of the network on '
+                        f'the CPU; default: {threads or "one for each physical core"}')
     parser.add_argument('--height', type=int, default=0, help='rows of the network input; '
                         'default: as trained')
     parser.add_argument('--width', type=int, default=0, help='columns of the network input; '

@@ -10,7 +10,7 @@ and offline, as hard labels and metres; the student then trains on these frames 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 import json
 from pathlib import Path
@@ -26,6 +26,7 @@ import numpy as np
 
 PROVENANCE = 'provenance.json'
 SPLIT = 'all'
+PARTS = ('rgb', 'depth_mm', 'labels')
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,19 @@ class Distilled:
     labelled_by_teacher: int
     measured_by_teacher: int
     share_labelled: float
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """
+    Frames that were written: ``origin`` by name, and their camera's ``focal_length`` (x, y).
+
+    ``shares`` are the shares of pixels that the teacher labelled, of the frames that it labelled.
+    """
+
+    origin: dict[str, Any]
+    shares: list[float]
+    focal_length: tuple[float, float] | None
 
 
 def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold: float,
@@ -53,6 +67,20 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
     user's own, if the teacher cannot give a missing annotation, if the frames are not of one
     camera, or if ``folder`` holds frames already.
     """
+    classes = check(teacher, labels, threshold)
+    if (folder / f'{SPLIT}.txt').exists():
+        raise ValueError(f'{folder}: holds distilled frames already; choose another folder')
+    found = annotate(teacher, frames, folder, threshold)
+    result = total([found])
+    describe(folder, classes, found.focal_length, depth_range)
+    write_provenance(folder, describe_teacher(teacher), threshold, result, found.origin)
+    # Last, because its presence says that the folder is complete.
+    write_split(folder, SPLIT, found.origin)
+    return result
+
+
+def check(teacher: Perception, labels: LabelSet | None, threshold: float) -> LabelSet | None:
+    """Return the label set of the new frames; ValueError as ``distil``."""
     classes = labels or teacher.label_set
     if teacher.label_set not in (None, classes):
         raise ValueError(f'the teacher labels {teacher.label_set.name}, the frames are labelled '
@@ -61,15 +89,20 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
         raise ValueError(f"labels are {NYU40.name} or classes of one's own, not {classes.name}")
     if not 0 <= threshold <= 1:
         raise ValueError(f'threshold {threshold}: a confidence between 0 and 1')
-    if (folder / f'{SPLIT}.txt').exists():
-        raise ValueError(f'{folder}: holds distilled frames already; choose another folder')
-    for part in ('rgb', 'depth_mm', 'labels'):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    names, origin, shares = [], {}, []
+    return classes
+
+
+def annotate(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold: float,
+             prefix: str = '') -> Annotations:
+    """Write the pictures and maps of ``frames``; the name of a frame begins with ``prefix``."""
+    for part in PARTS:
+        (folder / part / prefix).mkdir(parents=True, exist_ok=True)
+    origin: dict[str, Any] = {}
+    shares: list[float] = []
     camera: Frame | None = None
     for index, step in enumerate(stream(teacher, frames, lambda frame: frame,
                                         has_picture=_missing)):
-        frame, prediction, name = step.item, step.prediction, f'{index:06d}'
+        frame, prediction, name = step.item, step.prediction, f'{prefix}{index:06d}'
         missing = _missing(frame)
         depth, ids = frame.depth, frame.labels
         camera = camera or frame
@@ -80,28 +113,51 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
             depth = _require(prediction.valid_depth(), 'depth', frame)
         if 'labels' in missing:
             ids = _require(prediction.confident_labels(threshold), 'labels', frame)
-            shares.append(np.mean(ids != UNLABELLED))
+            shares.append(float(np.mean(ids != UNLABELLED)))
         _write(folder, name, frame.rgb, depth, ids)
-        names.append(name)
         origin[name] = {'source': frame.name, 'from_teacher': missing}
-    result = Distilled(
-        len(names), len(shares), sum('depth' in o['from_teacher'] for o in origin.values()),
-        round(float(np.mean(shares)), 4) if shares else 0.0)
-    card = teacher.card
-    (folder / PROVENANCE).write_text(json.dumps({
-        'teacher': {'architecture': card.architecture, 'variant': card.variant,
-                    'sha256': card.sha256}, 'threshold': threshold, **asdict(result),
-        'origin': origin}, indent=1) + '\n')
+    focal_length = camera.focal_length if camera else None
+    return Annotations(origin, shares, focal_length and tuple(map(float, focal_length)))
+
+
+def total(parts: Sequence[Annotations]) -> Distilled:
+    """Return the numbers of one or several parts of a folder."""
+    origins = [origin for part in parts for origin in part.origin.values()]
+    shares = [share for part in parts for share in part.shares]
+    return Distilled(len(origins), len(shares),
+                     sum('depth' in origin['from_teacher'] for origin in origins),
+                     round(float(np.mean(shares)), 4) if shares else 0.0)
+
+
+def describe(folder: Path, classes: LabelSet | None, focal_length: tuple[float, float] | None,
+             depth_range: tuple[float, float] | None = None) -> None:
+    """Write the folder's description, without which ``Folder`` does not open it."""
     description: dict[str, Any] = {
         'classes': NYU40.name if classes in (None, NYU40) else list(classes.names)}
-    if camera and camera.focal_length:
-        description['focal_length'] = [float(value) for value in camera.focal_length]
+    if focal_length:
+        description['focal_length'] = list(focal_length)
     if depth_range:
         description['depth_range'] = list(depth_range)
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + '\n')
-    # Last, because its presence says that the folder is complete.
-    (folder / f'{SPLIT}.txt').write_text('\n'.join(names) + '\n')
-    return result
+
+
+def write_provenance(folder: Path, teacher: dict[str, str], threshold: float, result: Distilled,
+                     origin: dict[str, Any]) -> None:
+    """Write which teacher (see ``describe_teacher``) gave which annotations."""
+    (folder / PROVENANCE).write_text(json.dumps({
+        'teacher': teacher, 'threshold': threshold, **asdict(result), 'origin': origin},
+        indent=1) + '\n')
+
+
+def describe_teacher(teacher: Perception) -> dict[str, str]:
+    """Return the entries that identify a teacher."""
+    card = teacher.card
+    return {'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256}
+
+
+def write_split(folder: Path, split: str, names: Iterable[str]) -> None:
+    """Write the text file of a split."""
+    (folder / f'{split}.txt').write_text('\n'.join(names) + '\n')
 
 
 def _missing(frame: Frame) -> list[str]:

@@ -61,7 +61,7 @@ def test_the_table_of_exit_codes_is_documented():
     rows = re.findall(r'^\| .+ \|$', program.__doc__, re.M)
     assert '\n'.join(rows) in (Path(__file__).parents[2] / 'docs' / 'commands.md').read_text()
     codes = [int(code) for code in re.findall(r'^\| (\d+) \|', program.__doc__, re.M)]
-    assert codes == [program.DONE, program.FAILED, program.USAGE, program.PARTIAL,
+    assert codes == [program.DONE, program.FAILED, program.USAGE, program.PARTIAL, program.MISSED,
                      program.INTERRUPTED]
 
 

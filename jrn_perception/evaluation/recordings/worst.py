@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import heapq
 import math
 from typing import Any, NamedTuple
@@ -46,6 +47,10 @@ class WorstFrames:
     def ranked(self) -> list[Worst]:
         """Return the frames, the worst first."""
         return sorted(self._heap, reverse=True)
+
+    def change(self, changed: Callable[[Worst], Worst]) -> None:
+        """Replace each frame by ``changed(frame)``, which keeps badness and order."""
+        self._heap = [changed(frame) for frame in self._heap]
 
     def _consider(self, frame: Worst) -> None:
         if math.isnan(frame.badness) or not self._count:

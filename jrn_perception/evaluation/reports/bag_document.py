@@ -26,7 +26,7 @@ from jrn_perception.evaluation.measures.metrics import (
 from jrn_perception.evaluation.measures.series import rate, spread, summarise
 from jrn_perception.evaluation.recordings.replay import Replay
 from jrn_perception.evaluation.recordings.session import BagEvaluation
-from jrn_perception.evaluation.recordings.totals import ErrorSums, metrics_of
+from jrn_perception.evaluation.recordings.totals import ErrorSums, metrics_of, Totals
 from jrn_perception.evaluation.reports.documents import (
     BIN_NAMES,
     describe_network,
@@ -35,6 +35,7 @@ from jrn_perception.evaluation.reports.documents import (
     plain,
     versions,
 )
+from jrn_perception.labels import LabelSet
 from jrn_perception.perception import Perception
 
 
@@ -53,6 +54,14 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
                      'limit': request.limit or None, **_choices(evaluation),
                      'focal_correction': _correction(evaluation)},
         'rates': {name: rate(stamps) for name, stamps in evaluation.rates.items()},
+        **numbers(totals, evaluation.labels)}
+    document['worst'] = worst_frames(totals)
+    return plain(document)
+
+
+def numbers(totals: Totals, labels: LabelSet | None) -> dict[str, Any]:
+    """Return the numbers of a document that follow from totals; ``labels`` were compared."""
+    document: dict[str, Any] = {
         'drift': {task: _drift(values) for task, values in totals.drift.items()}}
     if totals.pixels['depth']:
         document['depth'] = {'invalid_share': totals.invalid / totals.pixels['depth']}
@@ -63,15 +72,18 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
             'mean_confidence': totals.confidence / pixels,
             'classes': dict(zip(totals.labels.names, totals.histogram / pixels))}
     if any(totals.with_truth.values()):
-        document['output'] = _side(totals.output, evaluation)
+        document['output'] = _side(totals.output, labels)
         if totals.inputs is not None:
-            document['inputs'] = _side(totals.inputs, evaluation)
+            document['inputs'] = _side(totals.inputs, labels)
             document['gain'] = {name: document['output']['pooled'][name]
                                 - document['inputs']['pooled'][name] for name in METRICS}
-    document['worst'] = {name: [{'frame': worst.name, 'value': worst.score}
-                                for worst in totals.worst[name].ranked()]
-                         for name in measures(evaluation)}
-    return plain(document)
+    return document
+
+
+def worst_frames(totals: Totals) -> dict[str, Any]:
+    """Return the worst frames of the measures that choose them."""
+    return {name: [{'frame': worst.name, 'value': worst.score}
+                   for worst in totals.worst[name].ranked()] for name in measures(totals)}
 
 
 def replay_document(evaluation: BagEvaluation, replay: Replay) -> dict[str, Any]:
@@ -79,9 +91,9 @@ def replay_document(evaluation: BagEvaluation, replay: Replay) -> dict[str, Any]
     return bag_document(evaluation, replay.perception) | {'replay': replay.timings()}
 
 
-def measures(evaluation: BagEvaluation) -> list[str]:
+def measures(totals: Totals) -> list[str]:
     """Return the measures that choose the worst frames: errors with ground truth, else drift."""
-    truth = evaluation.totals.with_truth
+    truth = totals.with_truth
     return ['rel' if truth['depth'] else 'depth_drift',
             'pixel_accuracy' if truth['labels'] else 'label_drift']
 
@@ -138,8 +150,7 @@ def _drift(values: Sequence[float]) -> dict[str, Any]:
     return {'mean': found.mean, 'largest': found.high, 'pairs': found.count}
 
 
-def _side(side: ErrorSums, evaluation: BagEvaluation) -> dict[str, Any]:
-    labels = evaluation.labels
+def _side(side: ErrorSums, labels: LabelSet | None) -> dict[str, Any]:
     by_class, class_depth = side.labels.sum(0), depth_metrics(side.depth.sum(0))
     class_iou = label_metrics(by_class).iou
     bin_depth, bin_labels = depth_metrics(side.depth.sum(1)), label_metrics(side.labels)

@@ -157,8 +157,12 @@ def influence_document(measurement: Measurement, found: dict[str, Influence],
 def write(document: dict[str, Any], path: Path) -> None:
     """Write a document as json; make its folder if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + '\n',
-                    encoding='utf-8')
+    path.write_text(serialise(document), encoding='utf-8')
+
+
+def serialise(document: dict[str, Any]) -> str:
+    """Return the text of a document's file."""
+    return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + '\n'
 
 
 def influence_markdown(document: dict[str, Any]) -> str:

@@ -45,19 +45,29 @@ class WorstFrame(NamedTuple):
 def write_html(evaluation: BagEvaluation, document: dict[str, Any], clock: dict[str, Any],
                path: Path) -> None:
     """Write the report of a recording's ``bag_document`` and its ``timings``."""
-    # Names of topics, classes and files come from outside: all text is escaped.
-    environment = Environment(
-        loader=PackageLoader('jrn_perception.evaluation.reports', '.'), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(report(evaluation, document, clock), encoding='utf-8')
+
+
+def report(evaluation: BagEvaluation, document: dict[str, Any], clock: dict[str, Any]) -> str:
+    """Return the text of the file that ``write_html`` writes."""
     network = document['network']
-    page = environment.get_template(TEMPLATE).render(
+    return fill(
+        TEMPLATE,
         title=f'{document["source"]["recording"]} – {network["architecture"]} '
               f'{network["variant"]}',
         headline=headline(document), document=document,
         tables=recording_tables(document, clock), plots=list(_plots(evaluation, document)),
         worst=list(_worst(evaluation)), legend=_legend(evaluation.totals.labels, document))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding='utf-8')
+
+
+def fill(template: str, **content: Any) -> str:
+    """Return a template of this folder with its content."""
+    # Names of topics, classes and files come from outside: all text is escaped.
+    environment = Environment(
+        loader=PackageLoader('jrn_perception.evaluation.reports', '.'), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(template).render(**content)
 
 
 def _plots(evaluation: BagEvaluation, document: dict[str, Any]) -> Iterator[str]:
@@ -102,16 +112,21 @@ def _svg(figure: Figure) -> str:
     # Without dates and random ids: the same plot is the same text.
     with rc_context({'svg.hashsalt': 'jrn_perception', 'font.size': 9}):
         FigureCanvasSVG(figure).print_svg(file, metadata={'Date': None, 'Creator': None})
-    return _inline(file.getvalue(), 'svg+xml')
+    return inline(file.getvalue(), 'svg+xml')
 
 
 def _worst(evaluation: BagEvaluation) -> Iterator[WorstFrame]:
-    for name in measures(evaluation):
+    for name in measures(evaluation.totals):
         for rank, worst in enumerate(evaluation.totals.worst[name].ranked(), 1):
             yield WorstFrame(
                 f'{TRACES[name]}, worst {rank}: {worst.score:.4g} at {worst.name}',
-                [(caption, _inline(_jpeg(picture), 'jpeg'))
-                 for caption, picture in _pictures(worst.content, evaluation)])
+                [(caption, inline(data, 'jpeg'))
+                 for caption, data in jpegs(worst.content, evaluation)])
+
+
+def jpegs(measured: Measured, evaluation: BagEvaluation) -> list[tuple[str, bytes]]:
+    """Return the pictures of a frame, its predictions and its truth: captions and JPEG files."""
+    return [(caption, _jpeg(picture)) for caption, picture in _pictures(measured, evaluation)]
 
 
 def _pictures(measured: Measured,
@@ -154,6 +169,6 @@ def _jpeg(rgb: np.ndarray) -> bytes:
     return cv2.imencode('.jpg', rgb[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1].tobytes()
 
 
-def _inline(data: bytes, kind: str) -> str:
+def inline(data: bytes, kind: str) -> str:
     """Return a picture as the address of an <img>."""
     return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'

@@ -45,7 +45,7 @@ def recording_tables(document: dict[str, Any], clock: dict[str, Any]) -> list[Te
     """Return the tables of a recording's document and of its ``timings`` or a replay's."""
     found = []
     if 'output' in document:
-        found += [_metrics(document), *_parts(document)]
+        found += [metrics_table(document), *_parts(document)]
     found.append(_without_truth(document))
     if 'semantics' in document:
         classes = sorted(document['semantics']['classes'].items(), key=lambda item: -item[1])
@@ -73,7 +73,8 @@ def digits_of(metric: str) -> int:
     return 2 if metric in ('iou', *LABEL_METRICS) else 4
 
 
-def _metrics(document: dict[str, Any]) -> TextTable:
+def metrics_table(document: dict[str, Any]) -> TextTable:
+    """Return the metrics of the output, beside those of the inputs if there are any."""
     sides = [side for side in ('output', 'inputs') if side in document]
     heads = ['pooled', 'mean of images']
     if len(sides) > 1:

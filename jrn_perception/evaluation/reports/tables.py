@@ -12,6 +12,7 @@ from jrn_perception.evaluation.measures.metrics import LABEL_METRICS, METRICS
 from jrn_perception.evaluation.reports.rows import (
     digits_of,
     headline,
+    metrics_table,
     number,
     recording_tables,
     TextTable,
@@ -55,6 +56,14 @@ def print_bag(document: dict[str, Any], clock: dict[str, Any], out: Console) -> 
     """Print a recording's document, and its ``timings`` or the timings of a replay."""
     out.print(headline(document), markup=False)
     _print(recording_tables(document, clock), out)
+    for note in document['notes']:
+        out.print(f'note: {note}', markup=False)
+
+
+def print_fleet(document: dict[str, Any], line: str, ranking: TextTable, out: Console) -> None:
+    """Print a fleet's document below its ``line``, and the ranking of its recordings."""
+    out.print(line, markup=False)
+    _print([*([metrics_table(document)] if 'output' in document else []), ranking], out)
     for note in document['notes']:
         out.print(f'note: {note}', markup=False)
 
