@@ -44,7 +44,7 @@ DESCRIPTIONS = {
     'namespace': 'of all that is started (not given: none)',
     'architecture': 'the network (not given: as in params_file, like the next five)',
     'variant': 'of the architecture',
-    'mute': 'the input of the JRN that is muted',
+    'mute': 'the modality that is muted, in the JRN or symbiosis',
     'weights': "a weights file, or 'random' for tests",
     'device': 'auto, cuda, cuda:N or cpu',
     'use_sim_time': 'take the time from /clock',

@@ -246,7 +246,7 @@ def test_launch_choices_are_the_tables_of_the_code():
     assert done.returncode == 0, done.stderr
     choices, imports_torch = json.loads(done.stdout)
     joint = architectures_with('depth', 'semantics')
-    assert tuple(choices['architecture']) == joint == ('jrn', 'hydranet')
+    assert tuple(choices['architecture']) == joint == ('jrn', 'hydranet', 'symbiosis')
     assert tuple(choices['variant']) == tuple(
         dict.fromkeys(variant for name in joint for variant in ARCHITECTURES[name]))
     assert tuple(choices['mute']) == tuple(MUTE) == ('none', 'depth', 'semantics')

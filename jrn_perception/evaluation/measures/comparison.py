@@ -151,7 +151,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     """
     comparison = Comparison(perception, frames.labels, protocol or Protocol())
     output = Table(comparison.num_classes)
-    inputs = Table(comparison.num_classes) if perception.can_mute else None
+    inputs = Table(comparison.num_classes) if perception.refines else None
     calibration = Calibration() if comparison.labels else None
     inputs_calibration = Calibration() if comparison.labels and inputs is not None else None
     scales: list[float] = []
