@@ -12,6 +12,9 @@ both; a text file with the NAMEs of each split; and ``dataset.json``::
      "focal_length": [615.2, 614.8],
      "depth_range": [0.3, 20]}
 
+``poses/NAME.txt``, if it is there, is the 4x4 matrix from the camera at NAME to the world. Names
+that end in numbers are the pictures of a video: ``frame0007`` comes after ``frame0006``.
+
 ``classes`` are the names of the ids 1..K, or "nyu40". ``focal_length`` (x, y) is the camera's, in
 pixels of its pictures; without it, depth is right only for this camera. ``depth_range`` is the
 range that the depth sensor measures, in metres; by default a Kinect's.
@@ -28,6 +31,7 @@ from jrn_perception.datasets.decoding import (
     listed,
     read_colour,
     read_map,
+    read_pose,
     require_size,
     to_metres,
     translate,
@@ -65,10 +69,10 @@ class Folder(Sequence):
 
     def __getitem__(self, index: int) -> Frame:
         name = self.names[index]
-        pictures = [self.root / 'rgb' / f'{name}.{suffix}' for suffix in ('jpg', 'png')]
-        picture = next((path for path in pictures if path.is_file()), None)
+        picture = self._picture(name)
         if picture is None:
-            raise DamagedSampleError(f'{pictures[0]}: missing, and so is {name}.png (the text '
+            path = self.root / 'rgb' / f'{name}.jpg'
+            raise DamagedSampleError(f'{path}: missing, and so is {name}.png (the text '
                                      'file names pictures without .jpg or .png)')
         rgb = read_colour(picture)
         depth = labels = None
@@ -88,7 +92,28 @@ class Folder(Sequence):
         if depth is None and labels is None:
             raise DamagedSampleError(f'{self.root}: {name}.png is neither in depth_mm/ nor in '
                                      'labels/')
-        return Frame(rgb, name, depth=depth, labels=labels, camera_matrix=self._camera(rgb))
+        return Frame(rgb, name, depth=depth, labels=labels, camera_matrix=self._camera(rgb),
+                     pose=read_pose(self.root / 'poses' / f'{name}.txt'))
+
+    def neighbours(self, index: int, step: int) -> tuple[Frame | None, Frame | None]:
+        """Return the pictures whose names end in a number that is ``step`` less and more."""
+        name = self.names[index]
+        stem = name.rstrip('0123456789')
+        digits = name[len(stem):]
+
+        def read(number: int) -> Frame | None:
+            other = f'{stem}{number:0{len(digits)}d}'
+            path = self._picture(other)
+            if number < 0 or path is None:
+                return None
+            return Frame(read_colour(path), other,
+                         pose=read_pose(self.root / 'poses' / f'{other}.txt'))
+
+        return (read(int(digits) - step), read(int(digits) + step)) if digits else (None, None)
+
+    def _picture(self, name: str) -> Path | None:
+        paths = [self.root / 'rgb' / f'{name}.{suffix}' for suffix in ('jpg', 'png')]
+        return next((path for path in paths if path.is_file()), None)
 
     def _camera(self, rgb: np.ndarray) -> np.ndarray | None:
         if self._focal_length is None:

@@ -89,7 +89,8 @@ WITH_BOTH_TASKS = networks.architectures_with('depth', 'semantics')
 
 PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('architecture', 'jrn', 'network: jrn refines two single-task networks, hydranet is one '
-     'network with two heads, symbiosis a hydranet whose heads attend to each other', {'choices': WITH_BOTH_TASKS}),
+     'network with two heads, symbiosis a hydranet whose heads attend to each other',
+     {'choices': WITH_BOTH_TASKS}),
     ('variant', '', "variant of the architecture; empty for the architecture's first; reads back "
      'as the one in use', {}),
     ('mute', 'none', 'influence test: this modality is muted, at the input of the JRN or '

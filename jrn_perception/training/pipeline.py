@@ -14,7 +14,7 @@ from typing import Any
 import jrn_perception
 from jrn_perception import labels, networks, weights
 from jrn_perception.datasets.registry import open_to_train, READERS
-from jrn_perception.datasets.subsets import Undamaged
+from jrn_perception.datasets.subsets import OwnClasses, Undamaged
 from jrn_perception.evaluation.measures.frames import parse_crop
 from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import check_trainable
@@ -22,20 +22,32 @@ from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.networks.layers import restore_batch_norms
 from jrn_perception.perception.preprocessing import focal_ratio, input_size_for
 from jrn_perception.training import folds, refine
+from jrn_perception.training.clips import Clip, Unlabelled, VideoViews
+from jrn_perception.training.fractions import with_labels
 from jrn_perception.training.module import DenseModule, Teacher
 from jrn_perception.training.pretrained import start
-from jrn_perception.training.recipes import ENCODER_STARTS, Recipe, RefineRecipe, Settings
+from jrn_perception.training.recipes import (
+    ENCODER_STARTS,
+    Recipe,
+    RefineRecipe,
+    Settings,
+    SymbiosisRecipe,
+)
 from jrn_perception.training.results import write_measured
 from jrn_perception.training.run import precision, Run
 from jrn_perception.training.run import train as train_module
+from jrn_perception.training.semi import SymbiosisModule
 from jrn_perception.training.views import Augmentation, class_frequencies, typical, Views
 from lightning.pytorch.utilities import rank_zero_only
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import ConcatDataset, Dataset
 
 # Metres that a Kinect measures, and the paper's evaluation covers.
 DEPTH_RANGE = (0.5, 10.0)
+# The names of recipes that learn other classes than NYU-Depth v2's begin like this.
+LEARN_ANY_CLASSES = ('hydranet', 'depth', 'symbiosis')
 # Frames from which the statistics of folded batch norms are estimated.
 STATISTICS_FRAMES = 48
 
@@ -47,8 +59,13 @@ def train(settings: Settings) -> None:
     Raises ValueError, OSError or RuntimeError, each with one line for the user.
     """
     run, useless = train_single, {'fold', 'variant'}
+    few = {'labels', 'unlabelled', 'video'}
     if settings.network == 'jrn':
-        run, useless = train_jrn, {'teacher', 'encoder', 'hold_out', 'extra', 'workers'}
+        run, useless = train_jrn, {'teacher', 'encoder', 'hold_out', 'extra', 'workers'} | few
+    elif isinstance(settings.recipe, SymbiosisRecipe):
+        useless |= {'teacher', 'extra'}
+    else:
+        useless |= few
     for option in sorted(useless):
         if getattr(settings, option):
             raise ValueError(f'--{option.replace("_", "-")}: has no use for {settings.network}')
@@ -59,9 +76,10 @@ class TrainingFrames:
     """
     The frames that the settings name: ``fit`` and ``extra`` to train on, ``val`` to measure on.
 
-    ``crop`` (None: none) and ``region`` are the well annotated part of a frame, ``depth_range`` is
-    the range of the depth camera in metres, ``own_classes`` tells whether the user named the
-    classes.
+    With few labels ``fit`` has the labelled frames of ``all_fit``, and ``unlabelled`` lists the
+    rest and further data sets, without labels. ``crop`` (None: none) and ``region`` are the well
+    annotated part of a frame, ``depth_range`` is the range of the depth camera in metres,
+    ``own_classes`` tells whether the classes are other ones than NYU-Depth v2's.
     """
 
     def __init__(self, settings: Settings):
@@ -69,11 +87,19 @@ class TrainingFrames:
         self.fit = self._open(settings.reader, settings.data, settings.fit)
         self.depth_range = getattr(self.fit, 'depth_range', None) or DEPTH_RANGE
         self.own_classes = self.fit.labels.name == labels.CUSTOM
-        if self.own_classes and settings.network not in ('hydranet', 'depth'):
+        if self.own_classes and not settings.network.startswith(LEARN_ANY_CLASSES):
             raise ValueError(f'--reader {settings.reader}: hydranet alone learns classes of '
                              f"one's own, {settings.network} is for NYU-Depth v2's classes")
         if settings.hold_out:
             self.fit = folds.split(self.fit, settings.hold_out).seen
+        self.all_fit = self.fit
+        self.unlabelled: list[Sequence[Frame]] = []
+        if settings.labels:
+            parts = with_labels(self.fit, settings)
+            self.fit, self.unlabelled = parts.seen, [Unlabelled(parts.unseen)]
+        self.unlabelled += [
+            Unlabelled(self._open(more.reader, more.folder, more.split or None))
+            for more in (ExtraFrames.parse(text, '--unlabelled') for text in settings.unlabelled)]
         self.val = self._open(settings.reader, settings.data, settings.val)
         self.crop = parse_crop(settings.crop, settings.reader)
         self.region = self.crop or (slice(None), slice(None))
@@ -81,6 +107,8 @@ class TrainingFrames:
 
     def _open(self, reader: str, folder: Path | str, split: str | None) -> Sequence[Frame]:
         frames = open_to_train(reader, folder, split)
+        if frames.labels not in (None, labels.NYU40):
+            frames = OwnClasses(frames)
         return Undamaged(frames, 'skip').selection() if self._skip_damaged else frames
 
     def _open_extra(self, extra: ExtraFrames) -> Sequence[Frame]:
@@ -101,12 +129,12 @@ class ExtraFrames:
     split: str
 
     @classmethod
-    def parse(cls, text: str) -> ExtraFrames:
-        """Return the frames of a text; ValueError for an unknown reader."""
+    def parse(cls, text: str, option: str = '--extra') -> ExtraFrames:
+        """Return the frames of an option's text; ValueError for an unknown reader."""
         reader, found, rest = text.partition('=')
         folder, _, split = rest.partition('@')
         if not found or reader not in READERS:
-            raise ValueError(f'--extra {text}: expected READER=FOLDER[@SPLIT], READER one of '
+            raise ValueError(f'{option} {text}: expected READER=FOLDER[@SPLIT], READER one of '
                              f'{", ".join(READERS)}')
         return cls(text, reader, folder, split)
 
@@ -121,8 +149,13 @@ class ExtraFrames:
 def train_single(settings: Settings, frames: TrainingFrames) -> None:
     """Train one network on pictures."""
     recipe = settings.recipe
-    if frames.own_classes and settings.network == 'hydranet':
-        recipe = replace(recipe, network=('hydranet', labels.CUSTOM))
+    if settings.network != 'depth':
+        architecture, variant = recipe.network
+        if frames.own_classes:
+            variant = labels.CUSTOM
+        elif variant == labels.CUSTOM:
+            variant = 'nyu40'
+        recipe = replace(recipe, network=(architecture, variant))
     recipe = fitted(recipe, frames)
     card = card_of(networks.find(*recipe.network), recipe, settings, frames)
     card = replace(card, options=card.options | encoder_options(card.spec, recipe))
@@ -148,15 +181,41 @@ def train_single(settings: Settings, frames: TrainingFrames) -> None:
                             typical(views(frames.fit, cache=False), STATISTICS_FRAMES))
     if recipe.start in ENCODER_STARTS:
         network.calibrate(typical(views(frames.fit, cache=False)))
-    count = len(card.label_set or frames.fit.labels)
-    frequencies = class_frequencies(fit[0], count) if card.labels else None
-    network = train_module(
-        DenseModule(network, recipe, count, taught.teacher, frequencies),
-        Run(fit, views(frames.val, region=frames.region), settings.output / settings.network,
-            settings.workers,
-            origin(settings, start=begin.source['sha256'], teacher=taught.sha256)))
+    label_set = card.label_set or frames.fit.labels
+    frequencies = class_frequencies(fit[0], len(label_set)) if card.labels else None
+    run = Run(fit, views(frames.val, region=frames.region), settings.output / settings.network,
+              settings.workers,
+              origin(settings, start=begin.source['sha256'], teacher=taught.sha256))
+    module: DenseModule
+    if isinstance(recipe, SymbiosisRecipe):
+        module = SymbiosisModule(network, recipe, label_set, frequencies)
+        run = replace(run, samples=len(frames.all_fit),
+                      unlabelled=unlabelled_views(settings, frames, recipe, card))
+    else:
+        module = DenseModule(network, recipe, len(label_set), taught.teacher, frequencies)
+    network = train_module(module, run)
     card.training.update(start=begin.source, teacher=taught.sha256)
     finish(network, card, settings.output, frames)
+
+
+def unlabelled_views(settings: Settings, frames: TrainingFrames, recipe: SymbiosisRecipe,
+                     card: weights.Card) -> Dataset | None:
+    """Return the views of all unlabelled frames, None if the recipe learns nothing from them."""
+    if not (recipe.consistency_weight or recipe.unlabelled_depth or recipe.video_weight):
+        if settings.unlabelled or settings.video:
+            raise ValueError('--unlabelled and --video have no use: the weights consistency_weight'
+                             ', unlabelled_depth and video_weight are 0')
+        return None
+    sources = [*frames.unlabelled, *(Clip(name, recipe.input_size) for name in settings.video)]
+    if not sources:
+        return None
+    if recipe.video_weight and recipe.rotation:
+        raise ValueError('--rotation: the views of a video are not turned; --rotation 0')
+    kind = partial(VideoViews, step=recipe.video_step) if recipe.video_weight else Views
+    augmentation = Augmentation(recipe.crop, recipe.zoom, recipe.rotation)
+    return ConcatDataset([
+        kind(source, recipe.input_size, augmentation, cache=False,
+             focal_length=card.focal_length) for source in sources])
 
 
 def encoder_options(spec: networks.Spec, recipe: Recipe) -> dict[str, Any]:
@@ -248,7 +307,18 @@ def fitted(recipe: Recipe | RefineRecipe, frames: TrainingFrames) -> Recipe | Re
 def origin(settings: Settings, **files: Any) -> dict[str, Any]:
     """Return the facts that, with the recipe, make a stopped run the same run."""
     return {'reader': settings.reader, 'fit': settings.fit, 'extra': list(settings.extra),
-            'crop': settings.crop, 'hold_out': settings.hold_out, **files}
+            'crop': settings.crop, 'hold_out': settings.hold_out,
+            **few_labels(settings), **files}
+
+
+def few_labels(settings: Settings) -> dict[str, Any]:
+    """Return the facts of a training with few labels, empty for other trainings."""
+    facts = {'labels': Path(settings.labels).name if Path(settings.labels).is_file()
+             else settings.labels,
+             'unlabelled': [ExtraFrames.parse(text, '--unlabelled').fact
+                            for text in settings.unlabelled],
+             'video': [Path(name).name for name in settings.video]}
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def card_of(spec: networks.Spec, recipe: Recipe | RefineRecipe, settings: Settings,
@@ -265,6 +335,7 @@ def card_of(spec: networks.Spec, recipe: Recipe | RefineRecipe, settings: Settin
         training={'reader': settings.reader, 'fit': settings.fit, 'val': settings.val,
                   'frames': len(frames.fit),
                   'extra': [ExtraFrames.parse(text).fact for text in settings.extra],
+                  **few_labels(settings),
                   'hold_out': settings.hold_out, 'recipe': asdict(recipe),
                   'precision': precision(), 'jrn_perception': jrn_perception.__version__,
                   'torch': torch.__version__})

@@ -200,7 +200,8 @@ def test_find(architecture, variant, name):
 
 
 @pytest.mark.parametrize('architecture, variant, message', [
-    ('resnet', '', "unknown architecture 'resnet': choose from jrn, hydranet, symbiosis, depth, semantics"),
+    ('resnet', '', "unknown architecture 'resnet': choose from jrn, hydranet, symbiosis, depth, "
+     'semantics'),
     ('', '', "unknown architecture ''"),
     ('jrn', 'cat7', "unknown variant 'cat7' of jrn: choose from sum60, cat60, cat10, cat5, cat1"),
 ])

@@ -217,7 +217,8 @@ def _common(predicted: LabelSet | None, truth: LabelSet | None,
             raise ValueError(f'label set {wanted.name}: the {missing} no labels')
         return None
     for target in (wanted,) if wanted else (predicted, truth):
-        if all(source == target or (source.name, target.name) in FOLDS
+        # Classes of one's own may be another data set's: the names count.
+        if all(source.names == target.names or (source.name, target.name) in FOLDS
                for source in (predicted, truth)):
             return target
     raise ValueError(f'labels of the network ({predicted.name}) and of the data set '

@@ -43,8 +43,9 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
 
     ``direction`` is ``depth_to_semantics`` or ``semantics_to_depth``; ``value`` is the value with
     which the other modality was muted. Bars are bootstrap intervals; coupled variants are green,
-    loose variants red, symbiosis networks, which are not of this paper, blue. The paper's points are faint and use the right axis: the paper had other
-    inputs, and its variants lie closer together than our intervals are wide.
+    loose variants red, symbiosis networks, which are not of this paper, blue. The paper's points
+    are faint and use the right axis: the paper had other inputs, and its variants lie closer
+    together than our intervals are wide.
     """
     _, accuracy, x_label, y_label = next(panel for panel in PANELS if panel[0] == direction)
     figure = _figure()
