@@ -107,7 +107,8 @@ def run_dataset(options: argparse.Namespace) -> int:
 def add_influence(commands) -> None:
     """Add ``jrn_evaluate influence``."""
     parser = commands.add_parser('influence', help='influence of depth and semantics on each '
-                                 'other in the JRN variants (Eq. 2 and 3 of the paper) or in a symbiosis network')
+                                 'other in the JRN variants (Eq. 2 and 3 of the paper) or in a '
+                                 'symbiosis network')
     parser.add_argument('--architecture', default='jrn', choices=INFLUENCED,
                         help='network whose influences are measured; default: %(default)s')
     parser.add_argument('--variants', nargs='+', default=[], metavar='VARIANT',

@@ -173,8 +173,9 @@ def _replaced(message: Tensor, value: str) -> Tensor:
 
 
 def _influence(told: Maps, silent: Maps) -> Influence:
-    assert told.depth is not None and told.semantics is not None
+    assert told.depth is not None and silent.depth is not None
+    assert told.semantics is not None and silent.semantics is not None
     decided = told.semantics.argmax(1, keepdim=True)
-    probability = [maps.semantics.float().softmax(1).gather(1, decided)
-                   for maps in (told, silent)]
+    probability = [logits.float().softmax(1).gather(1, decided)
+                   for logits in (told.semantics, silent.semantics)]
     return Influence(told.depth - silent.depth, probability[0] - probability[1])

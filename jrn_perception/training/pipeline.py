@@ -96,7 +96,8 @@ class TrainingFrames:
         self.unlabelled: list[Sequence[Frame]] = []
         if settings.labels:
             parts = with_labels(self.fit, settings)
-            self.fit, self.unlabelled = parts.seen, [Unlabelled(parts.unseen)]
+            self.fit = parts.seen
+            self.unlabelled += [Unlabelled(parts.unseen)] if len(parts.unseen) else []
         self.unlabelled += [
             Unlabelled(self._open(more.reader, more.folder, more.split or None))
             for more in (ExtraFrames.parse(text, '--unlabelled') for text in settings.unlabelled)]

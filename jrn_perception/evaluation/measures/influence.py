@@ -127,8 +127,9 @@ def measure(perceptions: dict[str, Perception], frames: Sequence[Frame],
     """
     Run each JRN on each frame: as it is, and with either input muted in each way.
 
-    ``perceptions`` are JRNs or symbiosis networks by variant; ValueError for other networks. JRNs whose cards name the
-    same files (sha256) as inputs share one run of the single-task networks for each frame.
+    ``perceptions`` are JRNs or symbiosis networks by variant; ValueError for other networks. JRNs
+    whose cards name the same files (sha256) as inputs share one run of the single-task networks
+    for each frame.
     ``frames`` need depth and labels; arguments as of ``comparison.evaluate``.
     """
     for perception in perceptions.values():

@@ -215,11 +215,12 @@ def describe_network(perception: Perception) -> dict[str, Any]:
     """Return the entries that identify a network and its device, precision and input size."""
     card: weights.Card = perception.card
     gammas = {'gammas': card.training['gammas']} if 'gammas' in card.training else {}
-    return gammas | {'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256,
-            'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},
-            'temperature': card.temperature,
-            'device': perception.device.type, 'precision': perception.precision,
-            'picture_480x640_as': perception.inference_size(480, 640)}
+    return gammas | {
+        'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256,
+        'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},
+        'temperature': card.temperature,
+        'device': perception.device.type, 'precision': perception.precision,
+        'picture_480x640_as': perception.inference_size(480, 640)}
 
 
 def describe_gammas(gammas: dict[str, float]) -> str:
