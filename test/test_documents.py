@@ -26,7 +26,8 @@ LAUNCH = {path.name: path.read_text() for path in (REPOSITORY / 'launch').glob('
 COMMANDS = {f'jrn_{name}': name for name in assigned(REPOSITORY / 'setup.py', 'SCRIPTS')}
 # Commands that have a parser for each of these first arguments.
 SUBCOMMANDS = {'jrn_evaluate': ('dataset', 'influence', 'bag', 'record'),
-               'jrn_train': ('teacher', 'hydranet', 'depth', 'semantics', 'jrn')}
+               'jrn_train': ('teacher', 'hydranet', 'depth', 'semantics', 'symbiosis',
+                             'symbiosis_cityscapes', 'symbiosis_scannet', 'jrn')}
 # Options of other programs: ROS, torchrun, Docker, git and Python's own.
 FOREIGN = {'--ros-args', '--params-file', '--nnodes', '--nproc-per-node', '--no-python',
            '--rdzv-endpoint', '--shm-size', '--system-site-packages', '--from-paths',
@@ -297,7 +298,9 @@ def test_every_named_command_exists():
 
 
 def test_every_shown_option_is_known_to_its_command(helps):
-    everything = set().union(*helps.values()) | FOREIGN
+    tool = (REPOSITORY / 'tools' / 'label_fractions.py').read_text()
+    everything = set().union(*helps.values()) | FOREIGN | {
+        *re.findall(r"add_argument\('(--[a-z-]+)'", tool)}
     for page, command, arguments in ALL_CALLS:
         shown = {word.partition('=')[0] for word in arguments if OPTION.match(word)}
         subs = SUBCOMMANDS.get(command, ('',))

@@ -40,7 +40,7 @@ ROOMS = {
     'evaluation': {'labels', 'frame', 'networks', 'weights', 'perception', 'messages',
                    'recordings', 'sources', 'datasets', 'rooms', 'drawing'},
     'training': {'labels', 'frame', 'networks', 'weights', 'perception', 'datasets', 'messages',
-                 'evaluation'},
+                 'evaluation', 'sources'},
 }
 ROOMS['cli'] = {*ROOMS, '__version__'}
 ROS = {

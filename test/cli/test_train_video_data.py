@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('lightning', reason="needs pip install '.[train]'")
-from train_runs import perceive, TINY, train  # noqa: E402, I100
+from train_runs import perceive, TINY, train
 
 # Ids of Cityscapes: road, building, sky, car.
 IDS = np.array((7, 11, 23, 26), np.uint8)
