@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from jrn_perception import weights
 from jrn_perception.cli.train import main as train
-from jrn_perception.datasets.fractions import FRACTIONS
+from jrn_perception.datasets.label_fractions import FRACTIONS
 from jrn_perception.datasets.registry import open_dataset
 from jrn_perception.evaluation.measures.bootstrap import Estimate, estimate, pool, resamplings
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol

@@ -13,8 +13,8 @@ import cv2
 from jrn_perception.frame import Frame
 from jrn_perception.labels import NYU40
 from jrn_perception.rooms.scenes import Scene
-from jrn_perception.training.colour import color_aug, colour_groups
 from jrn_perception.training.mix import Annotated, Motion, movable, move_instances
+from jrn_perception.training.unlabelled.colour import color_aug, colour_groups
 import kornia.augmentation as augmentation
 import numpy as np
 import torch

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,17 +12,12 @@ from typing import Any
 
 import jrn_perception
 from jrn_perception import labels, networks, weights
-from jrn_perception.datasets.registry import open_to_train, READERS
-from jrn_perception.datasets.subsets import OwnClasses, Undamaged
-from jrn_perception.evaluation.measures.frames import parse_crop
-from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import check_trainable
 from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.networks.layers import restore_batch_norms
 from jrn_perception.perception.preprocessing import focal_ratio, input_size_for
 from jrn_perception.training import folds, refine
-from jrn_perception.training.clips import Clip, Unlabelled, VideoViews
-from jrn_perception.training.fractions import with_labels
+from jrn_perception.training.frames import ExtraFrames, few_labels, TrainingFrames
 from jrn_perception.training.module import DenseModule, Teacher
 from jrn_perception.training.pretrained import start
 from jrn_perception.training.recipes import (
@@ -36,18 +30,14 @@ from jrn_perception.training.recipes import (
 from jrn_perception.training.results import write_measured
 from jrn_perception.training.run import precision, Run
 from jrn_perception.training.run import train as train_module
-from jrn_perception.training.semi import SymbiosisModule
+from jrn_perception.training.unlabelled.clips import unlabelled_views
+from jrn_perception.training.unlabelled.semi import SymbiosisModule
 from jrn_perception.training.views import Augmentation, class_frequencies, typical, Views
 from lightning.pytorch.utilities import rank_zero_only
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import ConcatDataset, Dataset
 
-# Metres that a Kinect measures, and the paper's evaluation covers.
-DEPTH_RANGE = (0.5, 10.0)
-# The names of recipes that learn other classes than NYU-Depth v2's begin like this.
-LEARN_ANY_CLASSES = ('hydranet', 'depth', 'symbiosis')
 # Frames from which the statistics of folded batch norms are estimated.
 STATISTICS_FRAMES = 48
 
@@ -70,79 +60,6 @@ def train(settings: Settings) -> None:
         if getattr(settings, option):
             raise ValueError(f'--{option.replace("_", "-")}: has no use for {settings.network}')
     run(settings, TrainingFrames(settings))
-
-
-class TrainingFrames:
-    """
-    The frames that the settings name: ``fit`` and ``extra`` to train on, ``val`` to measure on.
-
-    With few labels ``fit`` has the labelled frames of ``all_fit``, and ``unlabelled`` lists the
-    rest and further data sets, without labels. ``crop`` (None: none) and ``region`` are the well
-    annotated part of a frame, ``depth_range`` is the range of the depth camera in metres,
-    ``own_classes`` tells whether the classes are other ones than NYU-Depth v2's.
-    """
-
-    def __init__(self, settings: Settings):
-        self._skip_damaged = settings.skip_damaged
-        self.fit = self._open(settings.reader, settings.data, settings.fit)
-        self.depth_range = getattr(self.fit, 'depth_range', None) or DEPTH_RANGE
-        self.own_classes = self.fit.labels.name == labels.CUSTOM
-        if self.own_classes and not settings.network.startswith(LEARN_ANY_CLASSES):
-            raise ValueError(f'--reader {settings.reader}: hydranet alone learns classes of '
-                             f"one's own, {settings.network} is for NYU-Depth v2's classes")
-        if settings.hold_out:
-            self.fit = folds.split(self.fit, settings.hold_out).seen
-        self.all_fit = self.fit
-        self.unlabelled: list[Sequence[Frame]] = []
-        if settings.labels:
-            parts = with_labels(self.fit, settings)
-            self.fit = parts.seen
-            self.unlabelled += [Unlabelled(parts.unseen)] if len(parts.unseen) else []
-        self.unlabelled += [
-            Unlabelled(self._open(more.reader, more.folder, more.split or None))
-            for more in (ExtraFrames.parse(text, '--unlabelled') for text in settings.unlabelled)]
-        self.val = self._open(settings.reader, settings.data, settings.val)
-        self.crop = parse_crop(settings.crop, settings.reader)
-        self.region = self.crop or (slice(None), slice(None))
-        self.extra = [self._open_extra(ExtraFrames.parse(text)) for text in settings.extra]
-
-    def _open(self, reader: str, folder: Path | str, split: str | None) -> Sequence[Frame]:
-        frames = open_to_train(reader, folder, split)
-        if frames.labels not in (None, labels.NYU40):
-            frames = OwnClasses(frames)
-        return Undamaged(frames, 'skip').selection() if self._skip_damaged else frames
-
-    def _open_extra(self, extra: ExtraFrames) -> Sequence[Frame]:
-        frames = self._open(extra.reader, extra.folder, extra.split or None)
-        if frames.labels not in (None, self.fit.labels):
-            raise ValueError(f'--extra {extra.text}: is labelled in {frames.labels.name}, the '
-                             f'frames of --data in {self.fit.labels.name}')
-        return frames
-
-
-@dataclass(frozen=True)
-class ExtraFrames:
-    """More frames to train on, as ``text`` READER=FOLDER[@SPLIT] names them."""
-
-    text: str
-    reader: str
-    folder: str
-    split: str
-
-    @classmethod
-    def parse(cls, text: str, option: str = '--extra') -> ExtraFrames:
-        """Return the frames of an option's text; ValueError for an unknown reader."""
-        reader, found, rest = text.partition('=')
-        folder, _, split = rest.partition('@')
-        if not found or reader not in READERS:
-            raise ValueError(f'{option} {text}: expected READER=FOLDER[@SPLIT], READER one of '
-                             f'{", ".join(READERS)}')
-        return cls(text, reader, folder, split)
-
-    @property
-    def fact(self) -> str:
-        """Return the text for a card: with the split, and the folder's name but not its path."""
-        return f'{self.reader}={Path(self.folder).resolve().name}@{self.split or "all"}'
 
 
 # --- networks that see pictures -----------------------------------------------------------------
@@ -191,32 +108,13 @@ def train_single(settings: Settings, frames: TrainingFrames) -> None:
     if isinstance(recipe, SymbiosisRecipe):
         module = SymbiosisModule(network, recipe, label_set, frequencies)
         run = replace(run, samples=len(frames.all_fit),
-                      unlabelled=unlabelled_views(settings, frames, recipe, card))
+                      unlabelled=unlabelled_views(settings, frames.unlabelled, recipe,
+                                                  card.focal_length))
     else:
         module = DenseModule(network, recipe, len(label_set), taught.teacher, frequencies)
     network = train_module(module, run)
     card.training.update(start=begin.source, teacher=taught.sha256)
     finish(network, card, settings.output, frames)
-
-
-def unlabelled_views(settings: Settings, frames: TrainingFrames, recipe: SymbiosisRecipe,
-                     card: weights.Card) -> Dataset | None:
-    """Return the views of all unlabelled frames, None if the recipe learns nothing from them."""
-    if not (recipe.consistency_weight or recipe.unlabelled_depth or recipe.video_weight):
-        if settings.unlabelled or settings.video:
-            raise ValueError('--unlabelled and --video have no use: the weights consistency_weight'
-                             ', unlabelled_depth and video_weight are 0')
-        return None
-    sources = [*frames.unlabelled, *(Clip(name, recipe.input_size) for name in settings.video)]
-    if not sources:
-        return None
-    if recipe.video_weight and recipe.rotation:
-        raise ValueError('--rotation: the views of a video are not turned; --rotation 0')
-    kind = partial(VideoViews, step=recipe.video_step) if recipe.video_weight else Views
-    augmentation = Augmentation(recipe.crop, recipe.zoom, recipe.rotation)
-    return ConcatDataset([
-        kind(source, recipe.input_size, augmentation, cache=False,
-             focal_length=card.focal_length) for source in sources])
 
 
 def encoder_options(spec: networks.Spec, recipe: Recipe) -> dict[str, Any]:
@@ -310,16 +208,6 @@ def origin(settings: Settings, **files: Any) -> dict[str, Any]:
     return {'reader': settings.reader, 'fit': settings.fit, 'extra': list(settings.extra),
             'crop': settings.crop, 'hold_out': settings.hold_out,
             **few_labels(settings), **files}
-
-
-def few_labels(settings: Settings) -> dict[str, Any]:
-    """Return the facts of a training with few labels, empty for other trainings."""
-    facts = {'labels': Path(settings.labels).name if Path(settings.labels).is_file()
-             else settings.labels,
-             'unlabelled': [ExtraFrames.parse(text, '--unlabelled').fact
-                            for text in settings.unlabelled],
-             'video': [Path(name).name for name in settings.video]}
-    return {name: fact for name, fact in facts.items() if fact}
 
 
 def card_of(spec: networks.Spec, recipe: Recipe | RefineRecipe, settings: Settings,

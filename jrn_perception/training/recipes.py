@@ -80,7 +80,7 @@ class SymbiosisRecipe(Recipe):
     An epoch has as many labelled views as --fit has frames, with --labels too: so runs with
     different shares of the labels have the same steps. A weight, share or rate of 0 switches its
     part off; with all of the weights of unlabelled frames at 0 the run is supervised only. See
-    ``semi.SymbiosisModule``.
+    ``unlabelled.semi.SymbiosisModule``.
     """
 
     attention_rate: float = _entry(

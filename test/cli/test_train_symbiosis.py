@@ -7,15 +7,14 @@ import json
 
 import cv2
 from jrn_perception import weights
-from jrn_perception.datasets.fractions import FRACTIONS, labelled_names
+from jrn_perception.datasets.label_fractions import FRACTIONS, labelled_names
 from jrn_perception.rooms.scenes import Scene
 from jrn_perception.sources.sample import write_sample
 import numpy as np
 import pytest
+from train_runs import perceive, refused, SMALL, train, write_frame
 
-main = pytest.importorskip('jrn_perception.cli.train', reason="pip install '.[train]'").main
 pytest.importorskip('lightning', reason="needs pip install '.[train]'")
-from train_runs import perceive, refused, SMALL, train, write_frame  # noqa: E402, I100
 
 START = 'start={}'
 
@@ -145,8 +144,8 @@ def test_names_in_a_file_choose_the_labelled_frames(frames, begin, tmp_path, cap
 
 def test_the_lists_of_the_package_are_used_for_the_split_they_are_for(tmp_path):
     from jrn_perception.datasets.registry import open_dataset
-    from jrn_perception.training.fractions import with_labels
     from jrn_perception.training.recipes import RECIPES, Settings
+    from jrn_perception.training.unlabelled.labelled import with_labels
     names = sorted({*labelled_names('1/2'), '9998', '9999'})
     write_frame(tmp_path, names[0], 0)
     (tmp_path / 'fit.txt').write_text('\n'.join(names))

@@ -13,9 +13,9 @@ from jrn_perception.labels import CITYSCAPES19
 from jrn_perception.rooms.scenes import Scene
 import numpy as np
 import pytest
+from train_runs import perceive, TINY, train
 
 pytest.importorskip('lightning', reason="needs pip install '.[train]'")
-from train_runs import perceive, TINY, train
 
 # Ids of Cityscapes: road, building, sky, car.
 IDS = np.array((7, 11, 23, 26), np.uint8)

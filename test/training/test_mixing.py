@@ -9,7 +9,8 @@ import pytest
 import torch
 
 mix = pytest.importorskip('jrn_perception.training.mix')
-colour = pytest.importorskip('jrn_perception.training.colour', reason="pip install '.[train]'")
+colour = pytest.importorskip(
+    'jrn_perception.training.unlabelled.colour', reason="pip install '.[train]'")
 SIZE = (48, 64)
 CHAIR = NYU40.names.index('chair')
 CENTRE = torch.tensor([[32., 24.], [32., 24.]])
@@ -114,8 +115,8 @@ def test_movable_classes():
 def test_groups_of_colours():
     groups = colour.colour_groups(NYU40)
     names = {name: int(groups[index]) for index, name in enumerate(NYU40.names)}
-    assert [names[name] for name in ('floor', 'wall', 'ceiling', 'sofa', 'lamp')] == [0, 1, 2, 3,
-                                                                                     4]
+    examples = 'floor', 'wall', 'ceiling', 'sofa', 'lamp'
+    assert [names[name] for name in examples] == list(range(5))
     assert groups[UNLABELLED] == groups[40] == colour.GROUPS
     assert colour.colour_groups(CITYSCAPES19)[:7].tolist() == [0, 1, 2, 3, 4, 0, 1]
 

@@ -111,7 +111,7 @@ class Head(nn.Module):
         self.predict = nn.Conv2d(WIDTH, outputs, 3, padding=1)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the task's own features (B, 256, h, w), 0..6, of the decoder's output."""
+        """Return what the task takes of the decoder's output: (B, 256, h, w), 0..6."""
         return functional.relu6(self.scale(x))
 
     def convolve(self, features: Tensor) -> Tensor:

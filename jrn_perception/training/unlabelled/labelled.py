@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jrn_perception.datasets.decoding import listed
-from jrn_perception.datasets.fractions import FRACTIONS, labelled_names
+from jrn_perception.datasets.label_fractions import FRACTIONS, labelled_names
 from jrn_perception.datasets.subsets import Selection
 from jrn_perception.frame import Frame
 from jrn_perception.training.folds import Parts
@@ -21,7 +21,7 @@ def with_labels(frames: Sequence[Frame], settings: Settings) -> Parts:
     Return the frames that keep their labels, and the others.
 
     ``settings.labels`` is 1/N or a text file of names. For the split ``fit`` of NYU-Depth v2 the
-    package has lists of names (``datasets.fractions``); of other frames every N-th keeps its
+    package has lists of names (``datasets.label_fractions``); of other frames every N-th keeps its
     labels. Raises ValueError for another text, and for names that are not there.
     """
     text = settings.labels

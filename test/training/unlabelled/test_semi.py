@@ -7,12 +7,13 @@ from dataclasses import replace
 import math
 
 from jrn_perception.labels import custom, UNLABELLED
+from jrn_perception.training.recipes import SymbiosisRecipe
 import pytest
 from tiny import batch_of, CLASSES, frame, RECIPE, SIZE, Tiny
 import torch
 
-semi = pytest.importorskip('jrn_perception.training.semi', reason="needs pip install '.[train]'")
-from jrn_perception.training.recipes import SymbiosisRecipe  # noqa: E402, I100
+semi = pytest.importorskip(
+    'jrn_perception.training.unlabelled.semi', reason="needs pip install '.[train]'")
 
 LABELS = custom([f'class {index}' for index in range(CLASSES)])
 QUIET = {'class_mix': 0., 'affine_mix': 0., 'color_aug': 0., 'ramp_up': 0., 'confidence': 0.}
@@ -95,6 +96,7 @@ def test_each_augmentation_is_for_its_task_and_can_be_switched_off(monkeypatch, 
     pictures = []
 
     class Watched(Tiny):
+
         def forward(self, image):
             if self.training:
                 pictures.append(image.detach())

@@ -20,7 +20,6 @@ import math
 from jrn_perception.labels import LabelSet, UNLABELLED
 from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.layers import resize
-from jrn_perception.training.colour import color_aug, colour_groups
 from jrn_perception.training.losses import inverse_huber
 from jrn_perception.training.mix import (
     Annotated,
@@ -31,7 +30,8 @@ from jrn_perception.training.mix import (
 )
 from jrn_perception.training.module import DenseModule, strided
 from jrn_perception.training.recipes import SymbiosisRecipe
-from jrn_perception.training.video import PoseNetwork, smoothness, video_loss
+from jrn_perception.training.unlabelled.colour import color_aug, colour_groups
+from jrn_perception.training.unlabelled.video import PoseNetwork, smoothness, video_loss
 from jrn_perception.training.views import normalise
 import kornia.augmentation as augmentation
 import torch

@@ -9,12 +9,12 @@ import sys
 
 import cv2
 from jrn_perception import networks, weights
-from jrn_perception.datasets.fractions import draw, FRACTIONS, labelled_names
+from jrn_perception.datasets.label_fractions import draw, FRACTIONS, labelled_names
 import pytest
 import torch
+from train_runs import write_frame
 
-sys.path.insert(0, str(Path(__file__).parent / 'cli'))
-TOOLS = Path(__file__).resolve().parent.parent / 'tools'
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
 
 def load(name):
@@ -71,7 +71,6 @@ def test_seeds_are_for_one_eighth(tool):
 
 
 def test_the_experiment_is_resumed_and_reported(tool, tmp_path, monkeypatch):
-    from train_runs import write_frame
     names = [f'{index:04d}' for index in range(6)]
     for seed, name in enumerate(names):
         write_frame(tmp_path / 'data', name, seed)

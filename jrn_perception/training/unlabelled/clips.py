@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from jrn_perception.datasets.subsets import neighbours_of
@@ -14,9 +15,11 @@ from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet
 from jrn_perception.sources.opening import open_source
 from jrn_perception.sources.source import resize_frame
-from jrn_perception.training.views import picture_of, Views, Window
+from jrn_perception.training.recipes import Settings, SymbiosisRecipe
+from jrn_perception.training.views import Augmentation, picture_of, Views, Window
 import numpy as np
 import torch
+from torch.utils.data import ConcatDataset, Dataset
 
 
 class Unlabelled(Sequence):
@@ -115,6 +118,32 @@ class VideoViews(Views):
                 'known': torch.tensor([other is not None for other in found]),
                 'projection': torch.from_numpy(_projection(frame, window)).float(),
                 'transforms': torch.from_numpy(transforms)}
+
+
+def unlabelled_views(settings: Settings, frames: Sequence[Sequence[Frame]],
+                     recipe: SymbiosisRecipe, focal_length: tuple[float, float] | None
+                     ) -> Dataset | None:
+    """
+    Return the views of all unlabelled ``frames`` and of the videos of ``settings``.
+
+    None if there are none or the recipe learns nothing from them. Raises ValueError for settings
+    without effect.
+    """
+    if not (recipe.consistency_weight or recipe.unlabelled_depth or recipe.video_weight):
+        if settings.unlabelled or settings.video:
+            raise ValueError('--unlabelled and --video have no use: the weights consistency_weight'
+                             ', unlabelled_depth and video_weight are 0')
+        return None
+    sources = [*frames, *(Clip(name, recipe.input_size) for name in settings.video)]
+    if not sources:
+        return None
+    if recipe.video_weight and recipe.rotation:
+        raise ValueError('--rotation: the views of a video are not turned; --rotation 0')
+    kind = partial(VideoViews, step=recipe.video_step) if recipe.video_weight else Views
+    augmentation = Augmentation(recipe.crop, recipe.zoom, recipe.rotation)
+    return ConcatDataset([
+        kind(source, recipe.input_size, augmentation, cache=False,
+             focal_length=focal_length) for source in sources])
 
 
 def _projection(frame: Frame, window: Window) -> np.ndarray:

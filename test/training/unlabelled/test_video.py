@@ -3,14 +3,15 @@
 
 """Depth from video: neighbours seen through depth and motion, and what does not count."""
 
+from jrn_perception.rooms.scenes import Scene
+from jrn_perception.sources.sample import write_sample
+from jrn_perception.training.views import Augmentation
 import pytest
 import torch
 
-video = pytest.importorskip('jrn_perception.training.video', reason="pip install '.[train]'")
-clips = pytest.importorskip('jrn_perception.training.clips')
-from jrn_perception.rooms.scenes import Scene  # noqa: E402, I100
-from jrn_perception.sources.sample import write_sample  # noqa: E402
-from jrn_perception.training.views import Augmentation  # noqa: E402
+video = pytest.importorskip(
+    'jrn_perception.training.unlabelled.video', reason="pip install '.[train]'")
+clips = pytest.importorskip('jrn_perception.training.unlabelled.clips')
 
 SIZE = (96, 128)
 
