@@ -150,10 +150,10 @@ def fold_matrix(source: LabelSet, target: LabelSet) -> np.ndarray:
     """
     Return the 0/1 matrix (len(target), len(source)) that sums probabilities of the finer set.
 
-    It is the identity if both sets are the same. A class without a counterpart has a column of
-    zeros. Raises ValueError if no map between the sets exists.
+    It is the identity if both sets have the same names. A class without a counterpart has a column
+    of zeros. Raises ValueError if no map between the sets exists.
     """
-    if source == target:
+    if source.names == target.names:
         return np.eye(len(source), dtype=np.float32)
     if (source.name, target.name) not in FOLDS:
         raise ValueError(f'no map from label set {source.name} to {target.name}')

@@ -28,7 +28,8 @@ COMMANDS = {f'jrn_{name}': name for name in assigned(REPOSITORY / 'setup.py', 'S
 SUBCOMMANDS = {'jrn_evaluate': ('dataset', 'influence', 'bag', 'bags', 'record'),
                # Without a subcommand it reads data sets.
                'jrn_distill': ('', 'bags'),
-               'jrn_train': ('teacher', 'hydranet', 'depth', 'semantics', 'jrn')}
+               'jrn_train': ('teacher', 'hydranet', 'depth', 'semantics', 'symbiosis',
+                             'symbiosis_cityscapes', 'symbiosis_scannet', 'jrn')}
 # Options of other programs: ROS, torchrun, Docker, git and Python's own.
 FOREIGN = {'--ros-args', '--params-file', '--nnodes', '--nproc-per-node', '--no-python',
            '--rdzv-endpoint', '--shm-size', '--system-site-packages', '--from-paths',
@@ -313,7 +314,9 @@ def test_every_named_command_exists():
 
 
 def test_every_shown_option_is_known_to_its_command(helps):
-    everything = set().union(*helps.values()) | FOREIGN
+    tool = (REPOSITORY / 'tools' / 'label_fractions.py').read_text()
+    everything = set().union(*helps.values()) | FOREIGN | {
+        *re.findall(r"add_argument\('(--[a-z-]+)'", tool)}
     for page, command, arguments in ALL_CALLS:
         shown = {word.partition('=')[0] for word in arguments if OPTION.match(word)}
         subs = SUBCOMMANDS.get(command, ('',))

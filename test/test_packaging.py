@@ -41,7 +41,7 @@ ROOMS = {
     'evaluation': {'labels', 'frame', 'networks', 'weights', 'perception', 'messages',
                    'recordings', 'sources', 'datasets', 'rooms', 'drawing', 'fleet'},
     'training': {'labels', 'frame', 'networks', 'weights', 'perception', 'datasets', 'messages',
-                 'evaluation', 'fleet'},
+                 'evaluation', 'fleet', 'sources'},
 }
 ROOMS['cli'] = {*ROOMS, '__version__'}
 ROS = {

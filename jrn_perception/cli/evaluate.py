@@ -30,6 +30,8 @@ from jrn_perception.evaluation.reports import documents
 from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import MUTE_VALUES
 
+# The architectures whose modalities can be muted.
+INFLUENCED = ('jrn', 'symbiosis')
 INSTALL = "pip install '.[evaluate]'"
 
 
@@ -110,13 +112,18 @@ def run_dataset(options: argparse.Namespace) -> int:
 def add_influence(commands) -> None:
     """Add ``jrn_evaluate influence``."""
     parser = commands.add_parser('influence', help='influence of depth and semantics on each '
-                                 'other in the JRN variants (Eq. 2 and 3 of the paper)')
-    parser.add_argument('--variants', nargs='+', default=list(networks.ARCHITECTURES['jrn']),
-                        choices=networks.ARCHITECTURES['jrn'], metavar='VARIANT',
-                        help=f'default: {" ".join(networks.ARCHITECTURES["jrn"])}')
+                                 'other in the JRN variants (Eq. 2 and 3 of the paper) or in a '
+                                 'symbiosis network')
+    parser.add_argument('--architecture', default='jrn', choices=INFLUENCED,
+                        help='network whose influences are measured; default: %(default)s')
+    parser.add_argument('--variants', nargs='+', default=[], metavar='VARIANT',
+                        choices=[variant for name in INFLUENCED
+                                 for variant in networks.ARCHITECTURES[name]],
+                        help=f'default: {" ".join(networks.ARCHITECTURES["jrn"])} of the jrn, '
+                        'nyu40 of symbiosis')
     parser.add_argument('--weights', default='', metavar='DIR',
-                        help='folder with jrn_VARIANT.safetensors, or random; default: the '
-                        'shipped ones')
+                        help='folder with ARCHITECTURE_VARIANT.safetensors, or random; default: '
+                        'the shipped ones')
     parser.add_argument('--plot-value', default=MUTE_VALUES[0], choices=MUTE_VALUES,
                         help='mute value that the plots show; the tables show all; default: '
                         '%(default)s')
@@ -134,10 +141,12 @@ def run_influence(options: argparse.Namespace) -> None:
     from jrn_perception.evaluation.reports import plots, tables
 
     protocol, frames = protocol_of(options, options.reader, options.labels), _frames(options)
-    variants = list(dict.fromkeys(options.variants))
+    architecture, known = options.architecture, networks.ARCHITECTURES[options.architecture]
+    usual = list(known) if architecture == 'jrn' else [next(iter(known))]
+    variants = list(dict.fromkeys(options.variants or usual))
     perceptions = {
-        variant: program.load_network(options, 'jrn', variant,
-                                      _weights_of(options.weights, variant))
+        variant: program.load_network(options, architecture, variant,
+                                      _weights_of(options.weights, architecture, variant))
         for variant in variants}
     measurement = influence.measure(perceptions, frames, protocol, options.skip_damaged,
                                     partial(program.track, title='muting'))
@@ -215,10 +224,10 @@ def _source(options: argparse.Namespace) -> dict:
     return {'reader': options.reader, 'split': options.split or None}
 
 
-def _weights_of(folder: str, variant: str) -> str:
+def _weights_of(folder: str, architecture: str, variant: str) -> str:
     if folder in ('', weights.RANDOM):
         return folder
-    return str(Path(folder) / f'{networks.find("jrn", variant).name}.safetensors')
+    return str(Path(folder) / f'{networks.find(architecture, variant).name}.safetensors')
 
 
 if __name__ == '__main__':

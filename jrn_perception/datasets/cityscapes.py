@@ -46,9 +46,15 @@ class Cityscapes(Sequence):
     that is missing inside an installed package is damage. The labels of split ``test`` are not
     public: its gtFine marks only the car and the border, so every pixel is unlabelled.
 
+    ``leftImg8bit_sequence/<split>/<city>/<city>_<n>_<frame>_leftImg8bit.png``, if installed, holds
+    the 30 pictures of the snippet of which each annotated picture is the 20th.
+
     Raises FileNotFoundError if there are no pictures or no annotations, or disparity but no
     camera; DamagedSampleError on access to a frame with a missing or damaged file.
     """
+
+    # Hoyer et al.'s limit; beyond it a disparity is less than 5 pixels.
+    depth_range = (1., 100.)
 
     def __init__(self, root: str | Path, split: str = 'val'):
         self.root, self.split = Path(root), split
@@ -92,6 +98,18 @@ class Cityscapes(Sequence):
             disparity = np.where(stored > 1, (stored - np.float32(1)) / 256, np.float32(np.nan))
             depth = (baseline * matrix[0, 0] / disparity).astype(np.float32)
         return Frame(rgb, name.split('/')[1], depth=depth, labels=labels, camera_matrix=matrix)
+
+    def neighbours(self, index: int, step: int) -> tuple[Frame | None, Frame | None]:
+        """Return the pictures ``step`` frames before and after in the frame's snippet."""
+        snippet, _, number = self.names[index].rpartition('_')
+        suffix = _PARTS['leftImg8bit']
+
+        def read(other: int) -> Frame | None:
+            name = f'{snippet}_{other:0{len(number)}d}'
+            path = self._path('leftImg8bit_sequence', name, suffix)
+            return Frame(read_colour(path), path.name[:-len(suffix)]) if path.is_file() else None
+
+        return read(int(number) - step), read(int(number) + step)
 
 
 def read_camera(path: Path) -> Camera:

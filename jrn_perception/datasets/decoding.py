@@ -18,6 +18,22 @@ class DamagedSampleError(ValueError):
     """A file of a data set that is missing or unreadable; the message names it."""
 
 
+def read_pose(path: Path) -> np.ndarray | None:
+    """
+    Return the 4x4 matrix from camera to world coordinates in a text file.
+
+    None without the file, and for a matrix that is not finite, as ScanNet writes for a camera that
+    lost its way. Raises DamagedSampleError for anything else.
+    """
+    if not path.is_file():
+        return None
+    try:
+        pose = np.array(path.read_text().split(), float).reshape(4, 4)
+    except ValueError:
+        raise DamagedSampleError(f'{path}: not a 4x4 matrix') from None
+    return pose if np.isfinite(pose).all() else None
+
+
 def read_colour(path: Path) -> np.ndarray:
     """
     Return the picture at ``path`` as RGB, uint8 (H, W, 3); DamagedSampleError.

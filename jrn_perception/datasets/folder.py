@@ -13,6 +13,9 @@ The folder holds ``rgb/NAME.jpg``, ``.jpeg`` or ``.png``; for each picture ``dep
      "focal_length": [615.2, 614.8],
      "depth_range": [0.3, 20]}
 
+``poses/NAME.txt``, if it is there, is the 4x4 matrix from the camera at NAME to the world. Names
+that end in numbers are the pictures of a video: ``frame0007`` comes after ``frame0006``.
+
 ``classes`` are the names of the ids 1..K, or "nyu40". ``focal_length`` (x, y) is the camera's, in
 pixels of its pictures; without it, depth is right only for this camera. ``depth_range`` is the
 range that the depth sensor measures, in metres; by default a Kinect's.
@@ -29,6 +32,7 @@ from jrn_perception.datasets.decoding import (
     listed,
     read_colour,
     read_map,
+    read_pose,
     read_text,
     require_size,
     to_metres,
@@ -95,7 +99,24 @@ class Folder(Sequence):
         if depth is None and labels is None:
             raise DamagedSampleError(f'{self.root}: {name}.png is neither in depth_mm/ nor in '
                                      'labels/')
-        return Frame(rgb, name, depth=depth, labels=labels, camera_matrix=self._camera(rgb))
+        return Frame(rgb, name, depth=depth, labels=labels, camera_matrix=self._camera(rgb),
+                     pose=read_pose(self.root / 'poses' / f'{name}.txt'))
+
+    def neighbours(self, index: int, step: int) -> tuple[Frame | None, Frame | None]:
+        """Return the pictures whose names end in a number that is ``step`` less and more."""
+        name = self.names[index]
+        stem = name.rstrip('0123456789')
+        digits = name[len(stem):]
+
+        def read(number: int) -> Frame | None:
+            other = f'{stem}{number:0{len(digits)}d}'
+            path = self._find('rgb', other, PICTURES)
+            if number < 0 or path is None:
+                return None
+            return Frame(read_colour(path), other,
+                         pose=read_pose(self.root / 'poses' / f'{other}.txt'))
+
+        return (read(int(digits) - step), read(int(digits) + step)) if digits else (None, None)
 
     def _find(self, part: str, name: str, suffixes: Sequence[str]) -> Path | None:
         """Return the file of a frame in a part of the folder, in any case of its suffix."""

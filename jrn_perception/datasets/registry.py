@@ -5,7 +5,8 @@
 Data sets by name.
 
 A reader is a ``Sequence[Frame]`` with an attribute ``labels``: the ``LabelSet`` of its frames, or
-None. It may have an attribute ``depth_range``: the metres that its depth camera measures. A reader
+None. It may have an attribute ``depth_range``: the metres that its depth camera measures; and a
+method ``neighbours(index, step)``: the pictures before and after a frame of a video. A reader
 raises ``DamagedSampleError`` on access to a missing or damaged sample, and never yields a frame
 that differs from the data set's; ``subsets.Undamaged`` stops there or skips the sample.
 """

@@ -15,6 +15,7 @@ from jrn_perception.datasets.decoding import (
     listed,
     read_colour,
     read_map,
+    read_pose,
     to_metres,
     translate,
 )
@@ -43,6 +44,7 @@ class ScanNet(Sequence):
     * ``scans/<scene>/`` with the files that ScanNet's SensReader exports: ``color/N.jpg``,
       ``depth/N.png`` (uint16 millimetres, 0 = none) and ``intrinsic/intrinsic_color.txt`` (without
       it ``camera_matrix`` is None); and the unpacked ``label-filt/N.png`` (ScanNet's own ids);
+    * ``scans/<scene>/pose/N.txt``, if it is there: the 4x4 matrix from camera to world;
     * ``scannetv2-labels.combined.tsv``, ScanNet's table of these ids;
     * ``scannetv2_<split>.txt`` with the scenes of a split (``split`` None: all scenes).
 
@@ -96,7 +98,24 @@ class ScanNet(Sequence):
             if self.labels == SCANNET20:
                 labels = map_labels(labels, NYU40_TO_SCANNET20)
         return Frame(rgb, f'{scene}/{number}', depth=to_metres(depth), labels=labels,
-                     camera_matrix=_camera_matrix(folder / 'intrinsic' / 'intrinsic_color.txt'))
+                     camera_matrix=_camera_matrix(folder / 'intrinsic' / 'intrinsic_color.txt'),
+                     pose=read_pose(folder / 'pose' / f'{number}.txt'))
+
+    def neighbours(self, index: int, step: int) -> tuple[Frame | None, Frame | None]:
+        """Return the pictures of the frame's scene whose numbers are ``step`` less and more."""
+        scene, number = self.names[index]
+        folder = self.root / 'scans' / scene
+
+        def read(other: int) -> Frame | None:
+            path = folder / 'color' / f'{other}.jpg'
+            if not path.is_file():
+                return None
+            return Frame(read_colour(path), f'{scene}/{other}',
+                         pose=read_pose(folder / 'pose' / f'{other}.txt'))
+
+        if not number.isdecimal():
+            return None, None
+        return read(int(number) - step), read(int(number) + step)
 
 
 def _frames(folder: Path) -> list[tuple[str, str]]:

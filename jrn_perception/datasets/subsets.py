@@ -10,7 +10,7 @@ import logging
 
 from jrn_perception.datasets.decoding import DamagedSampleError
 from jrn_perception.frame import Frame
-from jrn_perception.labels import LabelSet
+from jrn_perception.labels import custom, LabelSet
 
 _log = logging.getLogger(__name__)
 # A report names this many damaged samples and counts the others.
@@ -31,6 +31,37 @@ class Selection(Sequence):
 
     def __getitem__(self, index: int) -> Frame:
         return self.frames[self.indices[index]]
+
+    def neighbours(self, index: int, step: int) -> tuple[Frame | None, Frame | None]:
+        """Return the data set's neighbours of a frame, whether they are selected or not."""
+        return neighbours_of(self.frames, self.indices[index], step)
+
+
+class OwnClasses(Sequence):
+    """A data set whose label set counts as classes of one's own, for networks that take any."""
+
+    def __init__(self, frames: Sequence[Frame]):
+        self.frames = frames
+        assert frames.labels is not None
+        self.labels: LabelSet | None = custom(frames.labels.names)
+        self.depth_range: tuple[float, float] | None = getattr(frames, 'depth_range', None)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.frames[index]
+
+    def neighbours(self, index: int, step: int) -> tuple[Frame | None, Frame | None]:
+        """Return the data set's neighbours of a frame."""
+        return neighbours_of(self.frames, index, step)
+
+
+def neighbours_of(frames: Sequence[Frame], index: int, step: int
+                  ) -> tuple[Frame | None, Frame | None]:
+    """Return the pictures ``step`` frames before and after a frame; None if they are unknown."""
+    find = getattr(frames, 'neighbours', None)
+    return (None, None) if find is None else find(index, step)
 
 
 def require_undamaged(frames: Sequence[Frame]) -> None:

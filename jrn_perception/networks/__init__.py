@@ -33,7 +33,9 @@ class Spec:
     network has no such encoder. ``weights`` is the tag of the shipped weights, the data set that
     they were trained on, '' if none are shipped. ``parameters`` is the golden number of
     parameters under default options, frozen ones included. ``inputs``, for a network that refines
-    the predictions of other networks, names their (architecture, variant).
+    the predictions of other networks, names their (architecture, variant). ``can_mute`` tells
+    whether the influence of one task on the other can be switched off: a JRN's by muting an input,
+    a symbiosis network's by muting a direction of its attention.
 
     ``build(**options)`` returns the network with random weights; ``options`` are the keyword
     arguments that the card of a weights file may hold.
@@ -49,6 +51,7 @@ class Spec:
     encoder: str = ''
     weights: str = ''
     inputs: tuple[tuple[str, str], ...] = ()
+    can_mute: bool = False
 
     @property
     def name(self) -> str:
@@ -66,7 +69,8 @@ def _jrn(*, fusion: str, channels: int, parameters: int) -> Spec:
         architecture='jrn', variant=f'{fusion}{channels}',
         summary=f'joint refinement, {fusion} fusion, C = {channels}', parameters=parameters,
         build=build, heads={'depth': 1, 'semantics': classes}, labels=label_sets.NYU5,
-        weights='nyuv2', inputs=(('depth', 'mobilenetv2'), ('semantics', 'mobilenetv2')))
+        weights='nyuv2', inputs=(('depth', 'mobilenetv2'), ('semantics', 'mobilenetv2')),
+        can_mute=True)
 
 
 def _hydranet(*, variant: str, summary: str, parameters: int, labels: LabelSet,
@@ -87,6 +91,25 @@ def _hydranet_custom(*, depth_activation: str = 'softplus', classes: int = 1,
     from jrn_perception.networks.hydranet import HydraNet
     return HydraNet({'semantics': classes, 'depth': 1}, depth_activation,
                     encoder_stride=encoder_stride)
+
+
+def _symbiosis(*, variant: str, summary: str, parameters: int, labels: LabelSet,
+               build: Callable[..., nn.Module]) -> Spec:
+    return Spec(architecture='symbiosis', variant=variant, summary=summary, parameters=parameters,
+                build=build, heads={'semantics': len(labels), 'depth': 1}, labels=labels,
+                encoder='mobilenetv2', can_mute=True)
+
+
+def _symbiosis_custom(*, depth_activation: str = 'softplus', classes: int = 1,
+                      encoder_stride: int = 32) -> nn.Module:
+    from jrn_perception.networks.symbiosis import SymbiosisNetwork
+    return SymbiosisNetwork(classes, depth_activation, encoder_stride)
+
+
+def _symbiosis_nyu40(*, depth_activation: str = 'softplus', encoder_stride: int = 32
+                     ) -> nn.Module:
+    return _symbiosis_custom(depth_activation=depth_activation, classes=len(label_sets.NYU40),
+                             encoder_stride=encoder_stride)
 
 
 def _depth(*, encoder_stride: int = 32) -> nn.Module:
@@ -139,6 +162,12 @@ ARCHITECTURES: dict[str, dict[str, Spec]] = {
              summary="depth and classes of one's own, named in the weights' card",
              parameters=2_980_162, build=_hydranet_custom, heads={'semantics': 1, 'depth': 1},
              labels=label_sets.custom(['something']), encoder='mobilenetv2')),
+    'symbiosis': _by_variant(
+        _symbiosis(variant='nyu40', summary='hydranet nyu40 with attention between its tasks',
+                   parameters=3_070_573, labels=label_sets.NYU40, build=_symbiosis_nyu40),
+        _symbiosis(variant=label_sets.CUSTOM, summary='hydranet custom with this attention',
+                   parameters=2_980_678, labels=label_sets.custom(['something']),
+                   build=_symbiosis_custom)),
     'depth': _by_variant(
         Spec(architecture='depth', variant='mobilenetv2',
              summary='depth alone, the HydraNet design', parameters=2_977_601, build=_depth,

@@ -56,6 +56,7 @@ def export(loaded: weights.Loaded, output: Path, pictures: Iterable[np.ndarray])
     if first is None:
         raise ValueError('no pictures to compare the exported network with torch')
     card = loaded.card
+    # A graph holds no muting: a JRN's is done before its second graph, the attention's nowhere.
     torch = TorchBackend(copy.deepcopy(loaded.network), card.preprocessing,
                          bool(card.spec.inputs), 'cpu', 'fp32')
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,7 @@ def in_torch(loaded: weights.Loaded, options: Options) -> Backend:
     from jrn_perception.perception.backends.torch import TorchBackend
     card = loaded.card
     return TorchBackend(
-        loaded.network, card.preprocessing, bool(card.spec.inputs), options.device,
+        loaded.network, card.preprocessing, card.spec.can_mute, options.device,
         card.precision if options.precision == 'auto' else options.precision, options.threads)
 
 

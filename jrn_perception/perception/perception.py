@@ -28,8 +28,8 @@ class Perception:
     A network that is ready for pictures: ``perception(rgb) -> Prediction``.
 
     ``Perception.load('jrn', 'sum60')`` takes the weights that come with the package. ``card``
-    tells what is loaded, ``label_set`` what the labels mean, ``can_mute`` whether the network has
-    modalities at its input that can be muted.
+    tells what is loaded, ``label_set`` what the labels mean, ``can_mute`` whether the influence of
+    one modality on the other can be muted.
     """
 
     def __init__(self, loaded: weights.Loaded, device: str = 'auto', precision: str = 'auto',
@@ -89,6 +89,11 @@ class Perception:
     def can_mute(self) -> bool:
         return self.backend.can_mute
 
+    @property
+    def refines(self) -> bool:
+        """Return whether the network, a JRN, refines predictions that its maps also hold."""
+        return bool(self.card.spec.inputs)
+
     def __call__(self, rgb: np.ndarray, mute: str = 'none', mute_value: str = 'zero',
                  focal_length: tuple[float, float] | None = None) -> Prediction:
         """
@@ -96,8 +101,9 @@ class Perception:
 
         ``focal_length`` (x, y) of the camera, in pixels of the picture, makes the depth metric for
         cameras other than that of training (see ``depth_scale``). ``mute`` replaces one input of a
-        JRN: none, depth, semantics; ``mute_value`` is the replacement: zero, mean, noise. Raises
-        ValueError for another array, or for muting a network that has no such input.
+        JRN, or what one task of a symbiosis network tells the other: none, depth, semantics;
+        ``mute_value`` is the replacement: zero, mean, noise. Raises ValueError for another array,
+        or for muting a network that has no such input.
         """
         maps = self.infer(self.preprocess(rgb)[None], SetUp(mute, mute_value))
         return self.postprocess(maps, rgb.shape[:2], focal_length)
@@ -123,8 +129,11 @@ class Perception:
         """
         set_up = set_up or SetUp()
         if not self.can_mute and (set_up.mute != 'none' or set_up.influence):
+            if self.card.spec.can_mute:
+                raise ValueError(f'mute {set_up.mute!r}: an exported {self.card.architecture} '
+                                 'cannot be muted; choose the backend torch')
             raise ValueError(f'mute {set_up.mute!r}: {self.card.architecture} has no such input; '
-                             'only a jrn has')
+                             'only a jrn has, and symbiosis between its tasks')
         return self.backend.run(pictures, set_up, inputs)
 
     def postprocess(self, maps: ArrayMaps, size: tuple[int, int],

@@ -80,6 +80,10 @@ class Pose(NamedTuple):
     position: np.ndarray
     rotation: np.ndarray
 
+    def matrix(self) -> np.ndarray:
+        """Return the 4x4 matrix from the camera's coordinates to the world's."""
+        return np.block([[self.rotation.T, self.position[:, None]], [np.zeros(3), 1.]])
+
     def rays(self, matrix: np.ndarray, height: int, width: int) -> list[np.ndarray]:
         """Return the world coordinates of the pixels' rays, float32 (H, W) each, of depth 1."""
         x = (np.arange(width) - matrix[0, 2]) / matrix[0, 0]

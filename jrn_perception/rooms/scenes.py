@@ -253,7 +253,7 @@ class Scene:
         picture = cv2.GaussianBlur(picture, (3, 3), 0.65)
         rgb = cv2.convertScaleAbs(picture.clip(0, 1), alpha=255)
         return Frame(rgb, f'scene-{self.seed}@{time:.2f}s', stamp, view.depth,
-                     self._labels[view.faces], matrix)
+                     self._labels[view.faces], matrix, pose.matrix())
 
 
 def camera_matrix(height: int = 480, width: int = 640) -> np.ndarray:

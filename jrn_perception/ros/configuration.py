@@ -49,6 +49,9 @@ def load(settings: Settings) -> Configuration:
         device=settings.device, precision=settings.precision,
         height=settings.inference_height, width=settings.inference_width,
         backend=settings.backend, threads=settings.threads)
+    if settings.mute != 'none' and not perception.can_mute:
+        raise ValueError(f'mute: an exported {settings.architecture} cannot be muted; choose the '
+                         'backend torch')
     # The first run allocates, and shows whether the network fits on the device.
     perception.warm_up()
     settings.labels = list(perception.label_set.names)

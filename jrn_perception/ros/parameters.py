@@ -94,10 +94,12 @@ RANGE_INPUTS = ('points', 'scan', 'image', 'range')
 
 PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('architecture', 'jrn', 'network: jrn refines two single-task networks, hydranet is one '
-     'network with two heads', {'choices': WITH_BOTH_TASKS}),
+     'network with two heads, symbiosis a hydranet whose heads attend to each other',
+     {'choices': WITH_BOTH_TASKS}),
     ('variant', '', "variant of the architecture; empty for the architecture's first; reads back "
      'as the one in use', {}),
-    ('mute', 'none', 'influence test: this input of the JRN is muted', {'choices': MUTE}),
+    ('mute', 'none', 'influence test: this modality is muted, at the input of the JRN or '
+     'between the heads of symbiosis', {'choices': MUTE}),
     ('mute_value', 'zero', 'what a muted input is replaced by', {'choices': MUTE_VALUES}),
     ('weights', '', 'path of a weights file; empty for the shipped ones, random for tests', {}),
     ('device', 'auto', 'auto (CUDA if there is one, else the CPU), cpu, cuda or cuda:N',
@@ -314,9 +316,10 @@ def check_limits(settings: Settings, trained: tuple[float, float]) -> None:
 def check_together(settings: Settings) -> Settings:
     """Return ``settings`` with the variant's name filled in; ValueError if two contradict."""
     settings.variant = networks.find(settings.architecture, settings.variant).variant
-    if settings.mute != 'none' and settings.architecture != 'jrn':
+    if settings.mute != 'none' and not networks.find(
+            settings.architecture, settings.variant).can_mute:
         raise ValueError(f'mute: {settings.architecture} has no modality at its input to mute; '
-                         'only the jrn has')
+                         'only the jrn has, and symbiosis between its tasks')
     range_inputs(settings)
     if settings.range_extrinsics:
         try:

@@ -100,7 +100,7 @@ class DenseModule(LightningModule):
             self.recipe.mix_share if mixed else 0.)
         image = normalise(image)
         maps = self.network(image)
-        depth, labels = _strided(depth, labels, self.recipe.loss_stride)
+        depth, labels = strided(depth, labels, self.recipe.loss_stride)
         taught = Maps()
         if self._teacher[0] is not None:
             taught = self._teacher[0](image, depth.shape[-2:])
@@ -122,7 +122,7 @@ class DenseModule(LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], _index: int) -> None:
         maps = self(batch['image'].float() / 255)
-        depth, labels = _strided(batch['depth'], batch['labels'], self.recipe.loss_stride)
+        depth, labels = strided(batch['depth'], batch['labels'], self.recipe.loss_stride)
         if maps.depth is not None:
             valid = depth.isfinite()
             predicted = resize(maps.depth, depth.shape[-2:])[:, 0].float()
@@ -132,15 +132,18 @@ class DenseModule(LightningModule):
             self.mean_iou(resize(maps.semantics, labels.shape[-2:]).argmax(1), labels)
             self.log('val/mean_iou', self.mean_iou, prog_bar=True)
 
-    def configure_optimizers(self) -> dict:
+    def parameter_groups(self) -> list[dict]:
+        """Return the parameters that learn, with their learning rates."""
         recipe = self.recipe
         encoder = list(self.network.encoder.parameters())
         known = {id(parameter) for parameter in encoder}
         rest = [p for p in self.network.parameters() if id(p) not in known]
         rates = (recipe.encoder_rate, recipe.decoder_rate)
-        optimiser = torch.optim.AdamW(
-            [{'params': encoder, 'lr': rates[0]}, {'params': rest, 'lr': rates[1]}],
-            weight_decay=recipe.weight_decay)
+        return [{'params': encoder, 'lr': rates[0]}, {'params': rest, 'lr': rates[1]}]
+
+    def configure_optimizers(self) -> dict:
+        optimiser = torch.optim.AdamW(self.parameter_groups(),
+                                      weight_decay=self.recipe.weight_decay)
         return with_schedule(optimiser, int(self.trainer.estimated_stepping_batches))
 
 
@@ -162,7 +165,7 @@ def rate_at(step: int, steps: int) -> float:
     return rise * min(1., (steps - step) / max(1., (1 - FALL) * steps))
 
 
-def _strided(depth: Tensor, labels: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+def strided(depth: Tensor, labels: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Return depth and labels at 1/stride, nearest: averages across an edge would be wrong."""
     def shrink(x: Tensor) -> Tensor:
         return functional.interpolate(x[:, None].float(), scale_factor=1 / stride,

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,29 +12,33 @@ from typing import Any
 
 import jrn_perception
 from jrn_perception import labels, networks, weights
-from jrn_perception.datasets.registry import NamedFrames, open_to_train
-from jrn_perception.datasets.subsets import require_undamaged, Undamaged
-from jrn_perception.evaluation.measures.frames import parse_crop
-from jrn_perception.frame import Frame
+from jrn_perception.datasets.registry import NamedFrames
 from jrn_perception.networks.interface import check_trainable
 from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.networks.layers import restore_batch_norms
 from jrn_perception.perception.preprocessing import focal_ratio, input_size_for
 from jrn_perception.training import folds, refine
+from jrn_perception.training.frames import few_labels, TrainingFrames
 from jrn_perception.training.module import DenseModule, Teacher
 from jrn_perception.training.pretrained import start
-from jrn_perception.training.recipes import ENCODER_STARTS, Recipe, RefineRecipe, Settings
+from jrn_perception.training.recipes import (
+    ENCODER_STARTS,
+    Recipe,
+    RefineRecipe,
+    Settings,
+    SymbiosisRecipe,
+)
 from jrn_perception.training.results import write_measured
 from jrn_perception.training.run import precision, Run
 from jrn_perception.training.run import train as train_module
+from jrn_perception.training.unlabelled.clips import unlabelled_views
+from jrn_perception.training.unlabelled.semi import SymbiosisModule
 from jrn_perception.training.views import Augmentation, class_frequencies, typical, Views
 from lightning.pytorch.utilities import rank_zero_only
 import numpy as np
 import torch
 from torch import nn
 
-# Metres that a Kinect measures, and the paper's evaluation covers.
-DEPTH_RANGE = (0.5, 10.0)
 # Frames from which the statistics of folded batch norms are estimated.
 STATISTICS_FRAMES = 48
 
@@ -47,51 +50,17 @@ def train(settings: Settings) -> None:
     Raises ValueError, OSError or RuntimeError, each with one line for the user.
     """
     run, useless = train_single, {'fold', 'variant'}
+    few = {'labels', 'unlabelled', 'video'}
     if settings.network == 'jrn':
-        run, useless = train_jrn, {'teacher', 'encoder', 'hold_out', 'extra', 'workers'}
+        run, useless = train_jrn, {'teacher', 'encoder', 'hold_out', 'extra', 'workers'} | few
+    elif isinstance(settings.recipe, SymbiosisRecipe):
+        useless |= {'teacher', 'extra'}
+    else:
+        useless |= few
     for option in sorted(useless):
         if getattr(settings, option):
             raise ValueError(f'--{option.replace("_", "-")}: has no use for {settings.network}')
     run(settings, TrainingFrames(settings))
-
-
-class TrainingFrames:
-    """
-    The frames that the settings name: ``fit`` and ``extra`` to train on, ``val`` to measure on.
-
-    ``crop`` (None: none) and ``region`` are the well annotated part of a frame, ``depth_range`` is
-    the range of the depth camera in metres, ``own_classes`` tells whether the user named the
-    classes.
-    """
-
-    def __init__(self, settings: Settings):
-        self._skip_damaged = settings.skip_damaged
-        self.fit = self._open(settings.reader, settings.data, settings.fit)
-        self.depth_range = getattr(self.fit, 'depth_range', None) or DEPTH_RANGE
-        self.own_classes = self.fit.labels.name == labels.CUSTOM
-        if self.own_classes and settings.network not in ('hydranet', 'depth'):
-            raise ValueError(f'--reader {settings.reader}: hydranet alone learns classes of '
-                             f"one's own, {settings.network} is for NYU-Depth v2's classes")
-        if settings.hold_out:
-            self.fit = folds.split(self.fit, settings.hold_out).seen
-        self.val = self._open(settings.reader, settings.data, settings.val)
-        if not settings.skip_damaged:
-            # They are read first when epochs of training have passed.
-            require_undamaged(self.val)
-        self.crop = parse_crop(settings.crop, settings.reader)
-        self.region = self.crop or (slice(None), slice(None))
-        self.extra = [self._open_extra(NamedFrames.parse(text)) for text in settings.extra]
-
-    def _open(self, reader: str, folder: Path | str, split: str | None) -> Sequence[Frame]:
-        frames = open_to_train(reader, folder, split)
-        return Undamaged(frames, 'skip').selection() if self._skip_damaged else frames
-
-    def _open_extra(self, extra: NamedFrames) -> Sequence[Frame]:
-        frames = self._open(extra.reader, extra.folder, extra.split or None)
-        if frames.labels not in (None, self.fit.labels):
-            raise ValueError(f'--extra {extra.text}: is labelled in {frames.labels.name}, the '
-                             f'frames of --data in {self.fit.labels.name}')
-        return frames
 
 
 # --- networks that see pictures -----------------------------------------------------------------
@@ -99,8 +68,13 @@ class TrainingFrames:
 def train_single(settings: Settings, frames: TrainingFrames) -> None:
     """Train one network on pictures."""
     recipe = settings.recipe
-    if frames.own_classes and settings.network == 'hydranet':
-        recipe = replace(recipe, network=('hydranet', labels.CUSTOM))
+    if settings.network != 'depth':
+        architecture, variant = recipe.network
+        if frames.own_classes:
+            variant = labels.CUSTOM
+        elif variant == labels.CUSTOM:
+            variant = 'nyu40'
+        recipe = replace(recipe, network=(architecture, variant))
     recipe = fitted(recipe, frames)
     card = card_of(networks.find(*recipe.network), recipe, settings, frames)
     card = replace(card, options=card.options | encoder_options(card.spec, recipe))
@@ -126,13 +100,20 @@ def train_single(settings: Settings, frames: TrainingFrames) -> None:
                             typical(views(frames.fit, cache=False), STATISTICS_FRAMES))
     if recipe.start in ENCODER_STARTS:
         network.calibrate(typical(views(frames.fit, cache=False)))
-    count = len(card.label_set or frames.fit.labels)
-    frequencies = class_frequencies(fit[0], count) if card.labels else None
-    network = train_module(
-        DenseModule(network, recipe, count, taught.teacher, frequencies),
-        Run(fit, views(frames.val, region=frames.region), settings.output / settings.network,
-            settings.workers,
-            origin(settings, start=begin.source['sha256'], teacher=taught.sha256)))
+    label_set = card.label_set or frames.fit.labels
+    frequencies = class_frequencies(fit[0], len(label_set)) if card.labels else None
+    run = Run(fit, views(frames.val, region=frames.region), settings.output / settings.network,
+              settings.workers,
+              origin(settings, start=begin.source['sha256'], teacher=taught.sha256))
+    module: DenseModule
+    if isinstance(recipe, SymbiosisRecipe):
+        module = SymbiosisModule(network, recipe, label_set, frequencies)
+        run = replace(run, samples=len(frames.all_fit),
+                      unlabelled=unlabelled_views(settings, frames.unlabelled, recipe,
+                                                  card.focal_length))
+    else:
+        module = DenseModule(network, recipe, len(label_set), taught.teacher, frequencies)
+    network = train_module(module, run)
     card.training.update(start=begin.source, teacher=taught.sha256)
     finish(network, card, settings.output, frames)
 
@@ -226,7 +207,8 @@ def fitted(recipe: Recipe | RefineRecipe, frames: TrainingFrames) -> Recipe | Re
 def origin(settings: Settings, **files: Any) -> dict[str, Any]:
     """Return the facts that, with the recipe, make a stopped run the same run."""
     return {'reader': settings.reader, 'fit': settings.fit, 'extra': list(settings.extra),
-            'crop': settings.crop, 'hold_out': settings.hold_out, **files}
+            'crop': settings.crop, 'hold_out': settings.hold_out,
+            **few_labels(settings), **files}
 
 
 def card_of(spec: networks.Spec, recipe: Recipe | RefineRecipe, settings: Settings,
@@ -243,6 +225,7 @@ def card_of(spec: networks.Spec, recipe: Recipe | RefineRecipe, settings: Settin
         training={'reader': settings.reader, 'fit': settings.fit, 'val': settings.val,
                   'frames': len(frames.fit),
                   'extra': [NamedFrames.parse(text).fact for text in settings.extra],
+                  **few_labels(settings),
                   'hold_out': settings.hold_out, 'recipe': asdict(recipe),
                   'precision': precision(), 'jrn_perception': jrn_perception.__version__,
                   'torch': torch.__version__})

@@ -12,8 +12,8 @@ from typing import Any
 
 # Starts that give weights to the encoder alone.
 ENCODER_STARTS = ('imagenet', 'ade20k')
-# Readers of frames that have NYU-Depth v2's classes or the user's own.
-READABLE = ('folder', 'nyuv2', 'nyuv2_mat', 'scannet')
+# Readers of frames to train on.
+READABLE = ('folder', 'nyuv2', 'nyuv2_mat', 'scannet', 'scannet20', 'cityscapes')
 
 
 def _entry(meaning: str, default: Any = MISSING, make: Callable[[], Any] | Any = MISSING,
@@ -73,6 +73,44 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class SymbiosisRecipe(Recipe):
+    """
+    One training run of a symbiosis network on labelled and unlabelled frames.
+
+    An epoch has as many labelled views as --fit has frames, with --labels too: so runs with
+    different shares of the labels have the same steps. A weight, share or rate of 0 switches its
+    part off; with all of the weights of unlabelled frames at 0 the run is supervised only. See
+    ``unlabelled.semi.SymbiosisModule``.
+    """
+
+    attention_rate: float = _entry(
+        'highest learning rate of the attention between the tasks; 0 leaves the attention out',
+        3e-3)
+    consistency_weight: float = _entry(
+        "weight of the loss against the mean teacher's labels on unlabelled frames", 1.0)
+    confidence: float = _entry(
+        'probability from which the teacher is sure of a pixel (Hoyer et al.)', 0.968)
+    teacher_decay: float = _entry(
+        'decay, per step, of the mean teacher; smaller at the beginning (Hoyer et al.)', 0.99)
+    ramp_up: float = _entry('share of the steps over which the consistency loss grows', 0.1)
+    class_mix: float = _entry(
+        'share of unlabelled views that get half of the classes of another view (ClassMix)', 0.5)
+    affine_mix: float = _entry(
+        'share of unlabelled views that get moved instances of another view (AffineMix)', 0.5)
+    mix_zoom: tuple[float, float] = _entry(
+        'range of the scale of a moved instance; its depth is divided by the scale', (0.5, 2.0))
+    color_aug: float = _entry(
+        'share of unlabelled views whose colours change by semantic group (ColorAug)', 0.5)
+    unlabelled_depth: float = _entry(
+        'factor of the depth loss on the annotated depth of unlabelled frames', 1.0)
+    video_weight: float = _entry(
+        'weight of the photometric loss on neighbouring frames of a video', 0.)
+    video_step: int = _entry('frames between a picture and its neighbours', 1)
+    smoothness: float = _entry(
+        'weight of the roughness of depth beside the photometric loss (Godard et al.)', 1e-3)
+
+
+@dataclass(frozen=True)
 class RefineRecipe:
     """
     One training run of a JRN on the predictions of frozen single-task networks.
@@ -112,6 +150,8 @@ class Settings:
     ``data`` is the folder of the annotated frames, ``reader`` its layout, ``fit`` and ``val`` the
     splits to train and to measure on, ``crop`` the well annotated part of a frame (see
     ``frames.parse_crop``). ``extra`` lists more frames to train on, READER=FOLDER[@SPLIT].
+    ``labels``, 1/N or a file of names, says which of the frames keep their labels; ``unlabelled``
+    lists more frames without labels, READER=FOLDER[@SPLIT], ``video`` sources of pictures.
     ``hold_out``, K/N, leaves a part of ``fit`` out. ``output`` is the folder for weights and
     checkpoints, ``encoder`` a file with the encoder to start from, ``teacher`` a weights file.
     ``fold`` lists the outputs of hydranets that held frames out, ``variant`` the variants of the
@@ -126,6 +166,9 @@ class Settings:
     val: str = 'val'
     crop: str = ''
     extra: tuple[str, ...] = ()
+    labels: str = ''
+    unlabelled: tuple[str, ...] = ()
+    video: tuple[str, ...] = ()
     hold_out: str | None = None
     skip_damaged: bool = False
     output: Path = Path('runs')
@@ -149,5 +192,13 @@ RECIPES = {
                     encoder_rate=1e-4, decoder_rate=4e-4),
     'semantics': Recipe(('semantics', 'mobilenetv2'), epochs=8, start='hydranet',
                         encoder_rate=1e-4, decoder_rate=4e-4),
+    'symbiosis': SymbiosisRecipe(('symbiosis', 'nyu40'), epochs=100),
+    # Sizes: the aspect of Cityscapes; Hoyer et al.'s is 512x1024 with windows of 512x512.
+    'symbiosis_cityscapes': SymbiosisRecipe(
+        ('symbiosis', 'custom'), epochs=100, input_size=(256, 512), crop=(256, 256),
+        rotation=0., zoom=(0.8, 1.6), video_weight=1.0),
+    # ScanNet's neighbours at 30 Hz hardly differ.
+    'symbiosis_scannet': SymbiosisRecipe(
+        ('symbiosis', 'nyu40'), epochs=30, rotation=0., video_weight=1.0, video_step=5),
     'jrn': RefineRecipe(),
 }

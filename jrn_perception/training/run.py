@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 import os
 from pathlib import Path
@@ -18,6 +18,7 @@ from jrn_perception.training.refine import RefineModule
 from lightning.pytorch import seed_everything, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import CombinedLoader
 import torch
 from torch import nn, Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, RandomSampler, Sampler
@@ -35,7 +36,9 @@ class Run:
     ``fit`` lists data sets: an epoch has each sample of the first once, and as many of the others
     as make up ``recipe.extra_share`` of it. ``val`` is measured on. The checkpoint and the log go
     to ``output``. ``workers`` processes load samples. ``origin`` holds JSON values about the
-    frames and files of the run; a stopped run is recognised by these values.
+    frames and files of the run; a stopped run is recognised by these values. With ``samples`` an
+    epoch has so many of the only data set of ``fit``, none again before all were drawn, and as
+    many of ``unlabelled``, if there are any.
     """
 
     fit: Sequence[Dataset]
@@ -43,6 +46,8 @@ class Run:
     output: Path
     workers: int = 0
     origin: Mapping[str, Any] = field(default_factory=dict)
+    samples: int = 0
+    unlabelled: Dataset | None = None
 
 
 def train(module: DenseModule | RefineModule, run: Run) -> nn.Module:
@@ -58,14 +63,7 @@ def train(module: DenseModule | RefineModule, run: Run) -> nn.Module:
     # Other views than at the beginning of the run.
     seed = seed_everything(recipe.seed + (begun['epoch'] + 1 if begun else 0), workers=True)
     module.network.to(memory_format=torch.channels_last)
-    samples = _sampler(run.fit, recipe, seed)
-    loaders = [DataLoader(ConcatDataset(run.fit), recipe.batch_size, sampler=samples,
-                          drop_last=True, num_workers=run.workers,
-                          persistent_workers=run.workers > 0),
-               DataLoader(run.val, recipe.batch_size)]
-    if not len(loaders[0]):
-        raise ValueError(f'{len(samples)} samples to train on are no batch of '
-                         f'{recipe.batch_size}: --set batch_size to fewer')
+    loaders = [_fit_loader(run, recipe, seed), DataLoader(run.val, recipe.batch_size)]
     module.save_hyperparameters({'recipe': asdict(recipe), 'origin': dict(run.origin)})
     checkpoint = run.output / CHECKPOINT
     if begun:
@@ -86,6 +84,47 @@ def train(module: DenseModule | RefineModule, run: Run) -> nn.Module:
                                    save_on_train_epoch_end=True)])
     trainer.fit(module, *loaders, ckpt_path=checkpoint if begun else None)
     return module.network
+
+
+def _fit_loader(run: Run, recipe: Recipe | RefineRecipe, seed: int) -> Iterable:
+    """Return the batches of an epoch; ValueError if there is none."""
+    def load(dataset: Dataset, samples: Sampler[int]) -> DataLoader:
+        loader = DataLoader(dataset, recipe.batch_size, sampler=samples, drop_last=True,
+                            num_workers=run.workers, persistent_workers=run.workers > 0)
+        if not len(loader):
+            raise ValueError(f'{len(samples)} samples to train on are no batch of '
+                             f'{recipe.batch_size}: --set batch_size to fewer')
+        return loader
+
+    if not run.samples:
+        return load(ConcatDataset(run.fit), _sampler(run.fit, recipe, seed))
+    labelled = load(run.fit[0], Rounds(len(run.fit[0]), run.samples, seed))
+    if run.unlabelled is None:
+        return labelled
+    return CombinedLoader({
+        'labelled': labelled,
+        'unlabelled': load(run.unlabelled, Rounds(len(run.unlabelled), run.samples, seed + 1))},
+        'min_size')
+
+
+class Rounds(Sampler[int]):
+    """
+    Draws ``count`` of ``size`` samples in an epoch, none again before all were drawn.
+
+    Every process of a run draws the same indices.
+    """
+
+    def __init__(self, size: int, count: int, seed: int):
+        self.size, self.count = size, count
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        rounds = [torch.randperm(self.size, generator=self.generator)
+                  for _ in range(-(-self.count // self.size))]
+        yield from torch.cat(rounds)[:self.count].tolist()
 
 
 class Mixture(Sampler[int]):

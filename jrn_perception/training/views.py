@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 import math
+from typing import NamedTuple
 
 import cv2
 from jrn_perception.frame import Frame
@@ -58,6 +59,21 @@ class Augmentation:
     rotation: float = 0.
 
 
+class Window(NamedTuple):
+    """
+    A window on a frame.
+
+    ``matrix`` (2, 3) maps a frame's pixels to the window's, both from the upper left corner. The
+    window has (height, width) ``size``. Depth is divided by ``nearer``. With ``flip`` the window
+    is then mirrored.
+    """
+
+    matrix: np.ndarray
+    size: tuple[int, int]
+    nearer: float
+    flip: bool
+
+
 class Views(Dataset):
     """
     Samples of a data set at the scale of the network's input.
@@ -73,6 +89,9 @@ class Views(Dataset):
     length to ``focal_length`` (x, y), in pixels at ``size``, if both are known; inference
     multiplies by this ratio. ``region`` (rows, columns) is the part of a frame whose depth can be
     trusted. With ``cache`` each frame is read only once.
+
+    A sample's ``centre`` (2,) is the camera's principal point (x, y), in pixels from the view's
+    upper left corner; of an unknown camera the frame's centre.
     """
 
     def __init__(self, frames: Sequence[Frame], size: tuple[int, int],
@@ -88,12 +107,16 @@ class Views(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         frame = self.frame(index)
+        return self.sample(frame, self.window(frame))
+
+    def window(self, frame: Frame) -> Window:
+        """Return the window on a frame that a sample shows: a random one with augmentation."""
         height, width = frame.rgb.shape[:2]
         scale = np.array((self.size[1] / width, self.size[0] / height))
         random = self.augmentation
         if random is None:
-            return self._sample(frame, np.diag((*scale, 1.))[:2], self.size,
-                                self._nearer(frame, scale), flip=False)
+            return Window(np.diag((*scale, 1.))[:2], self.size, self._nearer(frame, scale),
+                          flip=False)
         # One factor for both axes, so that frames of another aspect are not distorted.
         scale = np.full(2, math.sqrt(scale[0] * scale[1]))
         # Lightning seeds torch's generator per worker and epoch.
@@ -115,7 +138,7 @@ class Views(Dataset):
         # Turn about the frame's centre, which does not move.
         centre = np.array((width, height)) / 2
         matrix = np.column_stack((turned, offset + scale * centre - turned @ centre))
-        return self._sample(frame, matrix, random.crop, nearer, flip=draw[3] < 0.5)
+        return Window(matrix, random.crop, nearer, flip=draw[3] < 0.5)
 
     def _nearer(self, frame: Frame, scale: np.ndarray) -> float:
         """Return the divisor of depth for the frame's camera at a picture ``scale`` (x, y)."""
@@ -131,9 +154,10 @@ class Views(Dataset):
             self._cache[index] = self.frames[index]
         return self._cache[index]
 
-    def _sample(self, frame: Frame, matrix: np.ndarray, size: tuple[int, int], nearer: float,
-                flip: bool) -> dict[str, torch.Tensor]:
-        image = _picture(frame.rgb, matrix, size)
+    def sample(self, frame: Frame, window: Window) -> dict[str, torch.Tensor]:
+        """Return what the window shows of the frame."""
+        matrix, size, nearer, flip = window
+        image = picture_of(frame.rgb, matrix, size)
         depth = np.full(size, np.nan, np.float32)
         if frame.depth is not None:
             trusted = np.full(frame.depth.shape, np.nan, np.float32)
@@ -144,10 +168,17 @@ class Views(Dataset):
             labels = _warp(frame.labels, matrix, size, cv2.INTER_NEAREST, UNLABELLED)
         arrays = [array[:, ::-1] if flip else array for array in (image, depth, labels)]
         image, depth, labels = (torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
-        return {'image': image.permute(2, 0, 1), 'depth': depth.float(), 'labels': labels.long()}
+        centre = np.array(frame.rgb.shape[1::-1]) / 2
+        if frame.camera_matrix is not None:
+            centre = frame.camera_matrix[:2, 2] + 0.5
+        centre = window.matrix @ (*centre, 1.)
+        if flip:
+            centre[0] = size[1] - centre[0]
+        return {'image': image.permute(2, 0, 1), 'depth': depth.float(), 'labels': labels.long(),
+                'centre': torch.from_numpy(centre).float()}
 
 
-def _picture(rgb: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def picture_of(rgb: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     Return the window of ``size`` that ``matrix`` cuts out of ``rgb``: resized, then turned.
 

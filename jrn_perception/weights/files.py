@@ -205,9 +205,10 @@ def save(network: nn.Module, card: Card, path: Path) -> Card:
     """
     Write ``path`` (fp16 safetensors) and its card; return the card with the file's sha256.
 
-    Raises ValueError, and writes nothing, if the network is not the card's or has values that are
-    not finite in fp16.
+    The card of a symbiosis network tells its learnt gammas. Raises ValueError, and writes nothing,
+    if the network is not the card's or has values that are not finite in fp16.
     """
+    from jrn_perception.networks.symbiosis import SymbiosisNetwork
     expected = card.spec.build(**card.options).state_dict()
     state = network.state_dict()
     if {k: v.shape for k, v in expected.items()} != {k: v.shape for k, v in state.items()}:
@@ -220,6 +221,8 @@ def save(network: nn.Module, card: Card, path: Path) -> Card:
                              'training diverge?')
     write_tensors(state, path)
     card = replace(card, sha256=sha256(path))
+    if isinstance(network, SymbiosisNetwork):
+        card = replace(card, training={**card.training, 'gammas': network.learnt_gammas()})
     write_card(card, path)
     return card
 

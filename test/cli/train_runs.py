@@ -29,7 +29,7 @@ def write_frame(root, name, seed):
 
 
 def train(network, data, output, *arguments):
-    return main([network, '--data', str(data), '--output', str(output), *arguments])
+    return main([network, '--data', str(data), '--output', str(output), *map(str, arguments)])
 
 
 def tensors(path):

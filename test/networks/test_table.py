@@ -39,6 +39,8 @@ GOLDEN = {
     'hydranet_kitti6': Golden(2_991_687, 343, 4, {'depth': 1, 'semantics': 6}),
     'hydranet_nyu40_kitti6': Golden(3_083_887, 343, 4, {'depth': 1, 'semantics': 46}),
     'hydranet_custom': Golden(2_980_162, 343, 4, {'depth': 1, 'semantics': 1}),
+    'symbiosis_nyu40': Golden(3_070_573, 349, 4, {'depth': 1, 'semantics': 40}),
+    'symbiosis_custom': Golden(2_980_678, 349, 4, {'depth': 1, 'semantics': 1}),
     'depth_mobilenetv2': Golden(2_977_601, 340, 4, {'depth': 1}),
     'depth_multiscale': Golden(217_298_676, 49, 2, {'depth': 1}),
     'semantics_mobilenetv2': Golden(3_067_496, 340, 4, {'semantics': 40}),
@@ -198,7 +200,8 @@ def test_find(architecture, variant, name):
 
 
 @pytest.mark.parametrize('architecture, variant, message', [
-    ('resnet', '', "unknown architecture 'resnet': choose from jrn, hydranet, depth, semantics"),
+    ('resnet', '', "unknown architecture 'resnet': choose from jrn, hydranet, symbiosis, depth, "
+     'semantics'),
     ('', '', "unknown architecture ''"),
     ('jrn', 'cat7', "unknown variant 'cat7' of jrn: choose from sum60, cat60, cat10, cat5, cat1"),
 ])
@@ -215,9 +218,10 @@ def test_the_table_is_filed_by_the_names_of_its_specs():
 
 
 @pytest.mark.parametrize('tasks, expected', [
-    (('depth', 'semantics'), ('jrn', 'hydranet')), (('depth',), ('jrn', 'hydranet', 'depth')),
-    (('semantics',), ('jrn', 'hydranet', 'semantics')), (('normals',), ()),
-    ((), ('jrn', 'hydranet', 'depth', 'semantics'))])
+    (('depth', 'semantics'), ('jrn', 'hydranet', 'symbiosis')),
+    (('depth',), ('jrn', 'hydranet', 'symbiosis', 'depth')),
+    (('semantics',), ('jrn', 'hydranet', 'symbiosis', 'semantics')), (('normals',), ()),
+    ((), ('jrn', 'hydranet', 'symbiosis', 'depth', 'semantics'))])
 def test_architectures_by_their_tasks(tasks, expected):
     assert networks.architectures_with(*tasks) == expected
 

@@ -3,9 +3,11 @@
 
 """The influence test, live: maps for whoever subscribes, numbers in the diagnostics."""
 
+from jrn_perception import weights
 from jrn_perception.perception import Perception, SetUp
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 
@@ -59,3 +61,24 @@ def test_a_network_without_modalities_publishes_none(robot, tools):
         robot.ask(tools.picture(), depth)
     assert not influence
     assert robot.status().values['influence_depth_m'] == 'nan'
+
+
+def test_the_attention_of_a_symbiosis_network_is_muted_and_shown(robot, tools, tmp_path):
+    loaded = weights.load('symbiosis', weights='random')
+    with torch.no_grad():
+        for gamma in loaded.network.attention.gammas.values():
+            gamma.fill_(5.0)
+    file = tmp_path / 'mine.safetensors'
+    weights.save(loaded.network, loaded.card, file)
+    robot.start(architecture='symbiosis', weights=str(file), mute='semantics')
+    robot.camera()
+    depth, influence = robot.listen('depth'), robot.listen('influence/depth')
+    rgb = tools.picture(seed=3)
+    answers = [tools.array_of(message) for message in robot.ask(rgb, depth, influence)]
+    library = Perception.load('symbiosis', weights_file=str(file), height=64, width=96)
+    maps = library.infer(library.preprocess(rgb)[None],
+                         SetUp('semantics', 'zero', influence=True))
+    expected = library.postprocess(maps, rgb.shape[:2])
+    np.testing.assert_array_equal(answers[1], expected.influence_depth)
+    assert np.abs(expected.influence_depth).max() > 0
+    np.testing.assert_allclose(answers[0], library(rgb, mute='semantics').depth, atol=1e-5)

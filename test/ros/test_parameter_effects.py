@@ -544,7 +544,7 @@ REFUSED_AT_START = {
     'wrong type': ({'enabled': 'maybe'}, 'enabled: expected true or false'),
     'out of range': ({'overlay_alpha': 2}, 'overlay_alpha: 2.0 is outside 0..1'),
     'unknown name': ({'max_rat': 5, 'lasy': True}, 'unknown parameters: lasy, max_rat; there are'),
-    'no such architecture': ({'architecture': 'segnet'}, 'none of jrn, hydranet'),
+    'no such architecture': ({'architecture': 'segnet'}, 'none of jrn, hydranet, symbiosis'),
     'no such variant': ({'variant': 'cat60'}, 'choose from nyu40'),
     'no such weights': ({'weights': 'nowhere.safetensors'}, 'no such weights file'),
     'cannot be muted': ({'mute': 'depth'}, 'only the jrn has'),

@@ -116,7 +116,8 @@ def test_weights_bring_the_network_of_their_card(settings, tmp_path):
 
 
 @pytest.mark.parametrize(('architecture', 'variant', 'reason'), [
-    ('depth', 'mobilenetv2', "holds architecture 'depth', expected one of jrn, hydranet"),
+    ('depth', 'mobilenetv2',
+     "holds architecture 'depth', expected one of jrn, hydranet, symbiosis"),
     (['jrn'], 'cat5', 'holds architecture'), ('jrn', ['cat5'], "variant \"['cat5']\" of jrn")])
 def test_a_card_of_no_such_network_is_refused(settings, tmp_path, architecture, variant, reason):
     file = tmp_path / 'mine.safetensors'

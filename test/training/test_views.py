@@ -135,7 +135,7 @@ def test_a_sample_has_the_networks_types():
         sample = dataset[0]
         assert {name: (tuple(v.shape), v.dtype) for name, v in sample.items()} == {
             'image': ((3, *size), torch.uint8), 'depth': (size, torch.float32),
-            'labels': (size, torch.int64)}
+            'labels': (size, torch.int64), 'centre': ((2,), torch.float32)}
     assert len(views()) == 1
 
 

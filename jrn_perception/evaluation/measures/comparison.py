@@ -167,7 +167,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     """
     comparison = Comparison(perception, frames.labels, protocol or Protocol())
     output = Table(comparison.num_classes)
-    inputs = Table(comparison.num_classes) if perception.can_mute else None
+    inputs = Table(comparison.num_classes) if perception.refines else None
     calibration = Calibration() if comparison.labels else None
     inputs_calibration = Calibration() if comparison.labels and inputs is not None else None
     corrected = Table(comparison.num_classes) if comparison.protocol.sampling else None
@@ -237,7 +237,8 @@ def _common(predicted: LabelSet | None, truth: LabelSet | None,
             raise ValueError(f'label set {wanted.name}: the {missing} no labels')
         return None
     for target in (wanted,) if wanted else (predicted, truth):
-        if all(source == target or (source.name, target.name) in FOLDS
+        # Classes of one's own may be another data set's: the names count.
+        if all(source.names == target.names or (source.name, target.name) in FOLDS
                for source in (predicted, truth)):
             return target
     raise ValueError(f'labels of the network ({predicted.name}) and of the data set '

@@ -10,6 +10,9 @@ both, larger is better, and a negative omega says that the other modality harms.
 define "muted": we take zero for the paper's rows and also measure the training set's mean and
 noise. The output of the muted modality itself is ignored.
 
+A symbiosis network has no such inputs. There the test mutes a direction of the attention between
+the tasks; zero equals a gamma of 0 (``networks.symbiosis``).
+
 A robot can measure a second number without ground truth: how far muting moves the outputs
 (``Shift``), the means of the maps that the node publishes on influence/depth and
 influence/semantics.
@@ -124,15 +127,17 @@ def measure(perceptions: dict[str, Perception], frames: Sequence[Frame],
     """
     Run each JRN on each frame: as it is, and with either input muted in each way.
 
-    ``perceptions`` are JRNs by variant; ValueError for other networks. JRNs whose cards name the
-    same files (sha256) as inputs share one run of the single-task networks for each frame.
+    ``perceptions`` are JRNs or symbiosis networks by variant; ValueError for other networks. JRNs
+    whose cards name the same files (sha256) as inputs share one run of the single-task networks
+    for each frame.
     ``frames`` need depth and labels; arguments as of ``comparison.evaluate``.
     """
     for perception in perceptions.values():
         if not perception.can_mute:
             card = perception.card
             raise ValueError(f'{card.architecture} {card.variant}: the influence test mutes the '
-                             'inputs of a jrn; other networks have none')
+                             'inputs of a jrn; other networks have none, but for the attention '
+                             'of symbiosis in torch')
     comparisons = {name: Comparison(perception, frames.labels, protocol or Protocol())
                    for name, perception in perceptions.items()}
     first = next(iter(perceptions))

@@ -65,7 +65,7 @@ def evaluate_bag(perception: Perception, path: Path | str, request: Request | No
     if request.limit < 0:
         raise ValueError(f'limit {request.limit}: a number of frames, 0 for all')
     with Recording(path, request.span) as recording:
-        inputs = perception.can_mute
+        inputs = perception.refines
         return Run(perception, recording, request, inputs).evaluate(track, interrupted)
 
 

@@ -139,7 +139,7 @@ def influence_document(measurement: Measurement, found: dict[str, Influence],
     variants = {name: {
         'network': describe_network(perceptions[name]), 'clamp': measurement.clamp[name],
         'focal_correction': describe_scales(measurement.runs[name].scales),
-        'computation': 'coupled' if name in paper.COUPLED else 'loose',
+        'computation': _computation(perceptions[name], name),
         'mean_iou': _estimate(item.semantics), 'minus_rel_sqr': _estimate(item.depth),
         'depth_to_semantics': {value: _omega(omega, labels)
                                for value, omega in item.depth_to_semantics.items()},
@@ -147,11 +147,19 @@ def influence_document(measurement: Measurement, found: dict[str, Influence],
                                for value, omega in item.semantics_to_depth.items()},
         'shifts': {value: {part: _estimate(mean) for part, mean in shift._asdict().items()}
                    for value, shift in item.shifts.items()},
-        'paper': paper.FIGURE_7[name]._asdict()} for name, item in found.items()}
+        'paper': paper.FIGURE_7[name]._asdict() if perceptions[name].refines else None}
+        for name, item in found.items()}
     return plain({
         'format': FORMAT, 'versions': versions(*perceptions.values()),
         'source': _source(source, names, measurement.damaged),
         'protocol': _protocol(protocol, labels), 'variants': variants})
+
+
+def _computation(perception: Perception, variant: str) -> str:
+    """Return the paper's kind of a JRN's computation, 'attention' for a symbiosis network."""
+    if not perception.refines:
+        return 'attention'
+    return 'coupled' if variant in paper.COUPLED else 'loose'
 
 
 def write(document: dict[str, Any], path: Path) -> None:
@@ -179,8 +187,10 @@ def influence_markdown(document: dict[str, Any]) -> str:
         for name, item in document['variants'].items():
             rows.append(_row([name, item['computation'], _interval(item[accuracy]),
                               *(_interval(item[direction][value]['total']) for value in values),
-                              f'{item["paper"][direction]:.2f}']))
+                              f'{item["paper"][direction]:.2f}' if item['paper'] else '–']))
         rows.append('')
+    rows += [f'{name}: {describe_gammas(item["network"]["gammas"])}.\n'
+             for name, item in document['variants'].items() if 'gammas' in item['network']]
     protocol, source = document['protocol'], document['source']
     level = f'{protocol["bootstrap"]["level"]:.0%}'
     rows.append(f'{source["reader"]}, {source["frames"]} frames, crop {protocol["crop"]}; in '
@@ -217,11 +227,20 @@ def describe_network(perception: Perception | RecordedNetwork) -> dict[str, Any]
     if isinstance(perception, RecordedNetwork):
         return {'architecture': 'recorded', 'variant': 'predictions', 'sha256': None}
     card: weights.Card = perception.card
-    return {'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256,
-            'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},
-            'temperature': card.temperature,
-            'device': perception.device.type, 'precision': perception.precision,
-            'picture_480x640_as': perception.inference_size(480, 640)}
+    gammas = {'gammas': card.training['gammas']} if 'gammas' in card.training else {}
+    return gammas | {
+        'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256,
+        'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},
+        'temperature': card.temperature,
+        'device': perception.device.type, 'precision': perception.precision,
+        'picture_480x640_as': perception.inference_size(480, 640)}
+
+
+def describe_gammas(gammas: dict[str, float]) -> str:
+    """Return in words how strongly each task of a symbiosis network listens to the other."""
+    return ('learnt gammas: depth to semantics '
+            f'{gammas["depth_to_semantics"]:+.4f}, semantics to depth '
+            f'{gammas["semantics_to_depth"]:+.4f}')
 
 
 def describe_scales(scales: list[float]) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from typing import Any
 from jrn_perception.evaluation.measures import paper
 import numpy as np
 
-COLOURS = {'coupled': 'tab:green', 'loose': 'tab:red'}
+COLOURS = {'coupled': 'tab:green', 'loose': 'tab:red', 'attention': 'tab:blue'}
 # (direction in the document, accuracy in the document, x label, y label)
 PANELS = (
     ('depth_to_semantics', 'mean_iou', r'$\omega_{D \to S^\prime}$ (points of mean IoU)',
@@ -43,14 +43,16 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
 
     ``direction`` is ``depth_to_semantics`` or ``semantics_to_depth``; ``value`` is the value with
     which the other modality was muted. Bars are bootstrap intervals; coupled variants are green,
-    loose variants red. The paper's points are faint and use the right axis: the paper had other
-    inputs, and its variants lie closer together than our intervals are wide.
+    loose variants red, symbiosis networks, which are not of this paper, blue. The paper's points
+    are faint and use the right axis: the paper had other inputs, and its variants lie closer
+    together than our intervals are wide.
     """
     _, accuracy, x_label, y_label = next(panel for panel in PANELS if panel[0] == direction)
     figure = _figure()
     theirs = figure.add_subplot()
     axes = theirs.twinx()
     points = []
+    kinds = {item['computation'] for item in document['variants'].values()}
     for name, item in document['variants'].items():
         across, up = item[direction][value]['total'], item[accuracy]
         colour = COLOURS[item['computation']]
@@ -58,6 +60,8 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
         points.append((x, y))
         axes.errorbar(x, y, _bars(up), _bars(across), 'o', color=colour, capsize=2, linewidth=1)
         axes.annotate(name, (x, y), (6, 5), textcoords='offset points', color=colour)
+        if not item['paper']:
+            continue
         row = paper.FIGURE_7[name]
         there = getattr(row, direction), getattr(row, accuracy)
         theirs.plot(*there, 'o', color=colour, alpha=0.25)
@@ -82,9 +86,9 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
     for each in (axes, theirs):
         each.margins(0.12)
         each.ticklabel_format(axis='y', useOffset=False)
-    for label, style in (('coupled', {'color': COLOURS['coupled']}),
-                         ('loose', {'color': COLOURS['loose']}),
-                         ('paper', {'color': 'grey', 'alpha': 0.4})):
+    styles = {kind: {'color': colour} for kind, colour in COLOURS.items()
+              if kind != 'attention' or kind in kinds}
+    for label, style in (*styles.items(), ('paper', {'color': 'grey', 'alpha': 0.4})):
         axes.plot([], [], 'o', label=label, **style)
     axes.plot([], [], ':', color='grey', label='concave bound of ours')
     # Below the plot, where the legend cannot cover a point.

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jrn_perception.evaluation.measures.metrics import LABEL_METRICS, METRICS
+from jrn_perception.evaluation.reports.documents import describe_gammas
 from jrn_perception.evaluation.reports.rows import (
     digits_of,
     headline,
@@ -41,6 +42,7 @@ def print_dataset(document: dict[str, Any], out: Console) -> None:
               f'{protocol["labels"] or "none"}, crop {protocol["crop"]}'
               + (f', PARTIAL: {document["reason"]}' if document['partial'] else ''), markup=False)
     _print(_dataset_tables(document), out)
+    _print_gammas(network, '', out)
 
 
 def print_influence(document: dict[str, Any], out: Console) -> None:
@@ -50,6 +52,13 @@ def print_influence(document: dict[str, Any], out: Console) -> None:
               f'{len(source["damaged"])} damaged, crop {document["protocol"]["crop"]}',
               markup=False)
     _print(_influence_tables(document), out)
+    for name, item in document['variants'].items():
+        _print_gammas(item['network'], f'{name}: ', out)
+
+
+def _print_gammas(network: dict[str, Any], prefix: str, out: Console) -> None:
+    if 'gammas' in network:
+        out.print(prefix + describe_gammas(network['gammas']), markup=False)
 
 
 def print_bag(document: dict[str, Any], clock: dict[str, Any], out: Console) -> None:
@@ -104,7 +113,7 @@ def _influence_tables(document: dict[str, Any]) -> Iterable[TextTable]:
         yield TextTable('variant', [head, *(f'{title}, {value}' for value in values), 'paper'], [
             [name, _with_interval(item[accuracy], ''),
              *(_with_interval(item[direction][value]['total'], '+') for value in values),
-             number(item['paper'][direction], 2, '+')]
+             number(item['paper'][direction] if item['paper'] else None, 2, '+')]
             for name, item in document['variants'].items()])
 
 

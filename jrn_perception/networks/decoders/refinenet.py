@@ -110,6 +110,13 @@ class Head(nn.Module):
         self.scale = ChannelScale(WIDTH)
         self.predict = nn.Conv2d(WIDTH, outputs, 3, padding=1)
 
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the task takes of the decoder's output: (B, 256, h, w), 0..6."""
+        return functional.relu6(self.scale(x))
+
+    def convolve(self, features: Tensor) -> Tensor:
+        """Return the task's maps of its features."""
+        return convolve_exactly(self.predict, features) if self.exact else self.predict(features)
+
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.relu6(self.scale(x))
-        return convolve_exactly(self.predict, x) if self.exact else self.predict(x)
+        return self.convolve(self.features(x))
