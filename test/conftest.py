@@ -53,7 +53,7 @@ def data_dir():
     return folder
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session', autouse=True)
 def cache(tmp_path_factory):
     """Make one folder the user's cache, in all processes that share the tests; return it."""
     folder = tmp_path_factory.getbasetemp()

@@ -61,7 +61,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     frames = open_frames(options.reader, options.data, options.split)
     protocol = Protocol(parse_crop(options.crop, options.reader))
     perception = Perception.load(card.architecture, card.variant, weights_file=str(path),
-                                 device=options.device)
+                                 device=options.device, backend='torch')
     fit = temperature.fit(perception, frames, protocol, partial(program.track, title='measuring'))
     before, after = (float(ece_estimate(part).value) for part in (fit.before, fit.after))
     found = {'reader': options.reader, 'split': options.split or None, 'images': len(frames),

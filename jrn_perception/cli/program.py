@@ -176,9 +176,9 @@ def add_inference(parser: argparse._ActionsContainer) -> None:
                         '%(default)s')
     parser.add_argument('--precision', default='auto', choices=PRECISIONS,
                         help='default: %(default)s')
-    parser.add_argument('--backend', default='auto', choices=BACKENDS, help='runtime; auto takes '
-                        'the fastest one for an ONNX file and torch for other weights; default: '
-                        '%(default)s')
+    parser.add_argument('--backend', default='auto', choices=BACKENDS, help='runtime; auto is '
+                        'openvino, onnxruntime or torch on a CPU, the first that is installed, '
+                        'and torch on CUDA and for random weights; default: %(default)s')
     parser.add_argument('--threads', type=int, default=0, help='threads of the network on the '
                         'CPU; default: one for each physical core')
     parser.add_argument('--height', type=int, default=0, help='rows of the network input; '

@@ -82,6 +82,35 @@ READERS = {
 }
 
 
+@dataclass(frozen=True)
+class NamedFrames:
+    """Frames of a data set, as ``text`` READER=FOLDER[@SPLIT] of an option names them."""
+
+    text: str
+    reader: str
+    folder: str
+    split: str
+
+    @classmethod
+    def parse(cls, text: str, option: str = '--extra') -> NamedFrames:
+        """Return the frames of a text; ValueError for an unknown reader."""
+        reader, found, rest = text.partition('=')
+        folder, _, split = rest.partition('@')
+        if not found or reader not in READERS:
+            raise ValueError(f'{option} {text}: expected READER=FOLDER[@SPLIT], READER one of '
+                             f'{", ".join(READERS)}')
+        return cls(text, reader, folder, split)
+
+    @property
+    def fact(self) -> str:
+        """Return the text for a card: with the split, and the folder's name but not its path."""
+        return f'{self.reader}={Path(self.folder).resolve().name}@{self.split or "all"}'
+
+    def open(self) -> Sequence[Frame]:  # noqa: A003
+        """Return the frames; the errors of ``open_dataset``."""
+        return open_dataset(self.reader, self.folder, self.split or None)
+
+
 def layouts(names: Iterable[str] = tuple(READERS)) -> str:
     """Return the layout of each data set on disk, for the help of a command."""
     lines = ['how data sets are laid out:']

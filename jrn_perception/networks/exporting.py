@@ -19,7 +19,7 @@ import logging
 from typing import Any
 import warnings
 
-from jrn_perception.networks.interface import Maps, TASKS
+from jrn_perception.networks.interface import Maps, NotExportableError, TASKS
 from jrn_perception.networks.jrn import JointRefinementNetwork, ModularNetwork
 import torch
 from torch import nn, Tensor
@@ -74,14 +74,15 @@ def export_pictures(network: nn.Module, tasks: tuple[str, ...], mean: Tensor, st
     """
     Return the graph of a network with ``tasks``, of a modular network that of its inputs.
 
-    The result is an ``onnx_ir`` program with ``save`` and ``model``. Raises ValueError for a
-    network without an encoder of this package.
+    The result is an ``onnx_ir`` program with ``save`` and ``model``. Raises NotExportableError
+    for a network without an encoder of this package.
     """
     for part in (network.depth, network.semantics) if isinstance(network, ModularNetwork) else (
             network,):
         if not hasattr(part, 'encoder'):
-            raise ValueError(f'{type(part).__name__} cannot be exported: its maps do not follow '
-                             'the size of the picture')
+            raise NotExportableError(
+                f'{type(part).__name__} cannot be exported: its maps do not follow the size of '
+                'the picture')
     rows, columns = _lengths(MULTIPLE)
     return _export(
         _FromPictures(network, mean, std),
@@ -92,16 +93,17 @@ def export_pictures(network: nn.Module, tasks: tuple[str, ...], mean: Tensor, st
 
 def export_refinement(network: ModularNetwork) -> Any:
     """
-    Return the graph from ``depth`` and ``probabilities`` to refined maps; ValueError.
+    Return the graph from ``depth`` and ``probabilities`` to refined maps; NotExportableError.
 
     Muting is left to the caller: it replaces the graph's inputs.
     """
     if network.refine.options.semantics_input == 'one_hot':
-        raise ValueError('a JRN with the option semantics_input one_hot cannot be exported: its '
-                         'graph cannot know which input is muted')
+        raise NotExportableError(
+            'a JRN with the option semantics_input one_hot cannot be exported: its graph cannot '
+            'know which input is muted')
     stride = network.semantics.output_stride
     if network.depth.output_stride != stride:
-        raise ValueError('a JRN whose inputs differ in size cannot be exported')
+        raise NotExportableError('a JRN whose inputs differ in size cannot be exported')
     step = MULTIPLE // stride
     rows, columns = _lengths(MULTIPLE)
     classes = len(network.fold)
@@ -133,6 +135,10 @@ def _export(module: nn.Module, inputs: dict[str, Tensor], sizes: dict[int, Any],
         raise ModuleNotFoundError(
             f"exporting a network needs the package {error.name}: pip install '.[export]'",
             name=error.name) from error
+    except Exception as error:  # noqa: B902 the exporter has many, and old ones lack arguments
+        reason = ' '.join(str(error).split())[:200] or type(error).__name__
+        raise NotExportableError(
+            f'torch {torch.__version__} cannot export this network: {reason}') from error
 
 
 def _clamp(program: torch.export.ExportedProgram) -> None:

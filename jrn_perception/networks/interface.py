@@ -26,6 +26,10 @@ MUTE = ('none', 'depth', 'semantics')
 MUTE_VALUES = ('zero', 'mean', 'noise')
 
 
+class NotExportableError(ValueError):
+    """A network has no ONNX graph; one line."""
+
+
 class Influence(NamedTuple):
     """
     How far each output of a JRN moves when the other modality is muted, pixel by pixel.

@@ -8,36 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 import hashlib
+import logging
 import os
 from pathlib import Path
 import tempfile
 
 from jrn_perception import networks, weights
+from jrn_perception.networks.interface import NotExportableError
 from jrn_perception.perception.backends import choice
-from jrn_perception.perception.backends.exported import BackendFault, ExportedBackend
+from jrn_perception.perception.backends.choice import Options
+from jrn_perception.perception.backends.exported import BackendFault, ExportedBackend, MULTIPLE
 from jrn_perception.perception.backends.interface import Backend
 from jrn_perception.perception.missing_torch import explain_missing_torch
 from jrn_perception.rooms.scenes import Scene
 from jrn_perception.weights.onnx import EXPORTER, inputs_path, read_content, SUFFIX
 import numpy as np
 
+_log = logging.getLogger(__name__)
 # Drawn rooms on which an export for the cache is compared with torch.
 ROOMS = 3
-
-
-@dataclass(frozen=True)
-class Options:
-    """
-    Where and how a network runs.
-
-    ``device``: auto, cpu, cuda or cuda:N; ``precision``: auto, fp32, fp16 or bf16; ``backend``:
-    a name of ``choice.BACKENDS``; ``threads`` of the CPU: 0 for the physical cores.
-    """
-
-    device: str = 'auto'
-    precision: str = 'auto'
-    backend: str = 'auto'
-    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,12 +40,32 @@ class Opened:
 
 
 def open_network(architecture: str, variant: str, weights_file: str, options: Options) -> Opened:
-    """Return a network of ``weights.resolve`` in the backend of ``options``; ValueError."""
-    names = choice.candidates(options.backend, weights_file)
-    if names == ('torch',):
-        loaded = weights.load(architecture, variant, weights_file)
-        return Opened(loaded.card, loaded.source, in_torch(loaded, options))
-    return _open_exported(architecture, variant, weights_file, names, options)
+    """
+    Return a network of ``weights.resolve`` in the backend of ``options``; ValueError.
+
+    ``auto`` takes the next backend, and says so in ``warnings``, if the weights cannot be exported
+    or if a runtime does not compute what torch computes. A backend that is named is not replaced.
+    """
+    names = choice.candidates(options, weights_file)
+    *runtimes, last = names if names[-1] == 'torch' else (*names, '')
+    refused: list[str] = []
+    if runtimes:
+        spec = networks.find(architecture, variant)
+        path = weights.resolve(weights_file, architecture, variant)
+        try:
+            graph = _graph(spec, path, options.size if last else (0, 0))
+        except (BackendFault, NotExportableError, ImportError, OSError) as error:
+            if not last:
+                raise
+            refused.append(f'{", ".join(runtimes)}: {" ".join(str(error).split())}')
+        else:
+            opened = _open_graph(graph, runtimes, options, refused)
+            if opened is not None:
+                return opened
+    if not last:
+        raise BackendFault('; '.join(refused))
+    loaded = weights.load(architecture, variant, weights_file)
+    return Opened(loaded.card, loaded.source, in_torch(loaded, options), tuple(refused))
 
 
 def in_torch(loaded: weights.Loaded, options: Options) -> Backend:
@@ -68,32 +77,60 @@ def in_torch(loaded: weights.Loaded, options: Options) -> Backend:
         card.precision if options.precision == 'auto' else options.precision, options.threads)
 
 
-def _open_exported(architecture: str, variant: str, weights_file: str, names: tuple[str, ...],
-                   options: Options) -> Opened:
-    """Return the network in the first of the runtimes ``names`` that computes it correctly."""
-    if options.device not in ('auto', 'cpu'):
-        raise ValueError(f'device {options.device!r}: backend {names[0]} runs on the CPU; choose '
-                         'device auto or cpu, or backend torch')
-    if options.precision not in ('auto', 'fp32'):
-        raise ValueError(f'precision {options.precision!r}: backend {names[0]} computes in fp32; '
-                         'choose precision auto or fp32, or backend torch')
-    spec = networks.find(architecture, variant)
-    path = weights.with_graph(weights.resolve(weights_file, architecture, variant))
-    source = str(path or weights.RANDOM)
-    if path is None or path.suffix != SUFFIX:
-        with explain_missing_torch(source):
-            path = cached_export(spec, path)
-    card, content = weights.check(path, spec.architecture, spec.variant), read_content(path)
+@dataclass(frozen=True)
+class _Graph:
+    """An ONNX file, the card of the weights that it was made from, and their name."""
+
+    path: Path
+    card: weights.Card
+    source: str
+
+
+def _graph(spec: networks.Spec, path: Path | None, size: tuple[int, int]) -> _Graph:
+    """
+    Return the ONNX file of the weights at ``path``, exported into the cache if there is none.
+
+    Raises NotExportableError if its graph cannot have the ``size`` that the caller asked for.
+    """
+    path = weights.with_graph(path)
+    if path is not None and path.suffix == SUFFIX:
+        graph, source = path, path
+    else:
+        if path is not None:
+            _check_size(weights.check(path, spec.architecture, spec.variant), size)
+        with explain_missing_torch(str(path or weights.RANDOM)):
+            graph = cached_export(spec, path)
+        # A cached file differs between versions of the exporter; its weights are those of path.
+        source = path or graph
+    return _Graph(graph, weights.check(source, spec.architecture, spec.variant),
+                  str(path or weights.RANDOM))
+
+
+def _check_size(card: weights.Card, size: tuple[int, int]) -> None:
+    for length in size:
+        if (length or card.preprocessing.multiple_of) % MULTIPLE:
+            raise NotExportableError(
+                f'an exported network takes multiples of {MULTIPLE} pixels, asked for are '
+                f'{length or f"multiples of {card.preprocessing.multiple_of}"}')
+
+
+def _open_graph(graph: _Graph, names: list[str], options: Options, refused: list[str]
+                ) -> Opened | None:
+    """Return the graph in the first runtime that computes it correctly; say why in ``refused``."""
+    content = read_content(graph.path)
     if content.inputs_sha256:
-        _check_inputs(path, content.inputs_sha256)
-    refused: list[str] = []
+        _check_inputs(graph.path, content.inputs_sha256)
     for name in names:
+        precision = choice.runtime_precision(name, options.precision,
+                                             content.card.get('precision', 'auto'))
         try:
-            runtime = choice.start(name, options.threads, cache_folder())
-            return Opened(card, source, ExportedBackend(path, content, runtime), tuple(refused))
+            runtime = choice.start(name, options.threads, cache_folder(), precision,
+                                   options.device)
+            backend = ExportedBackend(graph.path, content, runtime)
+            return Opened(graph.card, graph.source, backend, tuple(refused))
         except BackendFault as error:
             refused.append(str(error))
-    raise BackendFault('; '.join(refused))
+    return None
 
 
 def _check_inputs(path: Path, digest: str) -> None:
@@ -106,7 +143,7 @@ def _check_inputs(path: Path, digest: str) -> None:
 
 def cache_folder() -> Path:
     """Return the folder for files that can be made again: XDG_CACHE_HOME/jrn_perception."""
-    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    base = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
     return Path(base) / 'jrn_perception'
 
 
@@ -114,8 +151,8 @@ def cached_export(spec: networks.Spec, path: Path | None) -> Path:
     """
     Return the ONNX file of the weights at ``path``, None for random ones; export it if missing.
 
-    The first export takes torch and about half a minute. The same weights are found again by
-    their content.
+    The first export takes torch and about half a minute, which the log says. The same weights are
+    found again by their content.
     """
     digest = hashlib.sha256(f'{spec.name} {EXPORTER}'.encode())
     for part in _files(path) if path else _random(spec):
@@ -123,6 +160,8 @@ def cached_export(spec: networks.Spec, path: Path | None) -> Path:
     output = cache_folder() / 'exported' / digest.hexdigest()[:32] / f'{spec.name}{SUFFIX}'
     if not output.is_file():
         from jrn_perception.perception.export import export
+        _log.warning('exporting %s to %s, once for these weights: about half a minute',
+                     spec.name, output)
         loaded = weights.load(spec.architecture, spec.variant, str(path or weights.RANDOM))
         folder = output.parent.parent
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from jrn_perception import weights
+from jrn_perception.perception.backends.choice import Options
 from jrn_perception.perception.backends.interface import ArrayMaps, SetUp
-from jrn_perception.perception.loading import in_torch, open_network, Opened, Options
+from jrn_perception.perception.loading import in_torch, open_network, Opened
 from jrn_perception.perception.prediction import Prediction
 from jrn_perception.perception.preprocessing import (
     focal_ratio,
@@ -54,14 +55,15 @@ class Perception:
 
         ``device``: auto, cpu, cuda or cuda:N; ``precision``: auto, fp32, fp16 or bf16; ``height``
         and ``width`` of the network's input: 0 for the size of training, keeping the picture's
-        aspect. ``backend``: auto, torch, onnxruntime or openvino; auto runs an ONNX file in the
-        fastest runtime that is installed, and other weights in torch. onnxruntime and openvino
-        export other weights once, into the user's cache. ``threads`` of the CPU: 0 for the
-        physical cores. Raises ValueError, WeightsError among them, that says what to do.
+        aspect. ``backend``: auto, torch, onnxruntime or openvino; auto is openvino, onnxruntime
+        or torch on a CPU, the first that is installed, and torch on CUDA and for random weights.
+        onnxruntime and openvino export weights once, into the user's cache. ``threads`` of the
+        CPU: 0 for the physical cores. Raises ValueError, WeightsError among them, that says what
+        to do.
         """
         perception = cls.__new__(cls)
         perception._begin(open_network(architecture, variant, weights_file, Options(
-            device, precision, backend, threads)), height, width)
+            device, precision, backend, threads, (height, width))), height, width)
         return perception
 
     def with_temperature(self, temperature: float) -> Perception:

@@ -19,6 +19,8 @@ import numpy as np
 # classes at full size take 10 ms, more than all else around the network, and change one pixel in
 # forty: benchmarks/upsampling.py.
 LOGIT_BUDGET = 2 ** 21
+# Above this share of pixels between different classes, enlarging all logits is faster.
+MIXED_LIMIT = 0.2
 
 
 class Prediction:
@@ -81,8 +83,7 @@ class Prediction:
         scale = math.sqrt(LOGIT_BUDGET / (height * width * count))
         size = (max(height, min(self._size[0], int(height * scale))),
                 max(width, min(self._size[1], int(width * scale))))
-        labels = _enlarge(logits, size, smooth=True).argmax(2).astype(np.uint8)
-        return _enlarge(labels, self._size, smooth=False)
+        return _enlarge(_decide(logits, self._decisions, size), self._size, smooth=False)
 
     @cached_property
     def confidence(self) -> np.ndarray | None:
@@ -96,21 +97,14 @@ class Prediction:
         if logits is None or tempered is None:
             return None
         # Where classes were folded, another class may be the most probable at the temperature.
-        chosen = np.take_along_axis(tempered, logits.argmax(2)[..., None], 2)
+        chosen = np.take_along_axis(tempered, self._decisions[..., None], 2)
         # The softmax of the chosen class, without the other K - 1 quotients.
         return _enlarge(1 / np.exp(tempered - chosen).sum(2), self._size, smooth=True)
 
     def logits_at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray | None:
         """Return logits (n, K) at n pixels of the picture, interpolated, at temperature 1."""
         logits = self._logits
-        if logits is None:
-            return None
-        # cv2.remap does the same, but for at most four channels.
-        upper, lower, down = _neighbours(rows, self._size[0], logits.shape[0])
-        left, right, across = _neighbours(columns, self._size[1], logits.shape[1])
-        above, below = (logits[row, left] * (1 - across) + logits[row, right] * across
-                        for row in (upper, lower))
-        return above * (1 - down) + below * down
+        return None if logits is None else _interpolate(logits, self._size, rows, columns)
 
     @cached_property
     def normals(self) -> np.ndarray | None:
@@ -180,6 +174,12 @@ class Prediction:
         return None if self._maps.semantics is None else self._maps.semantics[0]
 
     @cached_property
+    def _decisions(self) -> np.ndarray:
+        """Return the class ids (h, w) at the network's resolution."""
+        assert self._logits is not None
+        return self._logits.argmax(2)
+
+    @cached_property
     def _tempered(self) -> np.ndarray | None:
         logits = self._logits
         if logits is None or self.temperature == 1:
@@ -208,6 +208,47 @@ def _folded(maps: ArrayMaps, matrix: np.ndarray) -> ArrayMaps:
     semantics = None if maps.semantics is None else fold_logits(maps.semantics, matrix)
     inputs = None if maps.inputs is None else _folded(maps.inputs, matrix)
     return replace(maps, semantics=semantics, inputs=inputs)
+
+
+def _decide(logits: np.ndarray, decisions: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """
+    Return the class ids, uint8 of ``size``, of logits (h, w, K) that are enlarged to it.
+
+    ``decisions`` (h, w) are the class ids before. Between four pixels of one class each mean of
+    their logits has this class as well, so that only the logits at borders are enlarged.
+    """
+    classes = decisions.astype(np.uint8)
+    # Whether a pixel has the class of its neighbours to the right, below and in between.
+    next_ = np.pad(classes, (0, 1), mode='edge')
+    same = classes == next_[1:, :-1]
+    for neighbour in (next_[:-1, 1:], next_[1:, 1:]):
+        same &= classes == neighbour
+    upper, left = (_neighbours(np.arange(length), length, source)[0]
+                   for length, source in zip(size, decisions.shape))
+    rows, columns = np.nonzero(~_pick(same, upper, left))
+    if len(rows) > MIXED_LIMIT * size[0] * size[1]:
+        return _enlarge(logits, size, smooth=True).argmax(2).astype(np.uint8)
+    labels = _pick(classes, upper, left)
+    labels[rows, columns] = _interpolate(logits, size, rows, columns).argmax(1)
+    return labels
+
+
+def _pick(array: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    # In a quarter of the time of np.ix_.
+    return array.take(rows, 0).take(columns, 1)
+
+
+def _interpolate(array: np.ndarray, size: tuple[int, int], rows: np.ndarray, columns: np.ndarray
+                 ) -> np.ndarray:
+    """Return values (n, K) of an array (h, w, K) at n places of its enlargement to ``size``."""
+    # cv2.remap does the same, but for at most four channels.
+    height, width, count = array.shape
+    upper, lower, down = _neighbours(rows, size[0], height)
+    left, right, across = _neighbours(columns, size[1], width)
+    pixels = array.reshape(-1, count)
+    above, below = (pixels.take(row * width + left, 0) * (1 - across)
+                    + pixels.take(row * width + right, 0) * across for row in (upper, lower))
+    return above * (1 - down) + below * down
 
 
 def _neighbours(places: np.ndarray, size: int, source: int

@@ -99,8 +99,8 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      {'dynamic': False}),
     ('precision', 'auto', 'auto is fp16 on CUDA and fp32 on a CPU',
      {'choices': PRECISIONS, 'dynamic': False}),
-    ('backend', 'auto', 'runtime; auto takes the fastest one for an ONNX file and torch for other '
-     'weights', {'choices': BACKENDS, 'dynamic': False}),
+    ('backend', 'auto', 'runtime; auto is openvino, onnxruntime or torch on a CPU, the first that '
+     'is installed, and torch on CUDA', {'choices': BACKENDS, 'dynamic': False}),
     ('threads', 0, 'threads of the network on the CPU; 0 for the physical cores',
      {'low': 0, 'high': 1024, 'dynamic': False}),
     ('inference_height', 0, "rows of the network's input; 0 for the size of training, in the "

@@ -13,7 +13,7 @@ from typing import Any
 
 import jrn_perception
 from jrn_perception import labels, networks, weights
-from jrn_perception.datasets.registry import open_to_train, READERS
+from jrn_perception.datasets.registry import NamedFrames, open_to_train
 from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.evaluation.measures.frames import parse_crop
 from jrn_perception.frame import Frame
@@ -77,43 +77,18 @@ class TrainingFrames:
         self.val = self._open(settings.reader, settings.data, settings.val)
         self.crop = parse_crop(settings.crop, settings.reader)
         self.region = self.crop or (slice(None), slice(None))
-        self.extra = [self._open_extra(ExtraFrames.parse(text)) for text in settings.extra]
+        self.extra = [self._open_extra(NamedFrames.parse(text)) for text in settings.extra]
 
     def _open(self, reader: str, folder: Path | str, split: str | None) -> Sequence[Frame]:
         frames = open_to_train(reader, folder, split)
         return Undamaged(frames, 'skip').selection() if self._skip_damaged else frames
 
-    def _open_extra(self, extra: ExtraFrames) -> Sequence[Frame]:
+    def _open_extra(self, extra: NamedFrames) -> Sequence[Frame]:
         frames = self._open(extra.reader, extra.folder, extra.split or None)
         if frames.labels not in (None, self.fit.labels):
             raise ValueError(f'--extra {extra.text}: is labelled in {frames.labels.name}, the '
                              f'frames of --data in {self.fit.labels.name}')
         return frames
-
-
-@dataclass(frozen=True)
-class ExtraFrames:
-    """More frames to train on, as ``text`` READER=FOLDER[@SPLIT] names them."""
-
-    text: str
-    reader: str
-    folder: str
-    split: str
-
-    @classmethod
-    def parse(cls, text: str) -> ExtraFrames:
-        """Return the frames of a text; ValueError for an unknown reader."""
-        reader, found, rest = text.partition('=')
-        folder, _, split = rest.partition('@')
-        if not found or reader not in READERS:
-            raise ValueError(f'--extra {text}: expected READER=FOLDER[@SPLIT], READER one of '
-                             f'{", ".join(READERS)}')
-        return cls(text, reader, folder, split)
-
-    @property
-    def fact(self) -> str:
-        """Return the text for a card: with the split, and the folder's name but not its path."""
-        return f'{self.reader}={Path(self.folder).resolve().name}@{self.split or "all"}'
 
 
 # --- networks that see pictures -----------------------------------------------------------------
@@ -264,7 +239,7 @@ def card_of(spec: networks.Spec, recipe: Recipe | RefineRecipe, settings: Settin
         input_size=recipe.input_size, focal_length=focal_length, depth_range=frames.depth_range,
         training={'reader': settings.reader, 'fit': settings.fit, 'val': settings.val,
                   'frames': len(frames.fit),
-                  'extra': [ExtraFrames.parse(text).fact for text in settings.extra],
+                  'extra': [NamedFrames.parse(text).fact for text in settings.extra],
                   'hold_out': settings.hold_out, 'recipe': asdict(recipe),
                   'precision': precision(), 'jrn_perception': jrn_perception.__version__,
                   'torch': torch.__version__})

@@ -34,7 +34,8 @@ def write_measured(network: nn.Module, card: weights.Card, path: Path, frames: S
 def measure(path: Path, card: weights.Card, frames: Sequence[Frame],
             crop: Crop | None) -> dict[str, Any]:
     """Return the ``metrics`` of a card: pooled inside the crop, for a JRN's inputs as well."""
-    perception = Perception.load(card.architecture, card.variant, weights_file=str(path))
+    perception = Perception.load(card.architecture, card.variant, weights_file=str(path),
+                                 backend='torch')
     evaluation = evaluate(perception, frames, Protocol(crop=crop))
     tables = {'output': evaluation.output}
     if evaluation.inputs is not None:

@@ -20,8 +20,9 @@ LICENCE = 'Apache-2.0'
 FORMAT = 1
 # OpenCV's names.
 INTERPOLATIONS = ('nearest', 'linear', 'cubic', 'area', 'lanczos4')
-# No fp16, which a CPU cannot run: `auto` already is fp16 where it can be.
-PRECISIONS = ('auto', 'fp32', 'bf16')
+# No fp16, which a CPU cannot run: `auto` already is fp16 where it can be. int8 is the precision of
+# ONNX files alone.
+PRECISIONS = ('auto', 'fp32', 'bf16', 'int8')
 
 
 class WeightsError(ValueError):

@@ -91,7 +91,8 @@ def test_hydranet(tmp_path, capsys, variant, classes, normals, entries):
         'hydranet', variant, {'depth_activation': 'abs'})
     assert 'academic' in card.licence
     assert card.training['converted']['sha256'] == weights.sha256(tmp_path / 'their.ckpt')
-    perception = Perception.load('hydranet', variant, weights_file=str(path), height=96, width=128)
+    perception = Perception.load('hydranet', variant, weights_file=str(path), height=96, width=128,
+                                 backend='torch')
     rgb = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     image = perception.backend.normalise(perception.preprocess(rgb)[None])
     maps = perception.infer(perception.preprocess(rgb)[None])

@@ -142,7 +142,8 @@ def test_weights_files_are_recorded_by_sha256(tmp_path):
     card = weights.save(spec.build(), weights.Card('depth', 'mobilenetv2'),
                         tmp_path / 'mine.safetensors')
     document = run_dataset(tmp_path, '--architecture', 'depth', '--variant', 'mobilenetv2',
-                           '--weights', str(tmp_path / 'mine.safetensors'))
+                           '--weights', str(tmp_path / 'mine.safetensors'),
+                           '--backend', 'torch')
     assert document['network']['sha256'] == card.sha256
 
 

@@ -30,7 +30,7 @@ def test_shipped_weights_on_real_frames(tmp_path, capsys, room):
     rgb = room(3).render(height=240, width=320).rgb
     options = {'weights_file': str(output), 'height': 96, 'width': 128}
     found = Perception.load('hydranet', **options)(rgb)
-    right = Perception.load('hydranet', device='cpu', height=96, width=128)(rgb)
+    right = Perception.load('hydranet', device='cpu', height=96, width=128, backend='torch')(rgb)
     np.testing.assert_allclose(found.depth, right.depth, atol=1e-3)
     assert (found.labels == right.labels).mean() > 0.999
 

@@ -131,8 +131,10 @@ def test_depth_of_a_recording_is_that_of_its_camera(tmp_path):
     file = tmp_path / 'mine.safetensors'
     weights.save(loaded.network, card, file)
     assert predict.main([str(tmp_path / 'bag'), '--output', str(tmp_path), '--raw', '--device',
-                         'cpu', '--architecture', 'hydranet', '--weights', str(file)]) == 0
-    perception = Perception.load('hydranet', weights_file=str(file), device='cpu')
+                         'cpu', '--architecture', 'hydranet', '--weights', str(file),
+                         '--backend', 'torch']) == 0
+    perception = Perception.load('hydranet', weights_file=str(file), device='cpu',
+                                 backend='torch')
     with Recording(tmp_path / 'bag') as recording:
         for index, frame in enumerate(recording.frames()):
             (x, _, _), (_, y, _), _ = frame.camera_matrix

@@ -78,8 +78,8 @@ def test_the_evaluator_reads_what_was_trained_on(own_frames, own_weights, tmp_pa
     from jrn_perception.cli.evaluate import main as evaluate
     output = tmp_path / 'found.json'
     assert evaluate(['dataset', '--architecture', 'hydranet', '--variant', 'custom', '--weights',
-                     str(own_weights), '--reader', 'folder', '--data', str(own_frames), '--json',
-                     str(output)]) == 0
+                     str(own_weights), '--backend', 'torch', '--reader', 'folder',
+                     '--data', str(own_frames), '--json', str(output)]) == 0
     found = json.loads(output.read_text())
     assert list(found['output']['classes']) == list(OWN)
 

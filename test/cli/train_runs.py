@@ -37,7 +37,8 @@ def tensors(path):
 
 
 def perceive(path, architecture, variant=''):
-    perception = Perception.load(architecture, variant, weights_file=str(path), device='cpu')
+    perception = Perception.load(architecture, variant, weights_file=str(path), device='cpu',
+                                 backend='torch')
     return perception, perception(np.full((60, 80, 3), 120, np.uint8))
 
 

@@ -273,8 +273,12 @@ def test_an_onnx_file_without_any_runtime_is_an_error(hydranet, monkeypatch):
 @pytest.mark.parametrize('options, message', [
     ({'backend': 'tensorrt'}, "'tensorrt': choose from auto, torch, onnxruntime, openvino"),
     ({'backend': 'torch'}, 'torch cannot run an ONNX file'),
-    ({'device': 'cuda'}, "device 'cuda': backend .* runs on the CPU"),
-    ({'precision': 'bf16'}, "precision 'bf16': backend .* computes in fp32"),
+    ({'device': 'cuda', 'backend': 'openvino'}, "device 'cuda': backend .* runs on the CPU"),
+    ({'device': 'cuda', 'backend': 'onnxruntime'}, "device 'cuda': this ONNX Runtime has no CUDA"),
+    ({'device': 'gpu', 'backend': 'onnxruntime'}, "device 'gpu': ONNX Runtime has cpu, cuda"),
+    ({'precision': 'bf16', 'backend': 'onnxruntime'},
+     "precision 'bf16': backend onnxruntime computes in fp32; choose"),
+    ({'precision': 'fp16'}, "precision 'fp16': backend .* computes in fp32"),
     ({'threads': -1}, 'threads -1: 0 .the physical cores. or positive'),
 ])
 def test_options_that_a_runtime_cannot_follow_are_refused(hydranet, options, message):
@@ -294,7 +298,7 @@ def test_a_size_that_the_graph_cannot_take_is_refused(hydranet, runtime):
         perception(np.zeros((50, 96, 3), np.uint8))
 
 
-def test_auto_leaves_safetensors_to_torch_and_gives_onnx_to_a_runtime(hydranet):
+def test_auto_leaves_random_weights_to_torch_and_gives_onnx_to_a_runtime(hydranet):
     assert load('auto').backend.name == 'torch'
     assert load_hydranet(hydranet).backend.name == choice.installed()[0]
 
@@ -317,8 +321,8 @@ def spoil(monkeypatch, name, output, change):
     """Make the runtime called ``name`` compute wrong values of an output."""
     right = choice.start
 
-    def start(wanted, threads, cache):
-        runtime = right(wanted, threads, cache)
+    def start(wanted, *arguments):
+        runtime = right(wanted, *arguments)
         if wanted == name:
             prepare_rightly = runtime.prepare
 

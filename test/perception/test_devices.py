@@ -47,7 +47,7 @@ def test_precision(name, device, expected):
     (False, 'flags\t\t: fpu avx2'), (False, 'model name\t: bf16')])
 def test_bfloat16_is_known_to_gpus_and_some_cpus(monkeypatch, tmp_path, known, line):
     cpuinfo = tmp_path / 'cpuinfo'
-    monkeypatch.setattr('jrn_perception.perception.backends.torch.CPUINFO', cpuinfo)
+    monkeypatch.setattr('jrn_perception.perception.backends.choice.CPUINFO', cpuinfo)
     assert not knows_bfloat16(torch.device('cpu'))  # There is no such file but on Linux.
     cpuinfo.write_text(f'processor\t: 0\n{line}\n')
     assert knows_bfloat16(torch.device('cpu')) is known

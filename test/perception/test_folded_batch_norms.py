@@ -42,7 +42,7 @@ def test_no_batch_norm_runs_and_the_output_is_that_of_the_unfolded_network(
         expected = unfolded(image)
     assert any(isinstance(layer, nn.BatchNorm2d) for layer in ran)
     ran.clear()
-    prediction = Perception.load(architecture, device='cpu')(picture)
+    prediction = Perception.load(architecture, device='cpu', backend='torch')(picture)
     depth, confidence = prediction.depth, prediction.confidence
     assert len(ran) > 50
     networks = [layer for layer in ran if list(layer.children())]

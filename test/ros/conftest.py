@@ -29,7 +29,7 @@ except ImportError:  # `ros_domain`, which every robot asks for, skips the test.
 
 TIMEOUT_S = 30.0
 # Small pictures: what is tested is the node, not the network. And no verdict on a busy machine.
-SETUP = {'architecture': 'hydranet', 'weights': 'random',
+SETUP = {'architecture': 'hydranet', 'weights': 'random', 'backend': 'torch',
          'inference_height': 64, 'inference_width': 96,
          'max_processing_time_ms': 60_000, 'max_silence_s': 3600}
 WINDOW_S = 100.0

@@ -254,7 +254,8 @@ def test_ones_own_network_is_reached_and_left_by_single_parameters(robot, tools,
         result = robot.configure(**{name: value})
         assert result.successful, result.reason
         robot.wait_for(lambda expected=expected: network_of(robot) == expected, str(expected))
-        labels = Perception.load(*expected[:2], weights_file=expected[2]).label_set.names
+        labels = Perception.load(*expected[:2], weights_file=expected[2],
+                                 backend='torch').label_set.names
         robot.wait_for(lambda labels=labels: robot.get('labels') == list(labels), 'the labels')
         robot.ask(tools.picture(), depth)
         status = robot.status()

@@ -43,7 +43,8 @@ class Shown:
         assert result.successful, result.reason
 
     def library(self, architecture='hydranet', variant='', *mute, **options):
-        options = {'weights_file': 'random', 'height': 64, 'width': 96, **options}
+        options = {'weights_file': 'random', 'height': 64, 'width': 96, 'backend': 'torch',
+                   **options}
         return Perception.load(architecture, variant, **options)(self.rgb, *mute)
 
 

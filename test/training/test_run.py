@@ -49,7 +49,7 @@ def test_bfloat16_is_for_machines_that_know_it(monkeypatch, tmp_path, cuda, bf16
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)
     cpuinfo = tmp_path / 'cpuinfo'
     cpuinfo.write_text(f'flags : avx512f {"avx512_bf16" if bf16 else ""}\n')
-    monkeypatch.setattr('jrn_perception.perception.backends.torch.CPUINFO', cpuinfo)
+    monkeypatch.setattr('jrn_perception.perception.backends.choice.CPUINFO', cpuinfo)
     assert module.precision() == expected
 
 

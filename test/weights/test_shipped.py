@@ -46,7 +46,8 @@ def rooms():
 def measure(name, frames, protocol):
     spec = {spec.name: spec for variants in networks.ARCHITECTURES.values()
             for spec in variants.values()}[name]
-    perception = Perception.load(spec.architecture, spec.variant, device='cpu')
+    perception = Perception.load(spec.architecture, spec.variant, device='cpu',
+                                 backend='torch')
     output = evaluate(perception, frames, protocol).output
     values = {metric: float(pooled(output, metric)(np.ones((1, len(output))))[0])
               for metric in TOLERANCE}

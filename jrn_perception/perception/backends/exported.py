@@ -26,13 +26,17 @@ MULTIPLE = 32
 
 
 @dataclass(frozen=True)
-class Cpu:
-    """The device of the runtimes here, with the attribute that a ``torch.device`` has."""
+class Device:
+    """The device of a runtime: cpu, cuda or cuda:N; ``type`` is as that of a ``torch.device``."""
 
-    type: str = 'cpu'  # noqa: A003
+    name: str = 'cpu'
+
+    @property
+    def type(self) -> str:  # noqa: A003
+        return self.name.partition(':')[0]
 
     def __str__(self) -> str:
-        return self.type
+        return self.name
 
 
 class Runtime(Protocol):
@@ -40,6 +44,8 @@ class Runtime(Protocol):
 
     name: str
     version: str
+    precision: str
+    device: str
 
     def prepare(self, path: Path, shapes: dict[str, tuple[int, ...]]) -> Session:
         """Return the graph of a file, ready for inputs of these shapes."""
@@ -70,7 +76,9 @@ class Graph:
 
 class ExportedBackend:
     """
-    The network of an ONNX file of ``jrn_export`` in ``runtime``, in float32 on the CPU.
+    The network of an ONNX file of ``jrn_export`` in ``runtime``.
+
+    ``precision`` is int8 for a file of ``jrn_export --int8``, else the runtime's: fp32 or bf16.
 
     Raises BackendFault if it does not compute the stored maps of the stored picture.
     """
@@ -78,7 +86,9 @@ class ExportedBackend:
     can_mute: bool
 
     def __init__(self, path: Path, content: Content, runtime: Runtime):
-        self.device, self.precision = Cpu(), 'fp32'
+        quantised = content.card.get('precision') == 'int8'
+        self.device = Device(runtime.device)
+        self.precision = 'int8' if quantised else runtime.precision
         self.name, self.version = runtime.name, runtime.version
         self.can_mute = content.statistics is not None
         self._network = Graph(runtime, path)
@@ -95,7 +105,8 @@ class ExportedBackend:
             raise BackendFault(f'{path}: {self.name} {self.version} cannot run it: '
                                f'{reason}') from error
         expected = ArrayMaps(content.check.get('depth'), content.check.get('semantics'))
-        fault = compare(maps, expected).fault
+        parity = compare(maps, expected)
+        fault = parity.fault if self.precision == 'fp32' else parity.reduced_fault
         if fault:
             raise BackendFault(f'{path}: {self.name} {self.version} is not used: on the stored '
                                f'picture {fault}')
@@ -118,7 +129,7 @@ class ExportedBackend:
         return ArrayMaps(maps['refined_depth'], maps['refined_semantics'])
 
     def memory_mb(self) -> float:
-        """Return 0: nothing is held on a GPU."""
+        """Return 0: nothing is held on a GPU, or ONNX Runtime does not tell how much."""
         return 0.0
 
 

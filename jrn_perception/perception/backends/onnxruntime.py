@@ -26,6 +26,7 @@ class OnnxRuntime:
 
     name = 'onnxruntime'
     version = onnxruntime.__version__
+    precision = 'fp32'
 
     def __init__(self, threads: int, device: str = 'cpu', cache: Path | None = None):
         self.threads, self.device = threads, device

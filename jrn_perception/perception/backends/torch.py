@@ -10,12 +10,12 @@ from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 import warnings
 
 from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.layers import fold_batch_norms
+from jrn_perception.perception.backends.choice import cpu_knows_bfloat16
 from jrn_perception.perception.backends.interface import (
     ArrayMaps,
     InfluenceMaps,
@@ -28,9 +28,6 @@ import torch
 from torch import nn, Tensor
 
 DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
-CPUINFO = Path('/proc/cpuinfo')
-# What Linux calls instructions for bfloat16 on x86-64 and on Arm.
-BFLOAT16_FLAGS = {'avx512_bf16', 'amx_bf16', 'bf16'}
 # CUDA graphs that are kept: for sizes of input, batches and set-ups.
 GRAPHS = 8
 # Runs before a graph is recorded, in which cuDNN and the allocator make their choices.
@@ -250,13 +247,6 @@ def knows_bfloat16(device: torch.device) -> bool:
     """
     Return whether ``device`` computes in bfloat16 by itself; a CPU that emulates it is slower.
 
-    Every GPU counts. A CPU counts if Linux lists the instructions; on other systems none does.
+    Every GPU counts.
     """
-    if device.type == 'cuda':
-        return True
-    try:
-        lines = CPUINFO.read_text().splitlines()
-    except OSError:
-        return False
-    flags = next((line for line in lines if line.startswith(('flags', 'Features'))), '')
-    return bool(BFLOAT16_FLAGS & set(flags.split()))
+    return device.type == 'cuda' or cpu_knows_bfloat16()

@@ -57,7 +57,7 @@ class Frames(list):
 
 
 def test_it_is_fitted_to_a_part_of_the_pixels_and_measured_on_all(monkeypatch):
-    network = Perception.load('hydranet', device='cpu').with_temperature(1)
+    network = Perception.load('hydranet', device='cpu', backend='torch').with_temperature(1)
     frames = Frames(SceneFrames(2))
     fit = temperature.fit(network, frames)
     assert fit.temperature == round(fit.temperature, 4)

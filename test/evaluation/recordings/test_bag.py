@@ -33,7 +33,7 @@ bag_document = pytest.importorskip('jrn_perception.evaluation.reports.bag_docume
 
 @pytest.fixture(scope='module')
 def shipped():
-    return Perception.load('jrn', 'sum60', device='cpu')
+    return Perception.load('jrn', 'sum60', device='cpu', backend='torch')
 
 
 @pytest.mark.parametrize('image, depth, labels, storage', [

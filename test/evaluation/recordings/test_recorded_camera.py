@@ -205,7 +205,7 @@ def test_a_data_set_with_another_camera(perception):
         protocol = Protocol(**protocol)
         return dataset_document(evaluate(network, frames, protocol), network, protocol, {})
 
-    own = Perception.load('depth', device='cpu')
+    own = Perception.load('depth', device='cpu', backend='torch')
     plain, corrected = (evaluated(SceneFrames(1), own, focal_correction=on)
                         for on in (False, True))
     # The camera of training: nothing changes at all.
