@@ -199,7 +199,8 @@ def counted(perceptions, parts=('depth', 'semantics')):
 def test_the_single_task_networks_run_once_per_image(folder, rooms):
     files = {variant: str(folder / f'jrn_{variant}.safetensors') for variant in ('cat1', 'cat5')}
     perceptions = {variant: Perception.load('jrn', variant, weights_file=file, device='cpu',
-                                            backend='torch', height=64) for variant, file in files.items()}
+                                            backend='torch', height=64)
+                   for variant, file in files.items()}
     runs = counted(perceptions)
     measure(perceptions, rooms)
     assert Counter(runs) == {('cat1', task): len(rooms) for task in ('depth', 'semantics')}
@@ -208,7 +209,8 @@ def test_the_single_task_networks_run_once_per_image(folder, rooms):
 def test_each_variant_refines_once_per_set_up(folder, rooms):
     files = {variant: str(folder / f'jrn_{variant}.safetensors') for variant in ('cat1', 'cat5')}
     perceptions = {variant: Perception.load('jrn', variant, weights_file=file, device='cpu',
-                                            backend='torch', height=64) for variant, file in files.items()}
+                                            backend='torch', height=64)
+                   for variant, file in files.items()}
     runs = counted(perceptions, ['refine'])
     measure(perceptions, rooms)
     # With both inputs, and with either one muted by each value.
