@@ -22,6 +22,10 @@ if find_spec('cv2') is None:
     REQUIRES.append('opencv-python-headless>=4.5.4,<5')
 
 EXTRAS = {
+    # Fleets: recordings and results behind URLs, s3:// among them, and the engines.
+    'fleet': ['fsspec', 's3fs'],
+    'ray': ['ray>=2.9'],
+    'dask': ['distributed'],
     # ROS 2 from PyPI, for machines without a ROS installation.
     'ros': [
         'ros-diagnostic-msgs',
@@ -38,10 +42,6 @@ EXTRAS = {
     'play': ['rosbags>=0.11'],
     'evaluate': ['h5py', 'jinja2', 'matplotlib', 'rich', 'rosbags>=0.11', 'scipy',
                  'torchmetrics'],
-    # Fleets: recordings and results behind URLs, s3:// among them, and the engines.
-    'fleet': ['fsspec', 's3fs'],
-    'ray': ['ray>=2.9'],
-    'dask': ['distributed'],
     # WeightAveraging came with lightning 2.6.
     'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'scipy',
               'tflite>=2.10', 'torchmetrics', 'tqdm'],
