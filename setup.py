@@ -23,6 +23,10 @@ if find_spec('cv2') is None:
     REQUIRES.append('opencv-python-headless>=4.5.4,<5')
 
 EXTRAS = {
+    # Fleets: recordings and results behind URLs, s3:// among them, and the engines.
+    'fleet': ['fsspec', 's3fs'],
+    'ray': ['ray>=2.9'],
+    'dask': ['distributed'],
     # ROS 2 from PyPI, for machines without a ROS installation.
     'ros': [
         'PyYAML',
@@ -42,10 +46,6 @@ EXTRAS = {
     'predict': ['rich'],
     'play': ['rosbags>=0.11'],
     'evaluate': ['h5py', 'jinja2', 'matplotlib', 'rich', 'rosbags>=0.11', 'scipy'],
-    # Fleets: recordings and results behind URLs, s3:// among them, and the engines.
-    'fleet': ['fsspec', 's3fs'],
-    'ray': ['ray>=2.9'],
-    'dask': ['distributed'],
     # WeightAveraging came with lightning 2.6.
     'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'scipy',
               'tflite>=2.10', 'torch>=2.1', 'torchmetrics', 'tqdm'],

@@ -34,8 +34,8 @@ def run_ray(work: Callable[[Any], Any], tasks: Sequence[Any], address: str, cpus
         from ray.exceptions import RayError
     except ImportError as error:
         raise ImportError("--ray needs Ray: pip install '.[ray]'") from error
-    ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False,
-             include_dashboard=False if address == LOCAL else None)
+    new = {'include_dashboard': False} if address == LOCAL else {}
+    ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **new)
     task_of: dict[Any, int] = {}
     try:
         remote = ray.remote(max_retries=ATTEMPTS - 1, num_cpus=cpus, num_gpus=gpus)(work)

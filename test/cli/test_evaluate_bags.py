@@ -79,19 +79,31 @@ def test_faults_thresholds_and_reports(fleet, tmp_path, capsys):
         capsys.readouterr().err)
 
 
-def test_a_parent_that_is_killed_loses_nothing_that_was_finished(spawn, measured, fleet, tmp_path):
+def test_neither_ctrl_c_nor_kill_9_loses_what_was_finished(spawn, measured, fleet, tmp_path):
     arguments = ('bags', fleet, '--output', tmp_path, *NETWORK, *TRUTH, '--jobs', '1')
-    child = spawn('evaluate', *arguments)
-    deadline = time.monotonic() + 120
-    while not finished(tmp_path):
-        assert time.monotonic() < deadline and child.process.poll() is None, child.output
-        time.sleep(0.02)
+
+    def start(count):
+        child = spawn('evaluate', *arguments)
+        deadline = time.monotonic() + 120
+        while len(finished(tmp_path)) < count:
+            assert time.monotonic() < deadline and child.process.poll() is None, child.output
+            time.sleep(0.02)
+        return child
+
+    child = start(1)
+    assert child.stop() == 130
+    assert 'recordings; the same command continues' in child.output
+    assert 'Traceback' not in child.output
+    first = finished(tmp_path)
+    lines = (tmp_path / 'results.jsonl').read_text().splitlines()
+    assert 1 <= len(lines) <= len(first) < 5 and not (tmp_path / 'fleet.json').exists()
+    child = start(len(first) + 1)
     child.process.kill()
     assert child.wait() == -9
-    before = finished(tmp_path)
+    second = finished(tmp_path)
     assert main(list(map(str, arguments))) == 0
-    after = finished(tmp_path)
-    assert before.items() <= after.items() and len(after) == 5
+    last = finished(tmp_path)
+    assert first.items() <= second.items() <= last.items() and len(last) == 5
     assert results(tmp_path) == results(measured)
 
 

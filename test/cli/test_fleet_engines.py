@@ -7,17 +7,20 @@ A fleet of 40 recordings: on every engine, with workers killed, from S3, the sam
 Ray, Dask and the S3 server are real, on this machine.
 """
 
+import contextlib
 import importlib.util
 import os
 from pathlib import Path
+import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 
-from fleet_runs import finished, kill_worker, NETWORK, results, TRUTH, write_fleet
+from fleet_runs import descendants, finished, kill_worker, NETWORK, results, TRUTH, write_fleet
 import pytest
 
 COUNT = 40
@@ -46,16 +49,17 @@ def fleet(tmp_path_factory):
     return write_fleet(tmp_path_factory.mktemp('fleet'), COUNT)
 
 
-def run(spawn, source, output, *options, killed=''):
+def run(spawn, source, output, *options, killed='', above=0):
     """
     Measure a fleet; return the child process.
 
     With ``killed``, a worker whose command line contains it is killed once three recordings are
-    finished.
+    finished. It is a process below process ``above``, by default the child's.
     """
     child = spawn('evaluate', 'bags', source, '--output', output, *NETWORK, *TRUTH, *options)
     deadline = time.monotonic() + 900
-    while killed and not (len(finished(output)) >= 3 and kill_worker(child.process.pid, killed)):
+    while killed and not (len(finished(output)) >= 3 and kill_worker(
+            above or child.process.pid, killed)):
         assert time.monotonic() < deadline and child.process.poll() is None, child.output
         time.sleep(0.01)
     assert child.wait(900) == 0, child.output
@@ -99,10 +103,55 @@ def test_a_parent_that_is_killed_and_shards(spawn, fleet, expected, tmp_path):
     assert results(tmp_path) == expected
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def ray_cluster(monkeypatch):
+    """Return address and process of a Ray cluster that runs by itself, with two workers."""
+    # A token of its own, because Ray otherwise takes one that it may have left on this machine.
+    for name, value in (('RAY_USAGE_STATS_ENABLED', '0'), ('RAY_AUTH_MODE', 'token'),
+                        ('RAY_AUTH_TOKEN', secrets.token_hex(16))):
+        monkeypatch.setenv(name, value)
+    port = free_port()
+    head = subprocess.Popen(
+        [sys.executable, '-m', 'ray.scripts.scripts', 'start', '--head', '--block', '--port',
+         str(port), '--num-cpus', '2', '--include-dashboard', 'false', '--node-ip-address',
+         '127.0.0.1'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while not any('raylet' in command for _, command in descendants(head.pid)):
+            assert time.monotonic() < deadline and head.poll() is None
+            time.sleep(0.2)
+        yield f'127.0.0.1:{port}', head.pid
+    finally:
+        started = [pid for pid, _ in descendants(head.pid)]
+        head.terminate()
+        try:
+            head.wait(60)
+        except subprocess.TimeoutExpired:
+            head.kill()
+            head.wait()
+        for pid in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
 @needs('ray', 'ray')
-def test_a_cluster_of_ray_one_of_its_workers_killed(spawn, fleet, expected, tmp_path):
-    child = run(spawn, fleet, tmp_path, '--ray', 'local', killed='ray::measure')
+def test_a_cluster_of_ray_one_of_its_workers_killed(spawn, fleet, expected, ray_cluster,
+                                                    tmp_path):
+    address, head = ray_cluster
+    child = run(spawn, fleet, tmp_path, '--ray', address, killed='ray::measure', above=head)
     assert f'{COUNT} recordings measured' in child.output
+    assert results(tmp_path) == expected
+
+
+@needs('ray', 'ray')
+def test_a_cluster_of_ray_that_the_command_starts(spawn, fleet, expected, tmp_path):
+    run(spawn, fleet, tmp_path, '--ray', 'local')
     assert results(tmp_path) == expected
 
 
@@ -116,9 +165,7 @@ def test_a_cluster_of_dask_one_of_its_workers_killed(spawn, fleet, expected, tmp
 @pytest.fixture
 def bucket(monkeypatch, fleet):
     """Return the URL of the fleet on a real S3 server, and of a place for results."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f'http://127.0.0.1:{port}'
     for name, value in (('AWS_ENDPOINT_URL', url), ('AWS_ACCESS_KEY_ID', 'test'),
                         ('AWS_SECRET_ACCESS_KEY', 'test'), ('AWS_DEFAULT_REGION', 'us-east-1')):
