@@ -108,6 +108,8 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
         'protocol': _protocol(protocol, labels) | {
             'clamp': evaluation.clamp, 'focal_correction': describe_scales(evaluation.scales)},
         'output': summary(output, labels)}
+    if evaluation.note:
+        document['notes'] = [evaluation.note]
     if evaluation.inputs is not None:
         document['inputs'] = summary(evaluation.inputs, labels)
         document['gain'] = {name: _estimate(found) for name, found
@@ -152,10 +154,13 @@ def influence_document(measurement: Measurement, found: dict[str, Influence],
 
 
 def write(document: dict[str, Any], path: Path) -> None:
-    """Write a document as json; make its folder if there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + '\n',
-                    encoding='utf-8')
+    """Write a document as json; make its folder if there is none. OSError names the file."""
+    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'{text}\n', encoding='utf-8')
+    except OSError as error:
+        raise OSError(f'{path}: {error.strerror}') from error
 
 
 def influence_markdown(document: dict[str, Any]) -> str:
