@@ -89,6 +89,8 @@ def run_dataset(options: argparse.Namespace) -> int:
                        sampling=_sampling(options))
     frames = _frames(options)
     perception = program.load(options)
+    if options.reliability:
+        comparison.Comparison(perception, frames.labels, protocol)
     if options.reliability and None in (perception.label_set, frames.labels):
         missing = 'network predicts' if perception.label_set is None else 'data set has'
         raise ValueError(f'--reliability: the {missing} no labels')
@@ -104,6 +106,8 @@ def run_dataset(options: argparse.Namespace) -> int:
         documents.write(document, options.json)
     if options.reliability:
         plots.plot_reliability(document, options.reliability)
+    if evaluation.note:
+        print(f'note: {evaluation.note}', file=sys.stderr)
     if evaluation.reason:
         print(f'jrn_evaluate: partial: {evaluation.reason}', file=sys.stderr)
     return program.INTERRUPTED if interrupted.is_set() else program.DONE

@@ -5,11 +5,14 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
+import cv2
 from jrn_perception import networks, weights
 from jrn_perception.cli.evaluate import main
 from jrn_perception.evaluation.measures.metrics import METRICS
 from jrn_perception.networks.interface import MUTE_VALUES
+import numpy as np
 import pytest
 
 NETWORK = ('--weights', 'random', '--height', '64', '--device', 'cpu')
@@ -206,11 +209,19 @@ def test_mistakes_get_one_line_and_an_exit_code(arguments, text, capsys):
 
 
 def test_a_file_that_cannot_be_written_does_not_cost_the_numbers(tmp_path, capsys):
-    (tmp_path / 'file').touch()
-    assert main(['dataset', '--variant', 'cat1', *NETWORK, *TWO_ROOMS,
-                 '--json', str(tmp_path / 'file' / 'result.json')]) == 1
+    if not Path('/dev/full').exists():
+        pytest.skip('no /dev/full, a disk that is always full')
+    arguments = ['dataset', '--variant', 'cat1', *NETWORK, *TWO_ROOMS, '--json']
+    assert main([*arguments, '/dev/full']) == 1
     captured = capsys.readouterr()
     assert 'mean IoU (%)' in captured.out
+    assert '/dev/full' in captured.err and captured.err.count('\n') == 1
+    # A place that is known to be impossible costs no time.
+    (tmp_path / 'file').touch()
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, str(tmp_path / 'file' / 'result.json')])
+    captured = capsys.readouterr()
+    assert ended.value.code == 2 and captured.out == ''
     assert f'{tmp_path}/file' in captured.err and captured.err.count('\n') == 1
 
 
@@ -232,3 +243,34 @@ def test_a_damaged_sample_stops_or_is_counted(tmp_path, capsys, data_dir):
     assert '1 frames, 1 damaged' in capsys.readouterr().out
     (damaged,) = read(path)['source']['damaged']
     assert damaged['index'] == 0 and f'{names[0]}.png: missing' in damaged['reason']
+
+
+def test_frames_with_classes_of_ones_own_measure_depth(tmp_path, capsys):
+    for part, suffix in (('rgb', 'jpg'), ('depth_mm', 'png'), ('labels', 'png')):
+        (tmp_path / part).mkdir()
+        values = {'rgb': np.full((48, 64, 3), 90, np.uint8), 'labels': np.ones((48, 64), np.uint8),
+                  'depth_mm': np.full((48, 64), 2000, np.uint16)}[part]
+        for name in ('a', 'b'):
+            assert cv2.imwrite(str(tmp_path / part / f'{name}.{suffix}'), values)
+    (tmp_path / 'val.txt').write_text('a\nb\n')
+    (tmp_path / 'dataset.json').write_text('{"classes": ["floor", "pallet"]}')
+    own = ('dataset', *NETWORK, '--architecture', 'hydranet', '--reader', 'folder', '--data',
+           str(tmp_path))
+    assert main([*own, '--json', str(tmp_path / 'out.json')]) == 0
+    note = 'labels of the network (nyu40) and of the data set (custom) cannot be compared'
+    assert f'note: {note}' in capsys.readouterr().err
+    document = read(tmp_path / 'out.json')
+    assert document['notes'][0].startswith(note)
+    assert document['notes'][0].endswith('depth alone is compared')
+    assert document['output']['pooled']['rel']['value'] > 0
+    assert document['output']['pooled']['mean_iou']['value'] is None
+    assert document['output']['pixels'] == {'depth': 2 * 48 * 64, 'labels': 0}
+    # Without depth there is nothing to measure, and labels were asked for.
+    for changes in (('--architecture', 'semantics'), ('--reliability', str(tmp_path / 'x.png')),
+                    ('--labels', 'nyu40')):
+        assert main([*own, *changes]) == 1
+        assert note in capsys.readouterr().err
+    for name in ('a', 'b'):
+        (tmp_path / 'depth_mm' / f'{name}.png').unlink()
+    assert main([*own]) == 1
+    assert note in capsys.readouterr().err

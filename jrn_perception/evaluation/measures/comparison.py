@@ -47,6 +47,10 @@ class Protocol:
             raise ValueError(f'cap {self.max_depth}: a depth in metres')
 
 
+class IncomparableLabelsError(ValueError):
+    """Two label sets without a map to a common one."""
+
+
 class Comparison:
     """Compares the predictions of one network with the ground truth of one source."""
 
@@ -138,7 +142,7 @@ class Evaluation:
     with the share of right pixels, None if no labels were compared; the confidence of the inputs
     is the one that the JRN was given, at temperature 1. ``anchored`` has the depth of the output
     as the protocol's ``sampling`` corrects it, None without a sampling, ``anchors`` counts the
-    points.
+    points. ``note`` says why labels were not compared although both sides have some, '' otherwise.
     """
 
     output: Table
@@ -152,6 +156,7 @@ class Evaluation:
     inputs_calibration: Calibration | None = None
     anchored: Table | None = None
     anchors: AnchorCounts = field(default_factory=AnchorCounts)
+    note: str = ''
 
 
 def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
@@ -163,9 +168,10 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     A damaged sample raises DamagedSampleError, or is named in the result and skipped.
     ``track`` wraps the frames, for a progress bar. ``interrupted`` is asked before each frame and
     ends the evaluation; the frames until then are kept, KeyboardInterrupt if there are none.
-    Raises ValueError if nothing can be compared.
+    Raises ValueError if nothing can be compared. If the labels of both sides have no map to each
+    other, and the protocol names no label set, depth alone is measured.
     """
-    comparison = Comparison(perception, frames.labels, protocol or Protocol())
+    comparison, fault = _comparison(perception, frames.labels, protocol or Protocol())
     output = Table(comparison.num_classes)
     inputs = Table(comparison.num_classes) if perception.refines else None
     calibration = Calibration() if comparison.labels else None
@@ -179,6 +185,8 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         done += 1
         if step.frame is None:
             continue
+        if fault is not None and step.prediction.depth is None:
+            raise fault
         truth = frame_truth(comparison, step.frame)
         if step.frame.focal_length:
             scales.append(step.prediction.depth_scale)
@@ -201,9 +209,24 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
             raise KeyboardInterrupt
         reason = f'interrupted after {done} of {len(frames)} frames'
     source.require_some()
-    check_comparable(output)
+    try:
+        check_comparable(output)
+    except ValueError as error:
+        raise fault or error from error
+    note = f'{fault}: depth alone is compared' if fault else ''
     return Evaluation(output, inputs, comparison.labels, comparison.clamp, source.damaged, scales,
-                      reason, calibration, inputs_calibration, corrected, anchors)
+                      reason, calibration, inputs_calibration, corrected, anchors, note)
+
+
+def _comparison(perception: Perception, truth_labels: LabelSet | None, protocol: Protocol
+                ) -> tuple[Comparison, IncomparableLabelsError | None]:
+    """Return a comparison, of depth alone if the labels cannot be compared, and why."""
+    try:
+        return Comparison(perception, truth_labels, protocol), None
+    except IncomparableLabelsError as error:
+        if protocol.labels:
+            raise
+        return Comparison(perception, None, protocol), error
 
 
 def frame_truth(comparison: Comparison, frame: Frame) -> Truth:
@@ -241,7 +264,7 @@ def _common(predicted: LabelSet | None, truth: LabelSet | None,
         if all(source.names == target.names or (source.name, target.name) in FOLDS
                for source in (predicted, truth)):
             return target
-    raise ValueError(f'labels of the network ({predicted.name}) and of the data set '
-                     f'({truth.name}) cannot be compared'
-                     + (f' as {wanted.name}' if wanted else '')
-                     + f'; known maps: {", ".join(" -> ".join(pair) for pair in FOLDS)}')
+    raise IncomparableLabelsError(
+        f'labels of the network ({predicted.name}) and of the data set ({truth.name}) cannot be '
+        'compared' + (f' as {wanted.name}' if wanted else '')
+        + f'; known maps: {", ".join(" -> ".join(pair) for pair in FOLDS)}')

@@ -109,6 +109,8 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
         'protocol': _protocol(protocol, labels) | {
             'clamp': evaluation.clamp, 'focal_correction': describe_scales(evaluation.scales)},
         'output': summary(output, labels)}
+    if evaluation.note:
+        document['notes'] = [evaluation.note]
     if evaluation.inputs is not None:
         document['inputs'] = summary(evaluation.inputs, labels)
         document['gain'] = {name: _estimate(found) for name, found
@@ -163,9 +165,13 @@ def _computation(perception: Perception, variant: str) -> str:
 
 
 def write(document: dict[str, Any], path: Path) -> None:
-    """Write a document as json; make its folder if there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(serialise(document), encoding='utf-8')
+    """Write a document as json; make its folder if there is none. OSError names the file."""
+    text = serialise(document)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding='utf-8')
+    except OSError as error:
+        raise OSError(f'{path}: {error.strerror}') from error
 
 
 def serialise(document: dict[str, Any]) -> str:
