@@ -35,6 +35,12 @@ def add_bag(commands) -> None:
                         help='first N pictures; default: all')
     parser.add_argument('--worst', type=int, default=session.Request.worst, metavar='K',
                         help='frames shown for each measure; default: %(default)s')
+    parser.add_argument('--range', default='', metavar='TOPIC', dest='range_topic',
+                        help='measure depth a second time, corrected by this PointCloud2, '
+                        'LaserScan or registered depth image; default: none')
+    parser.add_argument('--range-extrinsics', default='', metavar='POSE',
+                        help='pose of the range sensor in the frame of the pictures, "x y z qx qy '
+                        'qz qw"; default: the one of /tf_static')
     parser.add_argument('--json', type=program.new_file, metavar='FILE',
                         help='write the results, without latencies: a second run writes the '
                         'same bytes')
@@ -111,12 +117,16 @@ def run_bag(options: argparse.Namespace) -> int:
 
     if options.worst < 0:
         raise ValueError(f'--worst {options.worst}: not below 0')
+    if options.range_extrinsics and not options.range_topic:
+        raise ValueError('--range-extrinsics needs --range')
     request = replace(request_of(options), limit=options.limit, worst=options.worst,
-                      span=span_of(options))
+                      span=span_of(options), range_topic=options.range_topic,
+                      range_extrinsics=options.range_extrinsics)
     track = partial(program.track, title='evaluating')
     if options.predicted_depth or options.predicted_labels:
-        if options.image or options.camera_info:
-            raise ValueError('--image and --camera-info have no use with recorded predictions')
+        if options.image or options.camera_info or options.range_topic:
+            raise ValueError('--image, --camera-info and --range have no use with recorded '
+                             'predictions')
         predicted = session.Predicted(options.predicted_depth, options.predicted_labels)
         with program.interruption() as interrupted:
             evaluation = scored.score(options.bag, replace(request, predicted=predicted), track,

@@ -34,6 +34,9 @@ def topics_of(recording: Recording, request: Request) -> dict[str, Topic]:
             topics[role] = map_topic(recording, name, role)
     if len({topic.name for topic in topics.values()}) < len(topics):
         raise ValueError(f'{recording.path}: pictures, depth and labels need a topic each')
+    if request.range_topic:
+        # The true depth may be the range image as well.
+        topics['range'] = recording.topic(request.range_topic)
     return topics
 
 

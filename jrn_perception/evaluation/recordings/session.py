@@ -17,6 +17,7 @@ from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
 from jrn_perception.evaluation.recordings.camera import camera_topic
 from jrn_perception.evaluation.recordings.pairing import Match, Pairing, stamp_of
 from jrn_perception.evaluation.recordings.plausibility import DepthSigns
+from jrn_perception.evaluation.recordings.ranging import RangeTotals
 from jrn_perception.evaluation.recordings.roles import class_names, maps_of, topics_of
 from jrn_perception.evaluation.recordings.totals import Remarks, Totals
 from jrn_perception.frame import Frame
@@ -66,6 +67,8 @@ class Request:
     ``Protocol``), '' the topic beside the pictures. True depth is multiplied by ``depth_scale``.
     ``span`` is the part of the recording that is evaluated, None for all of it. ``predicted``
     names recorded predictions, which ``scored.score`` measures in place of a network's.
+    ``range_topic`` is a range sensor that corrects depth in a second measurement, '' none;
+    ``range_extrinsics`` is its pose, see ``RangeSensor``.
     """
 
     image: str = ''
@@ -81,6 +84,8 @@ class Request:
     depth_scale: float = 1.0
     span: Span | None = None
     predicted: Predicted | None = None
+    range_topic: str = ''
+    range_extrinsics: str = ''
 
     def __post_init__(self):
         if not 0 < self.depth_scale < math.inf:
@@ -97,7 +102,7 @@ class RecordedNetwork:
 
     label_set: LabelSet | None
     table: np.ndarray | None
-    can_mute = False
+    can_mute = refines = False
     # Metres that the median of true depth can have.
     card = SimpleNamespace(depth_range=(0.1, 200.0))
 
@@ -112,7 +117,8 @@ class BagEvaluation:
     recorded labels were read. ``rates`` are the stamps (ns) by topic. ``reasons`` say why the
     evaluation is partial, and are empty for a whole evaluation; ``notes`` explain the numbers.
     ``wall_s`` and ``network_s`` are seconds of real time, NaN if the network ran in another
-    process. ``network`` is the network, or its stand-in for recorded predictions.
+    process. ``network`` is the network, or its stand-in for recorded predictions. ``ranged`` are
+    the results with the range sensor, None without one.
     """
 
     path: Path
@@ -129,6 +135,7 @@ class BagEvaluation:
     network_s: float = math.nan
     camera_info: Topic | None = None
     network: Perception | RecordedNetwork | None = None
+    ranged: RangeTotals | None = None
 
 
 class Picture(NamedTuple):
@@ -230,7 +237,7 @@ class Session:
         return array
 
     def result(self, reasons: Sequence[str] = (), notes: Sequence[str] = (),
-               **seconds: float) -> BagEvaluation:
+               ranged: RangeTotals | None = None, **seconds: float) -> BagEvaluation:
         """
         Return the result; RecordingError if no frame was evaluated.
 
@@ -245,7 +252,7 @@ class Session:
             self.recording.path, self.request, self.topics, self.ids, self.comparison.labels,
             self.comparison.clamp, totals, self.rates, [*self._reasons(), *reasons],
             [*self._notes(), *notes], camera_info=self.camera.topic, network=self.perception,
-            **seconds)
+            ranged=ranged, **seconds)
 
     def _reasons(self) -> list[str]:
         totals, request = self.totals, self.request
