@@ -18,7 +18,7 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 
 class ManagedNode(LifecycleNode):
     """
-    A lifecycle node whose transitions call ``open``, ``set_active`` and ``close``.
+    A lifecycle node whose transitions call ``set_up``, ``set_active`` and ``tear_down``.
 
     rclpy swallows the exceptions of transition callbacks. Here a transition that fails is logged
     with its reason, and leaves the node in the state before it.
@@ -28,7 +28,7 @@ class ManagedNode(LifecycleNode):
     state = 'unconfigured'
     _error: Exception | None = None
 
-    def open(self) -> None:
+    def set_up(self) -> None:
         """Get ready to process; ValueError or RuntimeError says what cannot be used."""
         raise NotImplementedError
 
@@ -36,8 +36,8 @@ class ManagedNode(LifecycleNode):
         """Begin to process, or end it."""
         raise NotImplementedError
 
-    def close(self) -> None:
-        """Give up everything that ``open`` has got."""
+    def tear_down(self) -> None:
+        """Give up everything that ``set_up`` has got."""
         raise NotImplementedError
 
     def start(self) -> None:
@@ -48,10 +48,10 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            self.open()
+            self.set_up()
         except Exception as error:  # noqa: B902, BLE001 whatever it is, the manager is told
             self._error = error
-            self.close()
+            self.tear_down()
             expected = isinstance(error, (ValueError, RuntimeError, OSError))
             self.get_logger().error('cannot be configured: ' + (
                 str(error) if expected else traceback.format_exc()))
@@ -67,13 +67,13 @@ class ManagedNode(LifecycleNode):
         return self._reach('inactive')
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.close()
+        self.tear_down()
         return self._reach('unconfigured')
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         if self.state == 'active':
             self.set_active(False)
-        self.close()
+        self.tear_down()
         return self._reach('finalized')
 
     def _reach(self, state: str) -> TransitionCallbackReturn:

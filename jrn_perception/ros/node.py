@@ -95,7 +95,7 @@ class PerceptionNode(ManagedNode):
 
     # The lifecycle: on the executor's thread.
 
-    def open(self) -> None:
+    def set_up(self) -> None:
         """Load the network, and make all publishers and subscriptions."""
         settings = self._settings
         configuration = load(settings)
@@ -127,7 +127,7 @@ class PerceptionNode(ManagedNode):
             self._worker.call(finished.set, self._on_failure)
             finished.wait()
 
-    def close(self) -> None:
+    def tear_down(self) -> None:
         """Free the network, and destroy all publishers and subscriptions of its outputs."""
         if self._loading is not None:
             self._loading.join()

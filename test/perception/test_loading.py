@@ -116,7 +116,7 @@ def test_the_maps_are_those_of_torch(file, first, pictures):
 def test_auto_takes_torch_and_says_why_where_nothing_can_be_exported(file, first, monkeypatch,
                                                                      tmp_path):
     def no_exporter(*_):
-        raise ModuleNotFoundError("exporting a network needs the package onnx: pip install "
+        raise ModuleNotFoundError('exporting a network needs the package onnx: pip install '
                                   "'.[export]'", name='onnx')
 
     def no_graph(*_):
@@ -152,8 +152,8 @@ def test_auto_takes_torch_for_a_size_that_no_graph_has(file, first, monkeypatch)
     assert perception(np.zeros((50, 70, 3), np.uint8)).depth.shape == (50, 70)
 
 
-def test_auto_takes_torch_and_says_why_if_no_runtime_computes_rightly(file, first, monkeypatch,
-                                                                     runtimes):
+def test_auto_takes_torch_and_says_why_if_no_runtime_computes_rightly(
+        file, first, monkeypatch, runtimes):
     def refuse(self, path, content):
         raise BackendFault(f'{self.name} is not used: wrong')
 

@@ -385,7 +385,7 @@ def test_a_part_of_a_recording(tmp_path, storage):
     check(read(path, span=Span(duration_s=0.15))[0], range(2))
     # A calibration that came once, before the part, still counts.
     if storage == 'sqlite3':
-        execute(path, "DELETE FROM messages WHERE timestamp > "
+        execute(path, 'DELETE FROM messages WHERE timestamp > '
                       f"{START} AND topic_id = (SELECT id FROM topics WHERE name LIKE '%info')")
         check(read(path, span=Span(0.3, 0.4))[0], range(3, 7))
     with pytest.raises(RecordingError, match='a start 2 s after the first message is after its '

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """The node driven by a lifecycle manager, through the services that Nav2's calls."""
+# flake8: noqa (the skip comes before the imports that it spares)
 
 import gc
 import weakref
@@ -11,7 +12,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='a node needs rclpy')
 
-from lifecycle_msgs.msg import Transition  # noqa: I100
+from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 
 CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP, SHUTDOWN = (
