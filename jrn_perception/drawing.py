@@ -40,6 +40,31 @@ def colourise_depth(depth: np.ndarray, low: float, high: float,
     return cv2.applyColorMap(index, _depth_table(colormap))
 
 
+def colourise_signed(values: np.ndarray, largest: float) -> np.ndarray:
+    """
+    Return signed values (H, W) as RGB, uint8 (H, W, 3): blue below 0, white at 0, red above.
+
+    ``-largest`` and ``largest`` and all beyond have the strongest colours. NaN is black.
+    """
+    if not largest > 0:
+        raise ValueError(f'largest {largest}: a positive number')
+    share = np.clip(values * np.float32(1 / largest), -1, 1)
+    faded = 1 - np.abs(share)
+    picture = np.stack([np.where(share < 0, faded, 1), faded, np.where(share > 0, faded, 1)], -1)
+    picture[np.isnan(values)] = 0
+    return np.rint(255 * picture).astype(np.uint8)
+
+
+def colourise_normals(normals: np.ndarray) -> np.ndarray:
+    """
+    Return unit normals (H, W, 3) as RGB, uint8: x, y and -z from -1..1 to 0..255. NaN is black.
+
+    A wall that faces the camera (0, 0, -1) is light blue, as in other programs.
+    """
+    scaled = np.rint(127.5 * (normals * np.float32((1, 1, -1)) + 1))
+    return np.where(np.isnan(scaled), 0, scaled).astype(np.uint8)
+
+
 def colourise_labels(labels: np.ndarray, label_set: LabelSet) -> np.ndarray:
     """Return class ids, uint8 (H, W), as RGB, uint8 (H, W, 3); ids without a class are black."""
     return cv2.applyColorMap(labels, label_set.palette()[:, None])

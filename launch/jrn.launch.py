@@ -168,7 +168,8 @@ def point_cloud(given, clock, common):
 
 def rviz(share, clock, common):
     """Return the view, its topics in the namespace."""
-    topics = ('depth_color', 'semantics_color', 'overlay', 'points_color')
+    topics = ('depth_color', 'semantics_color', 'overlay', 'points_color', 'normals_color',
+              'influence/depth_color', 'influence/semantics_color')
     return Node(
         package='rviz2', executable='rviz2', name='jrn_rviz',
         arguments=['-d', str(share / 'config' / 'jrn.rviz')],

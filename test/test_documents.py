@@ -169,6 +169,28 @@ def test_readme_lists_every_launch_argument():
     assert {name for name in names if not re.search(f'`{name}(:=[^`]*)?`', section)} == set()
 
 
+def test_viewers_show_topics_that_exist():
+    pytest.importorskip('rclpy', reason='the table of outputs needs rclpy')
+    from jrn_perception.ros.outputs import OUTPUTS
+    # The coloured cloud is depth_image_proc's.
+    known = {f'/{output.name}' for output in OUTPUTS} | {
+        '/points_color', '/camera_info', '/diagnostics'}
+    layout = json.loads((REPOSITORY / 'config' / 'jrn_foxglove.json').read_text())
+    panels, shown = layout['configById'], set()
+    for panel in panels.values():
+        shown |= {*panel.get('topics', {}), *panel.get('imageMode', {}).values()}
+        shown |= {panel['topicToRender']} if 'topicToRender' in panel else set()
+    assert {'/overlay', '/depth_color', '/influence/depth_color'} <= shown <= known
+
+    def leaves(node):
+        return [node] if isinstance(node, str) else [
+            *leaves(node['first']), *leaves(node['second'])]
+    assert sorted(leaves(layout['layout'])) == sorted(panels)
+    rviz = yaml.safe_load((REPOSITORY / 'config' / 'jrn.rviz').read_text())
+    assert {display['Topic']['Value'] for display in
+            rviz['Visualization Manager']['Displays'] if 'Topic' in display} <= known
+
+
 def test_readme_lists_every_executable():
     listed = {match for line in rows_of('README.md', '## Commands')
               for match in re.findall(r'jrn_\w+', cells_of(line)[0])}

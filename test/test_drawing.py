@@ -172,3 +172,18 @@ def test_the_smallest_pictures_have_an_overlay(size):
     labelled = drawing.overlay(rgb, np.zeros(size, np.uint8), NYU5, 1.0)
     np.testing.assert_array_equal(labelled, np.broadcast_to(NYU5.colours[0], (*size, 3)))
     np.testing.assert_array_equal(drawing.overlay(rgb, np.full(size, 255, np.uint8), NYU5), rgb)
+
+
+def test_signed_values_are_blue_white_and_red():
+    values = np.array([[-2, -1, -0.5, 0, 0.5, 1, np.nan]], np.float32)
+    assert drawing.colourise_signed(values, 1.0).tolist() == [[
+        [0, 0, 255], [0, 0, 255], [128, 128, 255], [255, 255, 255], [255, 128, 128],
+        [255, 0, 0], [0, 0, 0]]]
+    with pytest.raises(ValueError, match='largest 0'):
+        drawing.colourise_signed(values, 0)
+
+
+def test_normals_have_the_colours_of_their_axes():
+    normals = np.array([[[1, 0, 0], [0, 1, 0], [0, 0, -1], [np.nan] * 3]], np.float32)
+    assert drawing.colourise_normals(normals).tolist() == [[
+        [255, 128, 128], [128, 255, 128], [128, 128, 255], [0, 0, 0]]]

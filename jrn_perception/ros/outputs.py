@@ -17,6 +17,7 @@ from jrn_perception.perception import Perception, Prediction
 from jrn_perception.perception.anchoring import depthless_ids, DepthlessRule, without_depth
 from jrn_perception.ros.configuration import Configuration
 from jrn_perception.ros.conversions.images import depth_message, image_message
+from jrn_perception.ros.conversions.normals import surface_normals
 from jrn_perception.ros.conversions.points import cloud_message, decimate
 from jrn_perception.ros.parameters import Settings
 from jrn_perception.ros.qos import DATA_QOS, PICTURE_QOS, publish_on_demand
@@ -31,6 +32,8 @@ from std_msgs.msg import Header
 
 # Seconds between two counts of the subscribers, where no event reports that they come or go.
 POLL_S = 0.1
+# The strongest colours of the influences, in metres and in probability.
+INFLUENCE_DEPTH, INFLUENCE_SEMANTICS = 0.5, 0.5
 
 
 class Frame(NamedTuple):
@@ -66,6 +69,11 @@ class Result:
         if rule == DepthlessRule():
             return prediction.valid_depth(settings.min_depth, settings.max_depth)
         return without_depth(prediction.depth, prediction.labels, self.depth_range, rule)
+
+    @cached_property
+    def normals(self) -> np.ndarray:
+        """Unit normals of the surfaces, float32 (H, W, 3), NaN where depth is not valid."""
+        return surface_normals(self.depth, self.intrinsics)
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -140,6 +148,24 @@ def _influence_semantics(result: Result) -> Image:
     return image_message(result.prediction.influence_semantics, result.header, '32FC1')
 
 
+def _influence_depth_color(result: Result) -> Image:
+    picture = drawing.colourise_signed(result.prediction.influence_depth, INFLUENCE_DEPTH)
+    return image_message(picture, result.header, 'rgb8')
+
+
+def _influence_semantics_color(result: Result) -> Image:
+    picture = drawing.colourise_signed(result.prediction.influence_semantics, INFLUENCE_SEMANTICS)
+    return image_message(picture, result.header, 'rgb8')
+
+
+def _normals(result: Result) -> Image:
+    return image_message(result.normals, result.header, '32FC3')
+
+
+def _normals_color(result: Result) -> Image:
+    return image_message(drawing.colourise_normals(result.normals), result.header, 'rgb8')
+
+
 def _depth_color(result: Result) -> Image:
     low, high = result.depth_range
     # The network's limits, scaled for this camera, may both lie beyond the one that is set.
@@ -188,6 +214,14 @@ OUTPUTS = (
            _influence_depth, influence=True, metric=True),
     Output('influence/semantics', '32FC1, -1..1, probability that depth added to the class '
            '(jrn only)', _influence_semantics, influence=True),
+    Output('influence/depth_color', 'rgb8, the influence on depth: blue nearer, red farther',
+           _influence_depth_color, picture=True, influence=True, metric=True),
+    Output('influence/semantics_color', 'rgb8, the influence on the class: blue against, red for '
+           'it', _influence_semantics_color, picture=True, influence=True),
+    Output('normals', '32FC3 unit normals of the surfaces in the optical frame, from depth and '
+           'camera_info; NaN = unknown', _normals, cloud=True, metric=True),
+    Output('normals_color', 'rgb8, the normals: x, y and -z as red, green and blue',
+           _normals_color, picture=True, cloud=True, metric=True),
     Output('depth_color', 'rgb8, the depth in colours', _depth_color, picture=True, metric=True),
     Output('semantics_color', "rgb8, the classes' colours", _semantics_color, picture=True),
     Output('overlay', "rgb8, the classes' colours over the picture", _overlay, picture=True),

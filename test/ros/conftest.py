@@ -335,7 +335,7 @@ def image_message(array, encoding, padding=0):
 def array_of(message):
     """Return the array of an unpadded message, as a subscriber of the documented type reads it."""
     dtype, channels = {'32FC1': ('<f4', 1), '16UC1': ('<u2', 1), 'mono8': ('u1', 1),
-                       'rgb8': ('u1', 3)}[message.encoding]
+                       'rgb8': ('u1', 3), '32FC3': ('<f4', 3)}[message.encoding]
     assert message.step == message.width * channels * np.dtype(dtype).itemsize
     assert not message.is_bigendian
     shape = (message.height, message.width) + ((channels,) if channels > 1 else ())

@@ -19,6 +19,8 @@ HEADER = Header(frame_id='camera')
 ENCODINGS = {'depth': '32FC1', 'semantics': 'mono8', 'confidence': '32FC1',
              'influence/depth': '32FC1', 'influence/semantics': '32FC1',
              'depth_color': 'rgb8', 'semantics_color': 'rgb8', 'overlay': 'rgb8',
+             'influence/depth_color': 'rgb8', 'influence/semantics_color': 'rgb8',
+             'normals': '32FC3', 'normals_color': 'rgb8',
              'points/semantics': 'mono8', 'points/confidence': 'mono8'}
 CLOUD = ('points', 'points/semantics', 'points/confidence')
 
@@ -55,12 +57,16 @@ def test_an_output_has_its_encoding_the_pictures_size_and_the_header(result_of, 
 def test_the_table_is_the_documented_one():
     assert set(BY_NAME) == {*ENCODINGS, 'points'}
     assert {name for name, output in BY_NAME.items() if output.picture} == {
-        'depth_color', 'semantics_color', 'overlay'}
+        'depth_color', 'semantics_color', 'overlay', 'influence/depth_color',
+        'influence/semantics_color', 'normals_color'}
     assert {name for name, output in BY_NAME.items() if output.influence} == {
-        'influence/depth', 'influence/semantics'}
-    assert {name for name, output in BY_NAME.items() if output.cloud} == set(CLOUD)
+        'influence/depth', 'influence/semantics', 'influence/depth_color',
+        'influence/semantics_color'}
+    assert {name for name, output in BY_NAME.items() if output.cloud} == {
+        *CLOUD, 'normals', 'normals_color'}
     assert {name for name, output in BY_NAME.items() if output.metric} == {
-        'depth', 'depth_color', 'influence/depth', 'points'}
+        'depth', 'depth_color', 'influence/depth', 'influence/depth_color', 'points', 'normals',
+        'normals_color'}
     assert {name for name, output in BY_NAME.items() if not output.optional} == {
         'depth', 'semantics', 'confidence'}
     assert all(output.meaning for output in outputs.OUTPUTS)
@@ -70,7 +76,8 @@ def test_what_is_data_is_reliable_and_two_deep():
     reliable = import_module('rclpy.qos').ReliabilityPolicy.RELIABLE
     assert all(output.qos.reliability == reliable for output in outputs.OUTPUTS)
     assert {name for name, output in BY_NAME.items() if output.qos.depth == 1} == {
-        'depth_color', 'semantics_color', 'overlay'}
+        'depth_color', 'semantics_color', 'overlay', 'influence/depth_color',
+        'influence/semantics_color', 'normals_color'}
     assert {output.qos.depth for output in outputs.OUTPUTS} == {1, 2}
 
 

@@ -25,7 +25,7 @@ __all__ = ('BadImage', 'compressed_to_rgb', 'depth_message', 'ENCODINGS', 'image
 
 _OUTPUTS = {
     'mono8': (np.uint8, ()), 'rgb8': (np.uint8, (3,)), 'bgr8': (np.uint8, (3,)),
-    '16UC1': (np.uint16, ()), '32FC1': (np.float32, ()),
+    '16UC1': (np.uint16, ()), '32FC1': (np.float32, ()), '32FC3': (np.float32, (3,)),
 }
 
 
