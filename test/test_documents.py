@@ -329,7 +329,8 @@ def test_architecture_page_lists_the_rooms_as_the_imports_are_checked():
 
 def test_every_named_command_exists():
     from jrn_perception import weights
-    known = {*COMMANDS, 'jrn_perception', *weights.shipped()}
+    known = {*COMMANDS, 'jrn_perception', *weights.shipped(),
+             *(path.stem for path in (REPOSITORY / 'config').iterdir())}
     for page, text in PAGES.items():
         assert set(re.findall(r'\bjrn_\w+', text)) <= known, page
     for page, command, arguments in ALL_CALLS:
@@ -339,9 +340,10 @@ def test_every_named_command_exists():
 
 
 def test_every_shown_option_is_known_to_its_command(helps):
-    tool = (REPOSITORY / 'tools' / 'label_fractions.py').read_text()
+    tools = [path.read_text() for folder in ('tools', 'benchmarks')
+             for path in (REPOSITORY / folder).glob('*.py')]
     everything = set().union(*helps.values()) | FOREIGN | {
-        *re.findall(r"add_argument\('(--[a-z-]+)'", tool)}
+        *re.findall(r"add_argument\('(--[a-z-]+)'", '\n'.join(tools))}
     for page, command, arguments in ALL_CALLS:
         shown = {word.partition('=')[0] for word in arguments if OPTION.match(word)}
         subs = SUBCOMMANDS.get(command, ('',))
