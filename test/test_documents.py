@@ -127,7 +127,7 @@ def test_the_parameter_file_is_the_defaults_of_the_code():
         assert type(value) is type(defaults[name]), name
 
 
-def test_readme_lists_every_parameter_as_the_code_has_it():
+def test_the_page_of_the_node_lists_every_parameter_as_the_code_has_it():
     pytest.importorskip('rclpy', reason='the table of parameters needs rclpy')
     from jrn_perception.ros.parameters import PARAMETERS
 
@@ -135,7 +135,7 @@ def test_readme_lists_every_parameter_as_the_code_has_it():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         return {'': '(empty)', "['']": "(the weights')"}.get(text, f'`{text}`')
 
-    require_rows('README.md', '### Parameters', [
+    require_rows('docs/node.md', '## Parameters', [
         [f'`{row.name}`', shown(row.default), 'yes' if row.dynamic else 'no', row.meaning]
         for row in PARAMETERS])
 
@@ -143,19 +143,19 @@ def test_readme_lists_every_parameter_as_the_code_has_it():
 def test_readme_lists_every_output_as_the_code_has_it():
     pytest.importorskip('rclpy', reason='the table of outputs needs rclpy')
     from jrn_perception.ros.outputs import OUTPUTS
-    rows = {cells[1]: cells for cells in map(cells_of, rows_of('README.md', '### Topics'))}
+    rows = {cells[1]: cells for cells in map(cells_of, rows_of('docs/node.md', '## Topics'))}
     for output in OUTPUTS:
         assert rows[f'`{output.name}`'] == [
             'pub', f'`{output.name}`', f'sensor_msgs/{output.kind.__name__}', output.meaning,
             f'reliable, {output.qos.depth}']
 
 
-def test_readme_names_the_counters_of_the_diagnostics():
+def test_the_page_of_the_node_names_the_counters_of_the_diagnostics():
     pytest.importorskip('rclpy', reason='the diagnostics need rclpy')
     from jrn_perception.ros.diagnostics import Statistics, summarise
     statistics = Statistics()
     numbers = summarise(statistics, statistics.recent())
-    topics = README.split('### Topics\n', 1)[1].split('\n### ', 1)[0]
+    topics = PAGES['docs/node.md'].split('## Topics\n', 1)[1].split('\n## ', 1)[0]
     named = set(re.findall(r'`(\w+_(?:dropped|rejected|failed|in_hz))`', topics))
     assert named == {name for name in numbers
                      if re.search('_(dropped|rejected|failed|in_hz)$', name)}
@@ -420,7 +420,7 @@ def test_nav2_page_configures_our_topics_and_classes():
                 if language == 'yaml')
     layer = yaml.safe_load(example)['semantic_segmentation_layer']['camera']
     topics = {cells[1].strip('`') for cells in map(
-        cells_of, rows_of('README.md', '### Topics')) if cells[0] == 'pub'}
+        cells_of, rows_of('docs/node.md', '## Topics')) if cells[0] == 'pub'}
     assert {layer[f'{role}_topic'].strip('/') for role in (
         'segmentation', 'confidence', 'pointcloud')} | {layer['labels_topic'].strip('/')} <= topics
     for kind in layer['class_types']:

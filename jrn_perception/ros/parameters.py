@@ -4,7 +4,7 @@
 """
 The node's parameters: one table that declares, validates and documents them.
 
-``config/jrn.yaml`` and the README's table are tested against it.
+``config/jrn.yaml`` and the table of ``docs/node.md`` are tested against it.
 """
 
 from __future__ import annotations
