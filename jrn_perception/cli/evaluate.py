@@ -106,9 +106,9 @@ def add_influence(commands) -> None:
     """Add ``jrn_evaluate influence``."""
     parser = commands.add_parser('influence', help='influence of depth and semantics on each '
                                  'other in the JRN variants (Eq. 2 and 3 of the paper)')
-    parser.add_argument('--variants', nargs='+', default=list(networks.ARCHITECTURES['jrn']),
-                        choices=networks.ARCHITECTURES['jrn'], metavar='VARIANT',
-                        help=f'default: {" ".join(networks.ARCHITECTURES["jrn"])}')
+    parser.add_argument('--variants', nargs='+', default=list(networks.refinements()),
+                        choices=networks.variants('jrn'), metavar='VARIANT',
+                        help=f'default: {" ".join(networks.refinements())}')
     parser.add_argument('--weights', default='', metavar='DIR',
                         help='folder with jrn_VARIANT.safetensors, or random; default: the '
                         'shipped ones')

@@ -27,7 +27,7 @@ Train a network. The same command again continues a run that was stopped.
 """
 # The options without a value.
 FLAGS = ('-h', '--help', '--skip-damaged')
-VARIANTS = tuple(networks.ARCHITECTURES['jrn'])
+VARIANTS = networks.refinements()
 METAVARS = {int: 'INT', float: 'FLOAT', str: 'TEXT', tuple[int, int]: '[INT,INT]',
             tuple[float, float]: '[FLOAT,FLOAT]', tuple[str, str]: '[TEXT,TEXT]',
             dict[str, Any]: '{"NAME":VALUE,...}'}

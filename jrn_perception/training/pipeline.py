@@ -201,7 +201,7 @@ def train_jrn(settings: Settings, frames: TrainingFrames) -> None:
         # Predictions for unseen frames have the errors of new pictures without changed colours.
         recipe = replace(recipe, colour_jitter=0.)
     specs = [networks.find('jrn', variant)
-             for variant in settings.variant or networks.ARCHITECTURES['jrn']]
+             for variant in settings.variant or networks.refinements()]
     inputs, files, focal_length = {}, {}, None
     for task, variant in specs[0].inputs:
         path = settings.output / f'{networks.find(task, variant).name}.safetensors'

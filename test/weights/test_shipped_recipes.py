@@ -42,7 +42,7 @@ def made(tmp_path_factory):
             recipe = settings.recipe
             if settings.fold:
                 recipe = replace(recipe, colour_jitter=0.)
-            specs = ([networks.find('jrn', variant) for variant in networks.ARCHITECTURES['jrn']]
+            specs = ([networks.find('jrn', variant) for variant in networks.refinements()]
                      if isinstance(recipe, RefineRecipe) else [networks.find(*recipe.network)])
             if getattr(recipe, 'start', '').endswith('.safetensors'):
                 assert Path(recipe.start) in found
