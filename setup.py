@@ -11,7 +11,7 @@ from setuptools import find_packages, setup
 package_name = 'jrn_perception'
 
 # Without upper bounds: a robot's own numpy and torch (Jetson, CUDA) are kept where they serve.
-REQUIRES = ['numpy>=1.21', 'safetensors>=0.4', 'torch>=2.1']
+REQUIRES = ['numpy>=1.21', 'pyyaml>=5.4', 'safetensors>=0.4', 'torch>=2.1']
 
 # OpenCV comes as python3-opencv (ROS), from JetPack, or under one of four names from PyPI, and a
 # requirement can name but one: it would put a second cv2 over the one that is there, and with
@@ -33,6 +33,8 @@ EXTRAS = {
     # ONNX Runtime for Python 3.10 ends at 1.23.
     'onnxruntime': ['onnxruntime>=1.17'],
     'openvino': ['openvino>=2024.0'],
+    # Models of Hugging Face as sources of depth and semantics.
+    'transformers': ['huggingface_hub', 'transformers>=4.45'],
     'export': ['onnx', 'onnxruntime>=1.17', 'onnxscript'],
     'predict': ['rich'],
     'play': ['rosbags>=0.11'],
@@ -65,6 +67,8 @@ EXTRAS = {
         'ros-ament-flake8',
         'ros-ament-pep257',
         'ruff',
+        'huggingface_hub',
+        'transformers>=4.45',
     ],
 }
 

@@ -18,7 +18,8 @@ class Frame:
     ``rgb`` is uint8 (H, W, 3). ``depth`` is the true depth, float32 (H, W), metres along the
     optical axis, NaN = unknown. ``labels`` are the true class ids of the source's label set, uint8
     (H, W), 255 = unlabelled. ``camera_matrix`` is the 3x3 pinhole matrix in pixels of ``rgb``.
-    ``stamp_ns`` counts nanoseconds on the source's own clock.
+    ``stamp_ns`` counts nanoseconds on the source's own clock. ``measured`` is what a depth camera
+    saw of the same view, float32 metres of any resolution, NaN in holes; None without one.
     """
 
     rgb: np.ndarray
@@ -27,6 +28,7 @@ class Frame:
     depth: np.ndarray | None = None
     labels: np.ndarray | None = None
     camera_matrix: np.ndarray | None = None
+    measured: np.ndarray | None = None
 
     @property
     def focal_length(self) -> tuple[float, float] | None:

@@ -24,11 +24,11 @@ PACKAGE = 'jrn_perception'
 
 # These imports load no torch, which would cost a second before any part of the robot starts, and
 # 200 MB in the launch process for as long as the robot runs.
-NETWORKS = networks.architectures_with('depth', 'semantics')
+NETWORKS = (*networks.architectures_with('depth', 'semantics'), networks.EXTERNAL)
 CHOICES = {
     'architecture': NETWORKS,
     'variant': tuple(dict.fromkeys(
-        variant for name in NETWORKS for variant in networks.ARCHITECTURES[name])),
+        variant for name in NETWORKS for variant in networks.variants(name))),
     'mute': MUTE,
     'use_sim_time': ('true', 'false', 'True', 'False'),
     'log_level': ('debug', 'info', 'warn', 'error', 'fatal'),

@@ -52,7 +52,8 @@ TRAINING = {'h5py', 'kornia', 'lightning', 'scipy', 'torchmetrics'}
 EXTRAS = {'jinja2', 'matplotlib', 'rich', 'rosbags'}
 # Where the name of what is imported is not the name of what is installed.
 DISTRIBUTIONS = {
-    'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'pytorch_lightning': 'lightning'}
+    'numpy': 'python3-numpy', 'yaml': 'pyyaml', 'cv2': 'python3-opencv',
+    'pytorch_lightning': 'lightning'}
 
 
 def room_of(path):
@@ -140,7 +141,8 @@ def test_measures_know_no_recordings_and_recordings_no_reports(folder):
 
 
 # Beside these a robot that runs an exported network needs no torch.
-TORCH = {'networks', 'training', 'perception/backends/torch.py', 'weights/files.py',
+TORCH = {'networks', 'training', 'perception/backends/torch.py',
+         'perception/inputs/transformers.py', 'weights/files.py',
          'weights/convert.py'}
 
 
@@ -231,7 +233,7 @@ def test_make_help_lists_every_target():
 
 
 def test_launch_choices_are_the_tables_of_the_code():
-    from jrn_perception.networks import ARCHITECTURES, architectures_with
+    from jrn_perception.networks import architectures_with, variants
     from jrn_perception.networks.interface import MUTE
     tree = ast.parse((REPOSITORY / 'launch' / 'jrn.launch.py').read_text())
     # The part that needs no launch, which only robots have.
@@ -245,10 +247,10 @@ def test_launch_choices_are_the_tables_of_the_code():
                           cwd=REPOSITORY, timeout=60)
     assert done.returncode == 0, done.stderr
     choices, imports_torch = json.loads(done.stdout)
-    joint = architectures_with('depth', 'semantics')
-    assert tuple(choices['architecture']) == joint == ('jrn', 'hydranet')
+    joint = (*architectures_with('depth', 'semantics'), 'external')
+    assert tuple(choices['architecture']) == joint == ('jrn', 'hydranet', 'external')
     assert tuple(choices['variant']) == tuple(
-        dict.fromkeys(variant for name in joint for variant in ARCHITECTURES[name]))
+        dict.fromkeys(variant for name in joint for variant in variants(name)))
     assert tuple(choices['mute']) == tuple(MUTE) == ('none', 'depth', 'semantics')
     assert not imports_torch
 

@@ -57,7 +57,8 @@ class PerceptionNode(Node):
         self._latest = self._running = load(settings)
         parameters.check_labels(given_labels, settings.labels)
         parameters.check_limits(settings, self._latest.perception.card.depth_range)
-        for warning in (*self._latest.perception.warnings, *self._latest.slow_device_warnings()):
+        for warning in (*self._latest.perception.warnings, *self._latest.slow_device_warnings(),
+                        *filter(None, [self._latest.mute_effect()])):
             self.get_logger().warning(warning)
         # Loaded for a request to set parameters that is still in progress.
         self._prepared: Configuration | None = None
@@ -211,6 +212,9 @@ class PerceptionNode(Node):
         """
         before = self._running
         swaps = configuration.perception is not before.perception
+        effect = configuration.mute_effect()
+        if effect != before.mute_effect():
+            self.get_logger().warning(effect or 'mute is none: the JRN gets both inputs again')
         if swaps or (configuration.settings.confidence_threshold
                      != before.settings.confidence_threshold):
             self._announce(configuration.settings)

@@ -20,6 +20,7 @@ from jrn_perception.drawing import COLORMAPS
 from jrn_perception.networks.interface import MUTE, MUTE_VALUES
 from jrn_perception.perception.backends.choice import BACKENDS
 from jrn_perception.perception.backends.interface import PRECISIONS
+from jrn_perception.perception.inputs.interface import NETWORK, Sources
 from jrn_perception.ros import qos
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -89,11 +90,17 @@ WITH_BOTH_TASKS = networks.architectures_with('depth', 'semantics')
 
 PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('architecture', 'jrn', 'network: jrn refines two single-task networks, hydranet is one '
-     'network with two heads', {'choices': WITH_BOTH_TASKS}),
+     'network with two heads, external is a depth_source and a semantics_source alone',
+     {'choices': (*WITH_BOTH_TASKS, networks.EXTERNAL)}),
     ('variant', '', "variant of the architecture; empty for the architecture's first; reads back "
      'as the one in use', {}),
     ('mute', 'none', 'influence test: this input of the JRN is muted', {'choices': MUTE}),
     ('mute_value', 'zero', 'what a muted input is replaced by', {'choices': MUTE_VALUES}),
+    ('depth_source', NETWORK, "depth for the jrn or external: network (the jrn's own), sensor "
+     '(images on sensor_depth), a Hugging Face name or folder, an ONNX file, or a yaml file that '
+     'describes one', {}),
+    ('semantics_source', NETWORK, 'semantics for the jrn or external: as depth_source, without '
+     'sensor', {}),
     ('weights', '', 'path of a weights file; empty for the shipped ones, random for tests', {}),
     ('device', 'auto', 'auto (CUDA if there is one, else the CPU), cpu, cuda or cuda:N',
      {'dynamic': False}),
@@ -140,7 +147,7 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
 ))
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 # The parameters that name the network: changing one of them loads another network.
-IDENTITY = ('architecture', 'variant', 'weights')
+IDENTITY = ('architecture', 'variant', 'weights', 'depth_source', 'semantics_source')
 
 # Declared by rclpy itself.
 _RCLPY = ('use_sim_time', 'start_type_description_service')
@@ -247,4 +254,9 @@ def check_together(settings: Settings) -> Settings:
     if settings.mute != 'none' and settings.architecture != 'jrn':
         raise ValueError(f'mute: {settings.architecture} has no modality at its input to mute; '
                          'only the jrn has')
+    sources = Sources(settings.depth_source, settings.semantics_source)
+    if sources != Sources() and settings.architecture not in ('jrn', networks.EXTERNAL):
+        raise ValueError(f'depth_source, semantics_source: {settings.architecture} sees pictures '
+                         f'alone; choose architecture jrn or {networks.EXTERNAL}, or set both to '
+                         f'{NETWORK}')
     return settings

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from jrn_perception.networks.interface import Maps
@@ -72,11 +72,15 @@ class TorchBackend:
                          'influence': set_up.influence}
             if inputs is not None:
                 arguments['inputs'] = self._to_tensors(inputs)
-        autocast = nullcontext() if self.precision == 'fp32' else torch.autocast(
-            self.device.type, DTYPES[self.precision])
-        with autocast:
+        with self._autocast():
             maps = self.network(self.normalise(pictures), **arguments)
         return to_arrays(maps)
+
+    @torch.inference_mode()
+    def predict_inputs(self, pictures: np.ndarray) -> ArrayMaps:
+        """Return what the JRN of ``networks.jrn.ModularNetwork`` would be given."""
+        with self._autocast():
+            return to_arrays(self.network.predict_inputs(self.normalise(pictures)))
 
     def memory_mb(self) -> float:
         """Return the megabytes that tensors hold on the GPU; 0 on a CPU."""
@@ -84,10 +88,17 @@ class TorchBackend:
             return 0.0
         return torch.cuda.memory_allocated(self.device) / 2 ** 20
 
+    def _autocast(self) -> AbstractContextManager:
+        return nullcontext() if self.precision == 'fp32' else torch.autocast(
+            self.device.type, DTYPES[self.precision])
+
     def _to_tensors(self, maps: ArrayMaps) -> Maps:
         depth, semantics = (torch.from_numpy(array).to(self.device)
                             for array in (maps.depth, maps.semantics))
-        return Maps(depth[:, None], semantics.permute(0, 3, 1, 2))
+        validity = None
+        if maps.validity is not None:
+            validity = torch.from_numpy(maps.validity).to(self.device)[:, None]
+        return Maps(depth[:, None], semantics.permute(0, 3, 1, 2), validity=validity)
 
 
 def to_arrays(maps: Maps) -> ArrayMaps:
@@ -103,7 +114,8 @@ def to_arrays(maps: Maps) -> ArrayMaps:
         channel(maps.depth), channels(maps.semantics), channels(maps.normals),
         None if maps.inputs is None else to_arrays(maps.inputs),
         None if influence is None else InfluenceMaps(
-            _array(influence.depth[:, 0]), _array(influence.semantics[:, 0])))
+            _array(influence.depth[:, 0]), _array(influence.semantics[:, 0])),
+        channel(maps.validity))
 
 
 def _array(tensor: Tensor) -> np.ndarray:
