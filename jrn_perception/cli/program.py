@@ -156,7 +156,6 @@ def add_network(parser: argparse._ActionsContainer, default: str = 'jrn',
                 choices: Iterable[str] | None = None) -> None:
     """Add the options that choose a network; ``choices``: its architecture, by default any."""
     from jrn_perception import networks
-    from jrn_perception.perception.inputs.interface import NETWORK
 
     parser.add_argument('--architecture', default=default,
                         choices=(*(choices or networks.ARCHITECTURES), networks.EXTERNAL),
@@ -165,6 +164,14 @@ def add_network(parser: argparse._ActionsContainer, default: str = 'jrn',
     parser.add_argument('--weights', default='', metavar='FILE',
                         help='a safetensors file, an ONNX file of jrn_export, or random for a '
                         'test; default: the shipped weights')
+    add_sources(parser)
+    add_inference(parser)
+
+
+def add_sources(parser: argparse._ActionsContainer) -> None:
+    """Add the options that choose the sources of a JRN's inputs."""
+    from jrn_perception.perception.inputs.interface import NETWORK
+
     parser.add_argument('--depth-source', default=NETWORK, metavar='SOURCE',
                         help="depth for the jrn or external: network (the jrn's own), sensor, a "
                         'Hugging Face name or folder, an ONNX file, or a yaml file that describes '
@@ -172,7 +179,6 @@ def add_network(parser: argparse._ActionsContainer, default: str = 'jrn',
     parser.add_argument('--semantics-source', default=NETWORK, metavar='SOURCE',
                         help='semantics for the jrn or external: as --depth-source, without '
                         'sensor; default: %(default)s')
-    add_inference(parser)
 
 
 def add_inference(parser: argparse._ActionsContainer) -> None:

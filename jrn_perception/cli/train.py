@@ -28,7 +28,8 @@ Train a network. The same command again continues a run that was stopped.
 # The options without a value.
 FLAGS = ('-h', '--help', '--skip-damaged')
 VARIANTS = networks.refinements()
-METAVARS = {int: 'INT', float: 'FLOAT', str: 'TEXT', tuple[int, int]: '[INT,INT]',
+METAVARS = {int: 'INT', float: 'FLOAT', float | None: 'FLOAT', str: 'TEXT',
+            tuple[int, int]: '[INT,INT]',
             tuple[float, float]: '[FLOAT,FLOAT]', tuple[str, str]: '[TEXT,TEXT]',
             dict[str, Any]: '{"NAME":VALUE,...}'}
 
@@ -128,6 +129,8 @@ def _common(kind: type[argparse.ArgumentParser], **arguments: Any) -> argparse.A
     parser.add_argument('--variant', action='append', default=[],
                         help='variant of the jrn, may be repeated (default: all of '
                         + ', '.join(VARIANTS) + ')')
+    parser.add_argument('--classes', type=int, choices=(0, 5, 40), default=Settings.classes,
+                        help='classes of the jrn: 5 or 40 (default: 5)')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
                         help='change a number of the recipe, as its option does: --set epochs=50 '
                         'is --epochs 50')

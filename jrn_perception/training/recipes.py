@@ -99,6 +99,12 @@ class RefineRecipe:
     corruption: float = _entry('strength of the random errors added to the predictions', 0.)
     depth_power: float = _entry(
         'exponent of the true depth by which the loss divides squared errors (paper: 1)', 0.)
+    logit_adjustment: float | None = _entry(
+        'factor of the log class frequencies that the loss adds to the logits; null: with 40 '
+        "classes the semantics network's own, with 5 classes 0", None)
+    depth_input: str = _entry(
+        'network, or sensor: a simulated depth camera, completed by the network', 'network')
+    blind: float = _entry('share of views in which that sensor sees nothing', 0.15)
     options: dict[str, Any] = _entry(
         "the network's options", make=lambda: {'output_stride': 4, 'residual': True})
     seed: int = _entry('seed of all random numbers', 0)
@@ -115,7 +121,8 @@ class Settings:
     ``hold_out``, K/N, leaves a part of ``fit`` out. ``output`` is the folder for weights and
     checkpoints, ``encoder`` a file with the encoder to start from, ``teacher`` a weights file.
     ``fold`` lists the outputs of hydranets that held frames out, ``variant`` the variants of the
-    JRN to train (none: all). ``workers`` processes load frames.
+    JRN to train (none: all), ``classes`` their number of classes, 40 or 5 (0: 5). ``workers``
+    processes load frames.
     """
 
     network: str
@@ -133,6 +140,7 @@ class Settings:
     teacher: Path | None = None
     fold: tuple[Path, ...] = ()
     variant: tuple[str, ...] = ()
+    classes: int = 0
     workers: int = 0
 
 

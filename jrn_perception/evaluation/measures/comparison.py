@@ -11,10 +11,12 @@ import math
 
 from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.evaluation.measures.calibration import Calibration
+from jrn_perception.evaluation.measures.completion import Completion
 from jrn_perception.evaluation.measures.metrics import Crop, Table, Truth
 from jrn_perception.frame import Frame
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
 from jrn_perception.perception import Perception, Prediction
+from jrn_perception.perception.inputs.interface import SENSOR
 from jrn_perception.perception.stream import stream, Track, untracked
 import numpy as np
 
@@ -124,7 +126,8 @@ class Evaluation:
     cameras of the frames whose focal length is known. ``reason`` says why the evaluation is
     partial, '' if it is whole. ``calibration`` and ``inputs_calibration`` compare the confidence
     with the share of right pixels, None if no labels were compared; the confidence of the inputs
-    is the one that the JRN was given, at temperature 1.
+    is the one that the JRN was given, at temperature 1. ``completion`` has the errors in the holes
+    of a depth camera, None without one.
     """
 
     output: Table
@@ -136,6 +139,7 @@ class Evaluation:
     reason: str = ''
     calibration: Calibration | None = None
     inputs_calibration: Calibration | None = None
+    completion: Completion | None = None
 
 
 def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
@@ -154,6 +158,9 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     inputs = Table(comparison.num_classes) if perception.can_mute else None
     calibration = Calibration() if comparison.labels else None
     inputs_calibration = Calibration() if comparison.labels and inputs is not None else None
+    completion = None
+    if perception.card.sources.get('depth') == SENSOR:
+        completion = Completion(comparison.protocol.crop, comparison.protocol.max_depth)
     scales: list[float] = []
     source = Undamaged(frames, 'skip' if skip_damaged else 'raise')
     done, reason = 0, ''
@@ -169,6 +176,8 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         comparison.add(output, step.frame, truth, prediction)
         if inputs is not None:
             comparison.add(inputs, step.frame, truth, prediction.inputs)
+        if completion is not None:
+            completion.add(step.frame, step.prediction, comparison.clamp)
         if calibration is not None:
             comparison.add_confidence(calibration, step.frame, truth, prediction)
         if inputs_calibration is not None:
@@ -183,7 +192,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     source.require_some()
     check_comparable(output)
     return Evaluation(output, inputs, comparison.labels, comparison.clamp, source.damaged, scales,
-                      reason, calibration, inputs_calibration)
+                      reason, calibration, inputs_calibration, completion)
 
 
 def frame_truth(comparison: Comparison, frame: Frame) -> Truth:
