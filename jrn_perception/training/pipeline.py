@@ -28,6 +28,7 @@ from jrn_perception.training.recipes import ENCODER_STARTS, Recipe, RefineRecipe
 from jrn_perception.training.results import write_measured
 from jrn_perception.training.run import precision, Run
 from jrn_perception.training.run import train as train_module
+from jrn_perception.training.teachers import model_teacher, ModelTeacher
 from jrn_perception.training.views import Augmentation, class_frequencies, typical, Views
 from lightning.pytorch.utilities import rank_zero_only
 import numpy as np
@@ -172,15 +173,23 @@ def encoder_options(spec: networks.Spec, recipe: Recipe) -> dict[str, Any]:
 class Taught:
     """The teacher of a training, if there is one, with the sha256 and licence of its weights."""
 
-    teacher: Teacher | None = None
+    teacher: Teacher | ModelTeacher | None = None
     sha256: str | None = None
     licence: str = ''
 
 
 def find_teacher(path: Path | None, student: weights.Card) -> Taught:
-    """Return the teacher in a weights file for the network of ``student``; none without a path."""
+    """
+    Return the teacher for the network of ``student``; none without a path.
+
+    ``path`` is a weights file, or a model of somebody else (``teachers.model_teacher``).
+    """
     if path is None:
         return Taught()
+    if path.suffix != '.safetensors':
+        model = model_teacher(str(path), student.label_set, student.focal_length)
+        origin = model.model.origin
+        return Taught(model, origin.sha256, origin.licence_text)
     network, card = weights.load_file(path)
     if student.labels and card.label_set not in (None, student.label_set):
         raise ValueError(f'--teacher {path}: is labelled in {card.labels}, {student.spec.name} '

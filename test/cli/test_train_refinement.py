@@ -107,7 +107,8 @@ def test_the_study(frames, begun, study, tmp_path, monkeypatch, capsys):
     pytest.importorskip('matplotlib')
     output = tmp_path / 'study'
     arguments = ['--data', str(frames), '--inputs', str(begun), '--output', str(output),
-                 '--seeds', '2', '--variant', 'cat5', '--variant', 'cat1', '--set', 'epochs=1', '--set', 'batch_size=2',
+                 '--seeds', '2', '--variant', 'cat5', '--variant', 'cat1',
+                 '--set', 'epochs=1', '--set', 'batch_size=2',
                  '--set', 'input_size=[64,96]', '--set', 'views=1']
     assert study.main(arguments) == 0
     document = json.loads((output / 'study.json').read_text())

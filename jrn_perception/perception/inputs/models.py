@@ -70,6 +70,15 @@ class ModelSemantics:
         return self._map(found)
 
 
+def task_of(name: str) -> str:
+    """Return the task of the model of that name, depth or semantics; SourceError."""
+    description = describe(name)
+    if description.is_onnx:
+        return 'depth' if description.unit else 'semantics'
+    from jrn_perception.perception.inputs import transformers
+    return transformers.task_of(description.model) or 'semantics'
+
+
 def depth_source(name: str, device: str, threads: int) -> ModelDepth:
     """Return the depth source of that name; SourceError."""
     description = describe(name)

@@ -11,7 +11,7 @@ and normalised here, by the numbers of the model's ``preprocessor_config.json``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 import hashlib
@@ -80,12 +80,10 @@ class TransformersModel:
     def _names(self, name: str, task: str) -> None:
         """Find the class of the model; SourceError if its task is another one."""
         self._config = _read_json(self.folder / 'config.json')
-        architectures = self._config.get('architectures') or ['no class']
-        suffix = next((suffix for suffix in TASKS if architectures[0].endswith(suffix)), '')
-        found, self._loader = TASKS.get(suffix, ('', ''))
+        kind, found, self._loader = class_of(self._config)
         if found != task:
             raise SourceError(
-                f'{name}: is a {architectures[0]}, a model of {found or "another task"}; '
+                f'{name}: is a {kind}, a model of {found or "another task"}; '
                 f'expected a class whose name ends in '
                 f'{" or ".join(key for key, (its, _) in TASKS.items() if its == task)}')
         if not list(self.folder.glob('*.safetensors')):
@@ -144,6 +142,18 @@ class TransformersModel:
         masks = output.masks_queries_logits[0].sigmoid()
         joint = torch.einsum('qk,qhw->hwk', classes, masks)
         return joint / joint.sum(-1, keepdim=True).clamp(min=1e-6)
+
+
+def class_of(config: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return a model's class, its task and what loads it; '' for a class of another task."""
+    kind = (config.get('architectures') or ['no class'])[0]
+    suffix = next((suffix for suffix in TASKS if kind.endswith(suffix)), '')
+    return kind, *TASKS.get(suffix, ('', ''))
+
+
+def task_of(name: str) -> str:
+    """Return depth or semantics, '' for another task; SourceError if there is no such model."""
+    return class_of(_read_json(folder_of(name) / 'config.json'))[1]
 
 
 def depth_unit(model: TransformersModel) -> str:
