@@ -44,7 +44,34 @@ def _train(argv: Sequence[str] | None) -> None:
     settings = parse(argv)
     keep_freed_memory()
     from jrn_perception.training import pipeline
+    for fold in folds_of(settings):
+        # A run that was stopped goes on; one that has ended stays.
+        if not (fold.output / 'hydranet_nyu40.safetensors').is_file():
+            pipeline.train(fold)
+        # These were for the hydranets.
+        settings = replace(settings, fold=(*settings.fold, fold.output), teacher=None,
+                           encoder=None, extra=(), workers=0)
     pipeline.train(settings)
+
+
+def folds_of(settings: Settings) -> list[Settings]:
+    """Return the runs of the hydranets that ``--folds`` asks for; ValueError."""
+    if not settings.folds and not settings.fold_set or settings.network != 'jrn':
+        return []
+    if settings.folds < 2:
+        raise ValueError(f'--folds {settings.folds}: at least 2, so that each hydranet has frames '
+                         'to learn from')
+    if settings.fold:
+        raise ValueError('--folds: trains all folds itself, --fold names others; choose one')
+    runs = []
+    for part in range(1, settings.folds + 1):
+        words = ['hydranet', '--data', str(settings.data)]
+        words += [word for change in settings.fold_set for word in ('--set', change)]
+        runs.append(replace(
+            settings, network='hydranet', recipe=parse(words).recipe, folds=0, fold_set=(),
+            hold_out=f'{part}/{settings.folds}', output=settings.output / f'fold{part}',
+            variant=(), classes=0))
+    return runs
 
 
 # --- the command line ---------------------------------------------------------------------------
@@ -76,13 +103,13 @@ def parse(argv: Sequence[str] | None) -> Settings:
         if variant not in VARIANTS:
             plain.error(f'argument --variant: invalid choice: {variant!r} (choose from '
                         f'{", ".join(VARIANTS)})')
-    if found.fold and 'colour_jitter' in given:
+    if (found.fold or found.folds) and 'colour_jitter' in given:
         raise ValueError('--colour-jitter: has no effect with --fold, which trains with 0')
     values = {entry.name: getattr(found, _dest(entry)) for entry in fields(recipe)}
     settings = {entry.name: getattr(found, entry.name) for entry in fields(Settings)
                 if entry.name not in ('network', 'recipe')}
     settings.update(extra=tuple(found.extra), fold=tuple(map(Path, found.fold)),
-                    variant=tuple(found.variant))
+                    variant=tuple(found.variant), fold_set=tuple(found.fold_set))
     return Settings(name, replace(recipe, **values), **settings)
 
 
@@ -125,6 +152,12 @@ def _common(kind: type[argparse.ArgumentParser], **arguments: Any) -> argparse.A
     parser.add_argument('--fold', action='append', default=[], metavar='FOLDER',
                         help='output of a hydranet with --hold-out K/N; may be repeated: the jrn '
                         'learns from its predictions for the frames that it has not seen')
+    parser.add_argument('--folds', type=int, default=Settings.folds, metavar='K',
+                        help='train K hydranets first, each without the K-th part of --fit, into '
+                        'OUTPUT/fold1 and so on, and use them as --fold; --teacher, --encoder, '
+                        '--extra and --workers are then for them')
+    parser.add_argument('--fold-set', action='append', default=[], metavar='NAME=VALUE',
+                        help='change a number of the recipe of these hydranets')
     parser.add_argument('--skip-damaged', action='store_true',
                         help='leave damaged samples out, instead of stopping at the first')
     parser.add_argument('--variant', action='append', default=[],

@@ -47,7 +47,7 @@ def train(settings: Settings) -> None:
 
     Raises ValueError, OSError or RuntimeError, each with one line for the user.
     """
-    run, useless = train_single, {'fold', 'variant', 'classes'}
+    run, useless = train_single, {'fold', 'variant', 'classes', 'folds', 'fold_set'}
     if settings.network == 'jrn':
         run, useless = train_jrn, {'teacher', 'encoder', 'hold_out', 'extra', 'workers'}
     for option in sorted(useless):

@@ -120,9 +120,10 @@ class Settings:
     ``frames.parse_crop``). ``extra`` lists more frames to train on, READER=FOLDER[@SPLIT].
     ``hold_out``, K/N, leaves a part of ``fit`` out. ``output`` is the folder for weights and
     checkpoints, ``encoder`` a file with the encoder to start from, ``teacher`` a weights file.
-    ``fold`` lists the outputs of hydranets that held frames out, ``variant`` the variants of the
-    JRN to train (none: all), ``classes`` their number of classes, 40 or 5 (0: 5). ``workers``
-    processes load frames.
+    ``fold`` lists the outputs of hydranets that held frames out; ``folds`` of them are trained
+    first, if it is not 0, with the changes ``fold_set`` to their recipe. ``variant`` lists the
+    variants of the JRN to train (none: all), ``classes`` is their number of classes, 40 or 5 (0:
+    5). ``workers`` processes load frames.
     """
 
     network: str
@@ -141,6 +142,8 @@ class Settings:
     fold: tuple[Path, ...] = ()
     variant: tuple[str, ...] = ()
     classes: int = 0
+    folds: int = 0
+    fold_set: tuple[str, ...] = ()
     workers: int = 0
 
 

@@ -139,3 +139,31 @@ def test_the_study(frames, begun, study, tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert study.main(arguments) == 1
     assert 'differ in recipe, frames or inputs' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_folds_are_trained_first_and_once(frames, begun, tmp_path, capsys):
+    pytest.importorskip('tflite', reason="needs pip install '.[train]'")
+    import tflite_graphs
+    graph = tmp_path / 'encoder.tflite'
+    graph.write_bytes(tflite_graphs.graph(tflite_graphs.mobilenet('int8')))
+    small = [word for change in ('epochs=1', 'batch_size=2', 'input_size=[64,96]', 'crop=[48,64]',
+                                  'start=ade20k')
+             for word in ('--fold-set', change)]
+    arguments = (*TINY, '--variant', 'cat1', '--folds', '2', '--encoder', str(graph), *small)
+    assert train('jrn', frames, begun, *arguments) == 0
+    card = weights.read_card(begun / 'jrn_cat1.safetensors')
+    folds = [weights.read_card(begun / f'fold{part}' / 'hydranet_nyu40.safetensors')
+             for part in (1, 2)]
+    assert card.training['folds'] == [['1/2', folds[0].sha256], ['2/2', folds[1].sha256]]
+    assert [fold.training['frames'] for fold in folds] == [2, 2]
+    assert folds[0].training['recipe']['epochs'] == 1
+    times = [path.stat().st_mtime_ns for path in sorted(begun.glob('fold*/*.safetensors'))]
+    assert train('jrn', frames, begun, *arguments) == 0
+    assert times == [path.stat().st_mtime_ns for path in sorted(begun.glob('fold*/*.safetensors'))]
+    for words, message in ((('--folds', '1'), '--folds 1: at least 2'),
+                           (('--fold-set', 'epochs=1'), '--folds 0: at least 2'),
+                           (('--folds', '2', '--fold', 'a'), 'choose one')):
+        refused(capsys, message, 'jrn', '--data', frames, '--output', begun, *TINY, *words)
+    refused(capsys, '--folds: has no use for depth', 'depth', '--data', frames, '--folds', '2',
+            '--output', begun)
