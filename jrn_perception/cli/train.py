@@ -157,7 +157,7 @@ def _common(kind: type[argparse.ArgumentParser], **arguments: Any) -> argparse.A
                         'OUTPUT/fold1 and so on, and use them as --fold; --teacher, --encoder, '
                         '--extra and --workers are then for them')
     parser.add_argument('--fold-set', action='append', default=[], metavar='NAME=VALUE',
-                        help='change a number of the recipe of these hydranets')
+                        help='as --set, for these hydranets')
     parser.add_argument('--skip-damaged', action='store_true',
                         help='leave damaged samples out, instead of stopping at the first')
     parser.add_argument('--variant', action='append', default=[],

@@ -147,9 +147,8 @@ def test_folds_are_trained_first_and_once(frames, begun, tmp_path, capsys):
     import tflite_graphs
     graph = tmp_path / 'encoder.tflite'
     graph.write_bytes(tflite_graphs.graph(tflite_graphs.mobilenet('int8')))
-    small = [word for change in ('epochs=1', 'batch_size=2', 'input_size=[64,96]', 'crop=[48,64]',
-                                  'start=ade20k')
-             for word in ('--fold-set', change)]
+    changes = ('epochs=1', 'batch_size=2', 'input_size=[64,96]', 'crop=[48,64]', 'start=ade20k')
+    small = [word for change in changes for word in ('--fold-set', change)]
     arguments = (*TINY, '--variant', 'cat1', '--folds', '2', '--encoder', str(graph), *small)
     assert train('jrn', frames, begun, *arguments) == 0
     card = weights.read_card(begun / 'jrn_cat1.safetensors')
