@@ -114,6 +114,10 @@ evaluate: $(READY)  ## Measure the shipped weights on the NYU frames (JRN_DATA=f
 weights: $(READY)  ## Train all shipped weights again, in hours: runs/shipped/ (JRN_DATA=folder)
 	$(RUN) tools/shipped_weights.sh '$(JRN_DATA)' runs/shipped
 
+.PHONY: study
+study: $(READY)  ## The JRN paper's study, in hours: runs/study/study.md (JRN_DATA=folder)
+	$(RUN) python tools/study.py --data '$(NYU)' --output runs/study
+
 .PHONY: clean
 clean:  ## Remove the environment, builds and caches (runs/ stays)
 	rm -rf $(VENV) demo/*.png .colcon build install log *.egg-info .pytest_cache .ruff_cache \

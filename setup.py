@@ -12,7 +12,7 @@ package_name = 'jrn_perception'
 
 # Without upper bounds: a robot's own numpy and torch (Jetson, CUDA) are kept where they serve.
 # A runtime is an extra, because one is enough: torch, onnxruntime or openvino.
-REQUIRES = ['numpy>=1.21', 'safetensors>=0.4']
+REQUIRES = ['numpy>=1.21', 'pyyaml>=5.4', 'safetensors>=0.4']
 
 # OpenCV comes as python3-opencv (ROS), from JetPack, or under one of four names from PyPI, and a
 # requirement can name but one: it would put a second cv2 over the one that is there, and with
@@ -29,7 +29,6 @@ EXTRAS = {
     'dask': ['distributed'],
     # ROS 2 from PyPI, for machines without a ROS installation.
     'ros': [
-        'PyYAML',
         'ros-diagnostic-msgs',
         'ros-rclpy[fastrtps]',
         'ros-rosgraph-msgs',
@@ -42,6 +41,8 @@ EXTRAS = {
     # Replaces onnxruntime: both packages have the same files.
     'onnxruntime-gpu': ['onnxruntime-gpu>=1.17'],
     'openvino': ['openvino>=2024.0'],
+    # Models of Hugging Face as sources of depth and semantics.
+    'transformers': ['huggingface_hub', 'torch>=2.1', 'transformers>=4.45'],
     'export': ['onnx', 'onnxruntime>=1.17', 'onnxscript', 'torch>=2.1'],
     'predict': ['rich'],
     'play': ['rosbags>=0.11'],
@@ -77,6 +78,8 @@ EXTRAS = {
         'ros-ament-pep257',
         'ruff',
         's3fs',
+        'huggingface_hub',
+        'transformers>=4.45',
     ],
 }
 

@@ -19,7 +19,9 @@ class Frame:
     optical axis, NaN = unknown. ``labels`` are the true class ids of the source's label set, uint8
     (H, W), 255 = unlabelled. ``camera_matrix`` is the 3x3 pinhole matrix in pixels of ``rgb``.
     ``pose`` is the 4x4 matrix from the camera's coordinates (right, down, forward; metres) to the
-    world's. ``stamp_ns`` counts nanoseconds on the source's own clock.
+    world's. ``stamp_ns`` counts nanoseconds on the source's own clock. ``measured`` is what a
+    depth camera saw of the same view, float32 metres of any resolution, NaN in holes; None without
+    one.
     """
 
     rgb: np.ndarray
@@ -29,6 +31,7 @@ class Frame:
     labels: np.ndarray | None = None
     camera_matrix: np.ndarray | None = None
     pose: np.ndarray | None = None
+    measured: np.ndarray | None = None
 
     @property
     def focal_length(self) -> tuple[float, float] | None:

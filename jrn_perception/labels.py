@@ -114,8 +114,79 @@ SCANNET20 = LabelSet(
 # otherfurniture and otherprop, which its frames leave unlabelled.
 SUNRGBD37 = LabelSet('sunrgbd37', NYU40.names[:37], NYU40.colours[:37])
 
-LABEL_SETS = {labels.name: labels for labels in (NYU40, NYU5, KITTI6, NYU40_KITTI6,
-                                                 CITYSCAPES19, SCANNET20, SUNRGBD37)}
+# ADE20K's scene parsing benchmark (Zhou et al., CVPR 2017): 150 classes in the order of their ids
+# 1..150, here 0..149, by the first names in objectInfo150.txt.
+ADE20K150 = LabelSet('ade20k150', tuple(
+    'wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, '
+    'person, earth, door, table, mountain, plant, curtain, chair, car, water, painting, sofa, '
+    'shelf, house, sea, mirror, rug, field, armchair, seat, fence, desk, rock, wardrobe, lamp, '
+    'bathtub, railing, cushion, base, box, column, signboard, chest of drawers, counter, sand, '
+    'sink, skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway, case, '
+    'pool table, pillow, screen door, stairway, river, bridge, bookcase, blind, coffee table, '
+    'toilet, flower, book, hill, bench, countertop, stove, palm, kitchen island, computer, '
+    'swivel chair, boat, bar, arcade machine, hovel, bus, towel, light, truck, tower, '
+    'chandelier, awning, streetlight, booth, television receiver, airplane, dirt track, apparel, '
+    'pole, land, bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship, '
+    'fountain, conveyer belt, canopy, washer, plaything, swimming pool, stool, barrel, basket, '
+    'waterfall, tent, bag, minibike, cradle, oven, ball, food, step, tank, trade name, '
+    'microwave, pot, animal, bicycle, lake, dishwasher, screen, blanket, sculpture, hood, '
+    'sconce, vase, traffic light, tray, ashcan, fan, pier, crt screen, plate, monitor, '
+    'bulletin board, shower, radiator, glass, clock, flag'.split(', ')), voc_colours(150, first=1))
+# Our choice. Where NYU-Depth v2 has an object of the same name or meaning among its 894, it is in
+# the class to which Gupta et al. assign that object (nyuv2_classes.json): a stove is
+# otherstructure, a coffee table otherfurniture, a stool otherprop. Exceptions: "book" means rows
+# of books in ADE20K; "rug" lies on the floor like a floor mat; "glass" is a vessel and "case" a
+# showcase, but NYU-Depth v2's "glass" is a pane and its "case" a small object. Classes whose
+# pictures show several of NYU40's ("seat", "poster"), and classes of streets and landscapes, stay
+# unlabelled.
+ADE20K_COUNTERPARTS = {
+    'wall': ('wall',),
+    'floor': ('floor',),
+    'cabinet': ('cabinet', 'buffet'),
+    'bed': ('bed',),
+    'chair': ('chair', 'armchair', 'swivel chair'),
+    'sofa': ('sofa',),
+    'table': ('table',),
+    'door': ('door',),
+    'window': ('windowpane',),
+    'bookshelf': ('bookcase',),
+    'picture': ('painting',),
+    'counter': ('counter', 'countertop'),
+    'blinds': ('blind',),
+    'desk': ('desk',),
+    'shelves': ('shelf',),
+    'curtain': ('curtain',),
+    'dresser': ('chest of drawers',),
+    'pillow': ('pillow', 'cushion'),
+    'mirror': ('mirror',),
+    'floor mat': ('rug',),
+    'clothes': ('apparel',),
+    'ceiling': ('ceiling',),
+    'books': ('book',),
+    'refridgerator': ('refrigerator',),
+    'television': ('television receiver',),
+    'towel': ('towel',),
+    'box': ('box',),
+    'person': ('person',),
+    'toilet': ('toilet',),
+    'sink': ('sink',),
+    'lamp': ('lamp',),
+    'bathtub': ('bathtub',),
+    'bag': ('bag',),
+    'otherstructure': (
+        'railing', 'column', 'fireplace', 'stairs', 'stairway', 'step', 'stove', 'kitchen island',
+        'bar', 'light', 'chandelier', 'bannister', 'oven', 'dishwasher', 'screen', 'hood'),
+    'otherfurniture': (
+        'wardrobe', 'base', 'case', 'pool table', 'coffee table', 'bench', 'ottoman', 'washer',
+        'barrel', 'cradle', 'ashcan', 'radiator'),
+    'otherprop': (
+        'plant', 'flower', 'computer', 'bottle', 'plaything', 'stool', 'basket', 'ball', 'food',
+        'microwave', 'pot', 'bicycle', 'blanket', 'sculpture', 'vase', 'tray', 'fan',
+        'crt screen', 'plate', 'monitor', 'glass', 'clock', 'flag'),
+}
+
+LABEL_SETS = {labels.name: labels for labels in (NYU40, NYU5, KITTI6, NYU40_KITTI6, CITYSCAPES19,
+                                                 SCANNET20, SUNRGBD37, ADE20K150)}
 
 # NYU40 id -> NYU5 id. NYU's own super-classes (mapToNYUSuperClass of classMapping40.mat: ground,
 # structure, furniture, prop) with "ceiling" taken out of structure. The JRN paper does not publish
@@ -138,12 +209,31 @@ NYU40_TO_SCANNET20[list(SCANNET20_IN_NYU40)] = range(20)
 NYU40_TO_SUNRGBD37 = np.full(40, UNLABELLED, np.uint8)
 NYU40_TO_SUNRGBD37[:37] = range(37)
 
+# ADE20K150 id -> NYU40 id. Classes without a counterpart become unlabelled.
+ADE20K150_TO_NYU40 = np.full(150, UNLABELLED, np.uint8)
+for _label, _name in enumerate(NYU40.names):
+    ADE20K150_TO_NYU40[[ADE20K150.names.index(counterpart)
+                        for counterpart in ADE20K_COUNTERPARTS.get(_name, ())]] = _label
+
+
+def map_labels(labels: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """
+    Return uint8 labels translated by ``table`` (index = old id, value = new id).
+
+    Ids beyond the table, 255 among them, become 255.
+    """
+    lookup = np.full(256, UNLABELLED, np.uint8)
+    lookup[:len(table)] = table
+    return lookup[labels]
+
 
 # (finer set, coarser set) -> id table, for networks that predict the finer set. 255 leaves a class
 # out: such a network then chooses among the others, as is usual on SUN RGB-D.
 FOLDS = {('nyu40', 'nyu5'): NYU40_TO_NYU5,
          ('nyu40', 'sunrgbd37'): NYU40_TO_SUNRGBD37,
-         ('sunrgbd37', 'nyu5'): NYU40_TO_NYU5[:37]}
+         ('sunrgbd37', 'nyu5'): NYU40_TO_NYU5[:37],
+         ('ade20k150', 'nyu40'): ADE20K150_TO_NYU40,
+         ('ade20k150', 'nyu5'): map_labels(ADE20K150_TO_NYU40, NYU40_TO_NYU5)}
 
 
 def fold_matrix(source: LabelSet, target: LabelSet) -> np.ndarray:
@@ -159,14 +249,3 @@ def fold_matrix(source: LabelSet, target: LabelSet) -> np.ndarray:
         raise ValueError(f'no map from label set {source.name} to {target.name}')
     table = FOLDS[source.name, target.name]
     return (table == np.arange(len(target))[:, None]).astype(np.float32)
-
-
-def map_labels(labels: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """
-    Return uint8 labels translated by ``table`` (index = old id, value = new id).
-
-    Ids beyond the table, 255 among them, become 255.
-    """
-    lookup = np.full(256, UNLABELLED, np.uint8)
-    lookup[:len(table)] = table
-    return lookup[labels]

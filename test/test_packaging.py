@@ -143,7 +143,8 @@ def test_measures_know_no_recordings_and_recordings_no_reports(folder):
 
 
 # Beside these a robot that runs an exported network needs no torch.
-TORCH = {'networks', 'training', 'perception/backends/torch.py', 'weights/files.py',
+TORCH = {'networks', 'training', 'perception/backends/torch.py',
+         'perception/inputs/transformers.py', 'weights/files.py',
          'weights/convert.py'}
 
 
@@ -245,7 +246,7 @@ def test_make_help_lists_every_target():
 
 def test_launch_arguments_are_the_table_of_parameters_and_cost_no_torch():
     pytest.importorskip('rclpy', reason='the table of parameters needs rclpy')
-    from jrn_perception.networks import ARCHITECTURES, architectures_with
+    from jrn_perception.networks import architectures_with, variants
     from jrn_perception.networks.interface import MUTE
     from jrn_perception.ros.parameters import PARAMETERS
     program = """
@@ -265,10 +266,10 @@ print(json.dumps([described, 'torch' in sys.modules]))
     assert all(each['default_value'] == '' for each in described.values())
     choices = {name: tuple(each['choices']) for name, each in described.items()
                if 'choices' in each}
-    joint = architectures_with('depth', 'semantics')
+    joint = (*architectures_with('depth', 'semantics'), 'external')
     assert choices['architecture'] == ('', *joint)
     assert choices['variant'] == ('', *dict.fromkeys(
-        variant for name in joint for variant in ARCHITECTURES[name]))
+        variant for name in joint for variant in variants(name)))
     assert choices['mute'] == ('', *MUTE) == ('', 'none', 'depth', 'semantics')
     assert choices['precision'] == ('', 'auto', 'fp32', 'fp16', 'bf16')
     assert choices['lazy'] == ('', 'true', 'false', 'True', 'False')

@@ -25,10 +25,12 @@ from jrn_perception.cli.evaluate_bag import add_bag, add_record
 from jrn_perception.cli.evaluate_bags import add_bags
 from jrn_perception.cli.evaluate_options import add_correction, add_limits, protocol_of
 from jrn_perception.datasets.registry import layouts
+from jrn_perception.datasets.sensor import WithSensor
 from jrn_perception.evaluation.measures import comparison, frames, influence, sampling
 from jrn_perception.evaluation.reports import documents
 from jrn_perception.frame import Frame
 from jrn_perception.networks.interface import MUTE_VALUES
+from jrn_perception.perception import Perception
 
 # The architectures whose modalities can be muted.
 INFLUENCED = ('jrn', 'symbiosis')
@@ -89,6 +91,7 @@ def run_dataset(options: argparse.Namespace) -> int:
                        sampling=_sampling(options))
     frames = _frames(options)
     perception = program.load(options)
+    frames = _measured(options, frames, perception)
     if options.reliability:
         comparison.Comparison(perception, frames.labels, protocol)
     if options.reliability and None in (perception.label_set, frames.labels):
@@ -122,9 +125,9 @@ def add_influence(commands) -> None:
                         help='network whose influences are measured; default: %(default)s')
     parser.add_argument('--variants', nargs='+', default=[], metavar='VARIANT',
                         choices=[variant for name in INFLUENCED
-                                 for variant in networks.ARCHITECTURES[name]],
-                        help=f'default: {" ".join(networks.ARCHITECTURES["jrn"])} of the jrn, '
-                        'nyu40 of symbiosis')
+                                 for variant in networks.variants(name)],
+                        help=f'default: {" ".join(networks.refinements())} of the jrn, nyu40 of '
+                        'symbiosis')
     parser.add_argument('--weights', default='', metavar='DIR',
                         help='folder with ARCHITECTURE_VARIANT.safetensors, or random; default: '
                         'the shipped ones')
@@ -134,6 +137,7 @@ def add_influence(commands) -> None:
     parser.add_argument('--output', type=Path, default=Path('influence'), metavar='DIR',
                         help='folder for influence.json, influence.md and two plots; default: '
                         '%(default)s')
+    program.add_sources(parser)
     program.add_inference(parser)
     _add_source(parser)
     add_correction(parser)
@@ -145,13 +149,15 @@ def run_influence(options: argparse.Namespace) -> None:
     from jrn_perception.evaluation.reports import plots, tables
 
     protocol, frames = protocol_of(options, options.reader, options.labels), _frames(options)
-    architecture, known = options.architecture, networks.ARCHITECTURES[options.architecture]
-    usual = list(known) if architecture == 'jrn' else [next(iter(known))]
+    architecture = options.architecture
+    usual = networks.refinements() if architecture == 'jrn' else networks.variants(
+        architecture)[:1]
     variants = list(dict.fromkeys(options.variants or usual))
     perceptions = {
         variant: program.load_network(options, architecture, variant,
                                       _weights_of(options.weights, architecture, variant))
         for variant in variants}
+    frames = _measured(options, frames, perceptions[variants[0]])
     measurement = influence.measure(perceptions, frames, protocol, options.skip_damaged,
                                     partial(program.track, title='muting'))
     found = influence.influences(measurement)
@@ -183,6 +189,9 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, help='first room of reader scenes; default: 0')
     parser.add_argument('--limit', type=int, default=0, metavar='N',
                         help=f'first N frames; default: all, {frames.SCENE_COUNT} scenes')
+    parser.add_argument('--simulate-sensor', type=int, metavar='SEED', help='a simulated depth '
+                        'camera on the true depth, for --depth-source sensor; dataset then also '
+                        'shows the errors in its holes, beside two simple methods')
     parser.add_argument('--labels', default='', metavar='SET',
                         help="label set of the comparison; default: the network's")
     parser.add_argument('--crop', default='', metavar='CROP',
@@ -219,6 +228,20 @@ def _sampling(options: argparse.Namespace) -> sampling.Sampling | None:
 def _frames(options: argparse.Namespace) -> Sequence[Frame]:
     return frames.open_frames(options.reader, options.data, options.split, options.limit,
                               options.seed)
+
+
+def _measured(options: argparse.Namespace, frames: Sequence[Frame], perception: Perception
+              ) -> Sequence[Frame]:
+    """Return the frames, with a simulated depth camera if ``--simulate-sensor`` asks for one."""
+    if options.simulate_sensor is None:
+        if perception.reads_measured:
+            raise ValueError('--depth-source: this source reads a depth camera, which the data '
+                             'set does not have: --simulate-sensor SEED')
+        return frames
+    if not perception.reads_measured:
+        raise ValueError('--simulate-sensor: no source of this network reads a sensor; choose '
+                         '--depth-source sensor')
+    return WithSensor(frames, seed=options.simulate_sensor)
 
 
 def _source(options: argparse.Namespace) -> dict:

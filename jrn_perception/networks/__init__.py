@@ -58,19 +58,21 @@ class Spec:
         return f'{self.architecture}_{self.variant}'
 
 
-def _jrn(*, fusion: str, channels: int, parameters: int) -> Spec:
-    classes = len(label_sets.NYU5)
+def _jrn(*, fusion: str, channels: int, parameters: int,
+         labels: LabelSet = label_sets.NYU5) -> Spec:
+    classes = len(labels)
+    finer = labels != label_sets.NYU5
 
     def build(**options: Any) -> nn.Module:
         from jrn_perception.networks.jrn import JointRefinementNetwork, JRNOptions
         return JointRefinementNetwork(fusion, channels, classes, JRNOptions(**options))
 
     return Spec(
-        architecture='jrn', variant=f'{fusion}{channels}',
-        summary=f'joint refinement, {fusion} fusion, C = {channels}', parameters=parameters,
-        build=build, heads={'depth': 1, 'semantics': classes}, labels=label_sets.NYU5,
-        weights='nyuv2', inputs=(('depth', 'mobilenetv2'), ('semantics', 'mobilenetv2')),
-        can_mute=True)
+        architecture='jrn', variant=f'{fusion}{channels}{f"_{labels.name}" if finer else ""}',
+        summary=f'joint refinement, {fusion} fusion, C = {channels}, {classes} classes',
+        parameters=parameters, build=build, heads={'depth': 1, 'semantics': classes},
+        labels=labels, weights='' if finer else 'nyuv2',
+        inputs=(('depth', 'mobilenetv2'), ('semantics', 'mobilenetv2')), can_mute=True)
 
 
 def _hydranet(*, variant: str, summary: str, parameters: int, labels: LabelSet,
@@ -142,7 +144,12 @@ ARCHITECTURES: dict[str, dict[str, Spec]] = {
         _jrn(fusion='cat', channels=60, parameters=564_606),
         _jrn(fusion='cat', channels=10, parameters=29_406),
         _jrn(fusion='cat', channels=5, parameters=13_011),
-        _jrn(fusion='cat', channels=1, parameters=4_755)),
+        _jrn(fusion='cat', channels=1, parameters=4_755),
+        _jrn(fusion='sum', channels=60, parameters=607_841, labels=label_sets.NYU40),
+        _jrn(fusion='cat', channels=60, parameters=640_241, labels=label_sets.NYU40),
+        _jrn(fusion='cat', channels=10, parameters=57_791, labels=label_sets.NYU40),
+        _jrn(fusion='cat', channels=5, parameters=36_671, labels=label_sets.NYU40),
+        _jrn(fusion='cat', channels=1, parameters=24_635, labels=label_sets.NYU40)),
     'hydranet': _by_variant(
         _hydranet(variant='nyu40', summary='NYU-Depth v2, 40 classes and depth',
                   parameters=3_070_057, labels=label_sets.NYU40, weights='nyuv2'),
@@ -186,10 +193,38 @@ ARCHITECTURES: dict[str, dict[str, Spec]] = {
 }
 
 
+# Models of somebody else, alone: no network of the table, but one of the choices of the node. Its
+# variants are the label sets that its classes become.
+EXTERNAL = 'external'
+
+
+def _no_network(**options: Any) -> nn.Module:
+    raise ValueError(f'{EXTERNAL}: has no weights file; it is made of a depth source and a '
+                     'semantics source')
+
+
+_EXTERNALS = {labels.name: Spec(
+    architecture=EXTERNAL, variant=labels.name, parameters=0, build=_no_network, labels=labels,
+    summary=f'any depth model and any semantics model, {len(labels)} classes',
+    heads={'depth': 1, 'semantics': len(labels)})
+    for labels in (label_sets.NYU40, label_sets.NYU5, label_sets.ADE20K150)}
+
+
 def architectures_with(*tasks: str) -> tuple[str, ...]:
     """Return the architectures whose variants all have a head for each of the tasks."""
     return tuple(architecture for architecture, variants in ARCHITECTURES.items()
                  if all(set(tasks) <= set(spec.heads) for spec in variants.values()))
+
+
+def variants(architecture: str) -> tuple[str, ...]:
+    """Return the variants of an architecture of the table or of ``external``, default first."""
+    return tuple(_EXTERNALS if architecture == EXTERNAL else ARCHITECTURES[architecture])
+
+
+def refinements(labels: LabelSet = label_sets.NYU5) -> tuple[str, ...]:
+    """Return the variants of the JRN that predict ``labels``; by default the paper's five."""
+    return tuple(variant for variant, spec in ARCHITECTURES['jrn'].items()
+                 if spec.labels == labels)
 
 
 def list_networks(architecture: str = '', *, tasks: Collection[str] = (),
@@ -217,12 +252,12 @@ def find(architecture: str, variant: str = '') -> Spec:
 
     Raises ValueError that lists the choices.
     """
-    if architecture not in ARCHITECTURES:
+    if architecture not in ARCHITECTURES and architecture != EXTERNAL:
         raise ValueError(f'unknown architecture {architecture!r}: choose from '
                          f'{", ".join(ARCHITECTURES)}')
-    variants = ARCHITECTURES[architecture]
-    variant = variant or next(iter(variants))
-    if variant not in variants:
+    specs = _EXTERNALS if architecture == EXTERNAL else ARCHITECTURES[architecture]
+    variant = variant or next(iter(specs))
+    if variant not in specs:
         raise ValueError(f'unknown variant {variant!r} of {architecture}: choose from '
-                         f'{", ".join(variants)}')
-    return variants[variant]
+                         f'{", ".join(specs)}')
+    return specs[variant]

@@ -101,6 +101,10 @@ def export_refinement(network: ModularNetwork) -> Any:
         raise NotExportableError(
             'a JRN with the option semantics_input one_hot cannot be exported: its graph cannot '
             'know which input is muted')
+    if network.refine.options.validity or network.refine.options.geometry:
+        raise NotExportableError(
+            'a JRN with the options validity or geometry cannot be exported: its graph would need '
+            'more inputs than depth and probabilities')
     stride = network.semantics.output_stride
     if network.depth.output_stride != stride:
         raise NotExportableError('a JRN whose inputs differ in size cannot be exported')

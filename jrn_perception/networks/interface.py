@@ -50,7 +50,8 @@ class Maps(NamedTuple):
     ``depth`` is (B, 1, h, w), metres along the optical axis. ``semantics`` is (B, K, h, w), logits
     over the K classes. ``normals`` is (B, 3, h, w), surface normals of any length. A map that the
     network does not predict is None. For a JRN, ``inputs`` are the unrefined maps; ``influence``
-    is None unless the caller asked for it.
+    is None unless the caller asked for it. ``validity`` (B, 1, h, w), 0..1, of a JRN's inputs is
+    the part of each pixel whose depth a sensor measured, None without a sensor.
     """
 
     depth: Tensor | None = None
@@ -58,6 +59,7 @@ class Maps(NamedTuple):
     normals: Tensor | None = None
     inputs: Maps | None = None
     influence: Influence | None = None
+    validity: Tensor | None = None
 
 
 class Network(Protocol):

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from jrn_perception.networks.geometry import CHANNELS, geometry
 from jrn_perception.networks.interface import Influence, Maps, MUTE, MUTE_VALUES
 from jrn_perception.networks.layers import convolve_exactly, resize
 import torch
@@ -44,7 +45,9 @@ class JRNOptions:
     depth output. ``squeeze``: C channels in the whole ``branch``, or only in the convolution after
     the ``fusion``, followed by 60. ``residual``: predict corrections of the inputs (metres; log
     probabilities) instead of the outputs themselves. ``semantics_input``: class probabilities or
-    one-hot decisions. ``depth_input``: metres or their natural logarithm.
+    one-hot decisions. ``depth_input``: metres or their natural logarithm. Two more inputs of the
+    depth branch: ``validity``, which part of a pixel's depth a sensor has measured, and
+    ``geometry``, surface normals and the height over the floor (``networks.geometry``).
     """
 
     downsampling: str = _choice('area', 'bilinear')
@@ -56,6 +59,8 @@ class JRNOptions:
     residual: bool = _choice(False, True)
     semantics_input: str = _choice('probabilities', 'one_hot')
     depth_input: str = _choice('metres', 'log')
+    validity: bool = _choice(False, True)
+    geometry: bool = _choice(False, True)
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -75,10 +80,11 @@ def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
 class Branch(nn.Module):
     """One scale (Fig. 3): 20 channels per modality, fusion ``op``, three convolutions."""
 
-    def __init__(self, fusion: str, channels: int, outputs: int, num_classes: int):
+    def __init__(self, fusion: str, channels: int, outputs: int, num_classes: int,
+                 depth_channels: int = 1):
         super().__init__()
         self.fusion = fusion
-        self.depth = _conv(1, MODALITY_CHANNELS)
+        self.depth = _conv(depth_channels, MODALITY_CHANNELS)
         self.semantics = _conv(num_classes, MODALITY_CHANNELS)
         fused = MODALITY_CHANNELS * (2 if fusion == 'cat' else 1)
         self.convolutions = nn.ModuleList(
@@ -117,7 +123,8 @@ class JointRefinementNetwork(nn.Module):
         self.options = options = options or JRNOptions()
         outputs = 60 if options.squeeze == 'fusion' else channels
         self.branches = nn.ModuleList(
-            Branch(fusion, channels, outputs, num_classes) for _ in SCALES)
+            Branch(fusion, channels, outputs, num_classes,
+                   1 + options.validity + CHANNELS * options.geometry) for _ in SCALES)
         joined = outputs * len(SCALES)
         self.fuse = _conv(joined, joined)
         self.predict_depth = _conv(joined, 1, options.head_kernel)
@@ -129,13 +136,17 @@ class JointRefinementNetwork(nn.Module):
         self.register_buffer('depth_mean', torch.tensor(2.7))
         self.register_buffer('depth_std', torch.tensor(1.3))
         self.register_buffer('class_mean', torch.full((num_classes,), 1 / num_classes))
+        if options.geometry:
+            # In pixels of the image, of the camera that the depth is for; set by training.
+            self.register_buffer('focal_length', torch.tensor((311., 311.)))
 
     @property
     def output_stride(self) -> int:
         return self.options.output_stride
 
     def forward(self, depth: Tensor, probabilities: Tensor, size: tuple[int, int],
-                mute: str = 'none', mute_value: str = 'zero') -> Maps:
+                mute: str = 'none', mute_value: str = 'zero',
+                validity: Tensor | None = None) -> Maps:
         """
         Return refined depth (metres) and logits at 1/``output_stride`` of the image.
 
@@ -143,12 +154,20 @@ class JointRefinementNetwork(nn.Module):
         resolution; ``size`` is the (height, width) of the image. The branches run at 1/8, 1/4 and
         1/2 of it. ``mute`` names the input to replace before any computation (Sec. III-C, the
         influence test), ``mute_value`` its replacement: ``zero``, its ``mean`` over the training
-        set, or seeded ``noise``. Raises ValueError for other names.
+        set, or seeded ``noise``. ``validity`` (B, 1, h, w), 0..1, counts under the option of this
+        name: which part of a pixel's depth was measured, none if it is not given or depth is
+        muted. Raises ValueError for other names.
         """
         depth, probabilities = self.muted(depth, probabilities, mute, mute_value)
         stride = self.options.output_stride
         target = _scaled(size, stride)
         seen_depth = depth.clamp(min=0.1).log() if self.options.depth_input == 'log' else depth
+        if self.options.validity:
+            measured = torch.zeros_like(depth) if validity is None or mute == 'depth' else (
+                resize(validity, depth.shape[-2:]).to(depth.dtype))
+            seen_depth = torch.cat((seen_depth, measured), 1)
+        if self.options.geometry:
+            seen_depth = torch.cat((seen_depth, geometry(depth, self.focal_length, size)), 1)
         seen_semantics = probabilities
         # Muted semantics are not a decision for a class.
         if self.options.semantics_input == 'one_hot' and mute != 'semantics':
@@ -276,14 +295,17 @@ class ModularNetwork(nn.Module):
         size = tuple(image.shape[-2:])
         if influence:
             return self._all_setups(inputs, size, mute, mute_value)._replace(inputs=inputs)
-        refined = self.refine(*_given(inputs), size, mute, mute_value)
+        refined = self.refine(*_given(inputs), size, mute, mute_value, inputs.validity)
         return refined._replace(inputs=inputs)
 
     def _all_setups(self, inputs: Maps, size: tuple[int, int], mute: str, mute_value: str) -> Maps:
         """Refine in all set-ups of Fig. 4 as one batch; return ``mute``'s maps and influence."""
         given = _given(inputs)
         pairs = [self.refine.muted(*given, setup, mute_value) for setup in MUTE]
-        maps = self.refine(*(torch.cat(maps) for maps in zip(*pairs)), size)
+        validity = None
+        if inputs.validity is not None:
+            validity = torch.cat([inputs.validity * (setup != 'depth') for setup in MUTE])
+        maps = self.refine(*(torch.cat(maps) for maps in zip(*pairs)), size, validity=validity)
         depths = maps.depth.chunk(len(MUTE))
         logits = maps.semantics.chunk(len(MUTE))
         both, without_depth, without_semantics = range(len(MUTE))

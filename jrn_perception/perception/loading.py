@@ -6,37 +6,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import hashlib
 import logging
 import os
 from pathlib import Path
 import tempfile
+from typing import cast, Protocol
 
 from jrn_perception import networks, weights
 from jrn_perception.networks.interface import NotExportableError
 from jrn_perception.perception.backends import choice
 from jrn_perception.perception.backends.choice import Options
 from jrn_perception.perception.backends.exported import BackendFault, ExportedBackend, MULTIPLE
-from jrn_perception.perception.backends.interface import Backend
+from jrn_perception.perception.backends.interface import ArrayMaps, Backend
+from jrn_perception.perception.inputs.interface import NETWORK, SENSOR, Sources
+from jrn_perception.perception.inputs.joined import ExternalBackend, Inputs
 from jrn_perception.perception.missing_torch import explain_missing_torch
 from jrn_perception.rooms.scenes import Scene
 from jrn_perception.weights.onnx import EXPORTER, inputs_path, read_content, SUFFIX
 import numpy as np
 
 _log = logging.getLogger(__name__)
+# Rows and columns, of whose quarter the maps of ``external`` are, and the metres that count.
+EXTERNAL_SIZE, EXTERNAL_RANGE = (480, 640), (0.1, 100.0)
 # Drawn rooms on which an export for the cache is compared with torch.
 ROOMS = 3
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A network that is ready in a backend; ``warnings`` name backends that were not used."""
+    """
+    A network that is ready in a backend.
+
+    ``warnings`` name backends that were not used, and tell what to know of the ``inputs``, which
+    are None if the network has its own.
+    """
 
     card: weights.Card
     source: str
     backend: Backend
     warnings: tuple[str, ...] = ()
+    inputs: Inputs | None = None
+
+
+class Refining(Backend, Protocol):
+    """The backend of a JRN, which also runs the networks in front of it alone."""
+
+    def predict_inputs(self, pictures: np.ndarray) -> ArrayMaps:
+        """Return what the JRN would be given for ``pictures`` (B, h, w, 3)."""
 
 
 def open_network(architecture: str, variant: str, weights_file: str, options: Options) -> Opened:
@@ -46,6 +64,13 @@ def open_network(architecture: str, variant: str, weights_file: str, options: Op
     ``auto`` takes the next backend, and says so in ``warnings``, if the weights cannot be exported
     or if a runtime does not compute what torch computes. A backend that is named is not replaced.
     """
+    if architecture == networks.EXTERNAL:
+        return _open_external(variant, weights_file, options)
+    return _with_sources(_open_own(architecture, variant, weights_file, options), options)
+
+
+def _open_own(architecture: str, variant: str, weights_file: str, options: Options) -> Opened:
+    """Return a network of ours, see ``open_network``."""
     names = choice.candidates(options, weights_file)
     *runtimes, last = names if names[-1] == 'torch' else (*names, '')
     refused: list[str] = []
@@ -66,6 +91,54 @@ def open_network(architecture: str, variant: str, weights_file: str, options: Op
         raise BackendFault('; '.join(refused))
     loaded = weights.load(architecture, variant, weights_file)
     return Opened(loaded.card, loaded.source, in_torch(loaded, options), tuple(refused))
+
+
+def _with_sources(opened: Opened, options: Options) -> Opened:
+    """Return the same network behind the sources of ``options``; ValueError if it has none."""
+    sources, card = options.sources, opened.card
+    chosen = {'depth': sources.depth, 'semantics': sources.semantics}
+    warnings = [f'the weights learned from the {task} source {name}, {task}_source is '
+                f'{chosen[task]}' for task, name in card.sources.items() if chosen[task] != name]
+    if sources == Sources():
+        return replace(opened, warnings=(*opened.warnings, *warnings))
+    if not card.spec.inputs:
+        raise ValueError(f'depth_source {sources.depth!r}, semantics_source '
+                         f'{sources.semantics!r}: {card.architecture} sees pictures alone; choose '
+                         f'architecture jrn, or {networks.EXTERNAL} for models alone')
+    assert card.label_set is not None
+    inputs = Inputs(sources, card.label_set, options.device, options.threads,
+                    cast('Refining', opened.backend).predict_inputs)
+    return replace(
+        opened, inputs=inputs, card=_sourced(card, inputs),
+        warnings=(*opened.warnings, *warnings, *inputs.warnings()))
+
+
+def _sourced(card: weights.Card, inputs: Inputs) -> weights.Card:
+    models = (inputs.depth_model, inputs.semantics_model)
+    return replace(card, sources=inputs.describe(), licence=weights.joint_licence(
+        card.licence, *(model.origin.licence_text for model in models if model is not None)))
+
+
+def _open_external(variant: str, weights_file: str, options: Options) -> Opened:
+    """Return models of somebody else alone; ValueError."""
+    sources, spec = options.sources, networks.find(networks.EXTERNAL, variant)
+    if weights_file:
+        raise ValueError(f'weights {weights_file!r}: {networks.EXTERNAL} has none; name its '
+                         'models in depth_source and semantics_source')
+    for task, name in (('depth', sources.depth), ('semantics', sources.semantics)):
+        if name in (NETWORK, SENSOR):
+            raise ValueError(f'{task}_source {name!r}: {networks.EXTERNAL} needs a model: a '
+                             'Hugging Face name or folder, an ONNX file, or a yaml file that '
+                             'describes one')
+    if options.backend != 'auto' or options.precision not in ('auto', 'fp32'):
+        raise ValueError(f'{networks.EXTERNAL} runs each model in its own runtime and in fp32: '
+                         'choose backend auto and precision auto')
+    assert spec.labels is not None
+    inputs = Inputs(sources, spec.labels, options.device, options.threads, None)
+    card = weights.Card.of(spec, spec.labels, input_size=EXTERNAL_SIZE,
+                           depth_range=EXTERNAL_RANGE, licence='')
+    return Opened(_sourced(card, inputs), f'{sources.depth}, {sources.semantics}',
+                  ExternalBackend(), inputs.warnings(), inputs)
 
 
 def in_torch(loaded: weights.Loaded, options: Options) -> Backend:

@@ -12,6 +12,9 @@ from typing import Any
 from jrn_perception import weights
 from jrn_perception.perception.backends.choice import Options
 from jrn_perception.perception.backends.interface import ArrayMaps, SetUp
+from jrn_perception.perception.inputs.interface import NETWORK, Sources
+from jrn_perception.perception.inputs.joined import Seen
+from jrn_perception.perception.inputs.measured import check_registered
 from jrn_perception.perception.loading import in_torch, open_network, Opened
 from jrn_perception.perception.prediction import Prediction
 from jrn_perception.perception.preprocessing import (
@@ -42,6 +45,8 @@ class Perception:
         self.label_set = opened.card.label_set
         # Which backends were not used, and why, for the log of the caller.
         self.warnings = opened.warnings
+        # Other sources of a JRN's inputs than its own networks.
+        self.inputs = opened.inputs
         if height < 0 or width < 0:
             raise ValueError(f'inference size {height}x{width}: 0 (the trained size) or positive')
         self._requested = height, width
@@ -49,7 +54,8 @@ class Perception:
     @classmethod
     def load(cls, architecture: str = 'jrn', variant: str = '', *, weights_file: str = '',
              device: str = 'auto', precision: str = 'auto', height: int = 0,
-             width: int = 0, backend: str = 'auto', threads: int = 0) -> Perception:
+             width: int = 0, backend: str = 'auto', threads: int = 0,
+             depth_source: str = NETWORK, semantics_source: str = NETWORK) -> Perception:
         """
         Return a ``Perception`` with the shipped weights or those of ``weights_file``.
 
@@ -58,12 +64,15 @@ class Perception:
         aspect. ``backend``: auto, torch, onnxruntime or openvino; auto is openvino, onnxruntime
         or torch on a CPU, the first that is installed, and torch on CUDA and for random weights.
         onnxruntime and openvino export weights once, into the user's cache. ``threads`` of the
-        CPU: 0 for the physical cores. Raises ValueError, WeightsError among them, that says what
-        to do.
+        CPU: 0 for the physical cores. ``depth_source`` and ``semantics_source`` of a JRN's inputs,
+        or of architecture ``external``: network, a Hugging Face name or folder, an ONNX file, a
+        yaml file that describes one of them, and for depth sensor. Raises ValueError, WeightsError
+        and SourceError among them, that says what to do.
         """
         perception = cls.__new__(cls)
         perception._begin(open_network(architecture, variant, weights_file, Options(
-            device, precision, backend, threads, (height, width))), height, width)
+            device, precision, backend, threads, (height, width),
+            Sources(depth_source, semantics_source))), height, width)
         return perception
 
     def with_temperature(self, temperature: float) -> Perception:
@@ -86,6 +95,18 @@ class Perception:
         return f'{self.backend.name} {self.backend.version}'
 
     @property
+    def reads_measured(self) -> bool:
+        """Return whether measured depth changes the result."""
+        return self.inputs is not None and self.inputs.reads_measured
+
+    @property
+    def corrects_focal_length(self) -> bool:
+        """Return whether the focal length of a camera changes its depth."""
+        if self.inputs is not None and self.inputs.depth_model is not None:
+            return self.inputs.depth_model.focal_length is not None
+        return self.card.focal_length is not None
+
+    @property
     def can_mute(self) -> bool:
         return self.backend.can_mute
 
@@ -95,17 +116,21 @@ class Perception:
         return bool(self.card.spec.inputs)
 
     def __call__(self, rgb: np.ndarray, mute: str = 'none', mute_value: str = 'zero',
-                 focal_length: tuple[float, float] | None = None) -> Prediction:
+                 focal_length: tuple[float, float] | None = None,
+                 measured: np.ndarray | None = None) -> Prediction:
         """
         Return the prediction for uint8 RGB (H, W, 3) of any size.
 
         ``focal_length`` (x, y) of the camera, in pixels of the picture, makes the depth metric for
         cameras other than that of training (see ``depth_scale``). ``mute`` replaces one input of a
         JRN, or what one task of a symbiosis network tells the other: none, depth, semantics;
-        ``mute_value`` is the replacement: zero, mean, noise. Raises ValueError for another array,
-        or for muting a network that has no such input.
+        ``mute_value`` is the replacement: zero, mean, noise. ``measured`` are metres of a depth
+        camera with the same view, NaN or 0 in holes, for the sources that use them. Raises
+        ValueError for another array, or for muting a network that has no such input.
         """
-        maps = self.infer(self.preprocess(rgb)[None], SetUp(mute, mute_value))
+        picture = self.preprocess(rgb)
+        maps = self.infer(picture[None], SetUp(mute, mute_value),
+                          self.sourced(rgb, picture, measured, focal_length))
         return self.postprocess(maps, rgb.shape[:2], focal_length)
 
     def preprocess(self, rgb: np.ndarray) -> np.ndarray:
@@ -117,6 +142,22 @@ class Perception:
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
             raise ValueError(f'a picture is uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}')
         return resize_picture(rgb, self.inference_size(*rgb.shape[:2]), self.card.preprocessing)
+
+    def sourced(self, rgb: np.ndarray, picture: np.ndarray, measured: np.ndarray | None = None,
+                focal_length: tuple[float, float] | None = None) -> ArrayMaps | None:
+        """
+        Return the inputs of ``infer`` for one picture from other sources than the JRN's networks.
+
+        None if its networks are the sources. ``picture`` is the preprocessed ``rgb``; for
+        ``measured`` and ``focal_length`` see ``__call__``. Raises SourceError for depth that is
+        not registered to the picture, and Unmeasured if a source needs more of it.
+        """
+        if self.inputs is None:
+            return None
+        if measured is not None:
+            check_registered(measured, rgb.shape[:2])
+            measured = measured / np.float32(self.depth_scale(rgb.shape[:2], focal_length))
+        return self.inputs.maps(Seen(rgb, picture, measured))
 
     def infer(self, pictures: np.ndarray, set_up: SetUp | None = None,
               inputs: ArrayMaps | None = None) -> ArrayMaps:
@@ -134,6 +175,8 @@ class Perception:
                                  'cannot be muted; choose the backend torch')
             raise ValueError(f'mute {set_up.mute!r}: {self.card.architecture} has no such input; '
                              'only a jrn has, and symbiosis between its tasks')
+        if self.inputs is not None and inputs is None:
+            raise ValueError('the inputs of the sources are missing: see Perception.sourced')
         return self.backend.run(pictures, set_up, inputs)
 
     def postprocess(self, maps: ArrayMaps, size: tuple[int, int],
@@ -153,8 +196,11 @@ class Perception:
         length. Under another, counted in pixels of the network's input, the same picture shows
         things that are farther away in proportion. Where the focal length (x, y) of the camera or
         of training is not known, the camera is taken for that of training: what remains is the
-        ratio of the input's size to the size of training.
+        ratio of the input's size to the size of training. A depth source of somebody else has a
+        focal length of its own; if it does not tell one, its metres are taken as they are.
         """
+        if self.inputs is not None and self.inputs.depth_model is not None:
+            return self.inputs.depth_scale(size, focal_length)
         height, width = self.inference_size(*size)
         trained = self.card.focal_length
         if focal_length is None or trained is None:
@@ -164,7 +210,10 @@ class Perception:
 
     def warm_up(self) -> None:
         """Run one picture, so that later ones need no allocations and a misfit shows now."""
-        self(np.zeros((*self.card.input_size, 3), np.uint8))
+        rgb = np.zeros((*self.card.input_size, 3), np.uint8)
+        picture = self.preprocess(rgb)
+        inputs = None if self.inputs is None else self.inputs.warm_up(picture)
+        self.postprocess(self.infer(picture[None], None, inputs), rgb.shape[:2])
 
     def gpu_memory_mb(self) -> float:
         """Return the megabytes that tensors hold on the GPU; 0 on a CPU."""

@@ -18,7 +18,7 @@ import time
 from typing import Any, Generic, TypeVar
 
 from jrn_perception.frame import Frame
-from jrn_perception.perception.backends.interface import ArrayMaps, SetUp
+from jrn_perception.perception.backends.interface import ArrayMaps, join, SetUp
 from jrn_perception.perception.perception import Perception
 from jrn_perception.perception.prediction import Prediction
 from jrn_perception.perception.threads import ahead, until, until_failure, WAITING
@@ -111,7 +111,11 @@ def _infer(perception: Perception, steps: Iterable[Step], set_up: SetUp | None,
                     if step.frame is not None and step.picture is not None]
         if pictured:
             started = time.perf_counter()
-            maps = perception.infer(np.stack([picture for _, _, picture in pictured]), set_up)
+            inputs = join([perception.sourced(frame.rgb, picture, frame.measured,
+                                              frame.focal_length)
+                           for _, frame, picture in pictured])
+            maps = perception.infer(np.stack([picture for _, _, picture in pictured]), set_up,
+                                    inputs)
             seconds = (time.perf_counter() - started) / len(pictured)
         for index, (step, frame, _) in enumerate(pictured):
             step.maps, step.index, step.inference_s = maps, index, seconds

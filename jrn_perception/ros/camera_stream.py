@@ -12,7 +12,8 @@ from builtin_interfaces.msg import Time as TimeMessage
 from diagnostic_msgs.msg import DiagnosticStatus
 from jrn_perception.messages.camera_info import Calibration, is_rectified
 from jrn_perception.messages.images import BadImage, compressed_to_rgb
-from jrn_perception.perception import SetUp
+from jrn_perception.perception import ArrayMaps, SetUp
+from jrn_perception.perception.inputs.interface import SourceError
 from jrn_perception.ros import qos
 from jrn_perception.ros.calibration import CalibrationWatch, CameraInfoBuffer, ImageNeeds
 from jrn_perception.ros.configuration import Configuration
@@ -20,7 +21,9 @@ from jrn_perception.ros.conversions.images import to_rgb, with_header
 from jrn_perception.ros.diagnostics import Activity, explain_silence, report, Statistics, Timing
 from jrn_perception.ros.outputs import Delivery, Frame, Output, OutputPublishers, Result
 from jrn_perception.ros.range.correction import DepthCorrection
+from jrn_perception.ros.sensor_depth import SensorDepth
 from jrn_perception.ros.worker import RateLimit, Worker
+import numpy as np
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.time import Time
@@ -86,6 +89,7 @@ class CameraStream:
         self.correction = DepthCorrection(node, configuration.settings)
         self._reported_faults: set[str] = set()
         self._told_silence = False
+        self._sensor = SensorDepth(node)
 
         self.outputs = OutputPublishers(node, self.update_demand)
         own = node.resolve_topic_name('camera_info')
@@ -125,6 +129,7 @@ class CameraStream:
         """Destroy all publishers and subscriptions."""
         self.outputs.close()
         self.correction.inputs.close()
+        self._sensor.listen(False)
         if self._info_publisher is not None:
             self._node.destroy_publisher(self._info_publisher)
         for subscription in (*self._info_subscriptions, self.subscription):
@@ -145,6 +150,7 @@ class CameraStream:
     def update_demand(self) -> None:
         """Subscribe to the images if they are wanted now, unsubscribe if they are not."""
         wanted = self.is_wanted()
+        self._sensor.listen(wanted and self._latest.perception.reads_measured)
         if not wanted:
             self._wanted_since = None
         elif self._wanted_since is None:
@@ -235,13 +241,18 @@ class CameraStream:
             return
         picture = perception.preprocess(rgb)
         preprocessed = perf_counter()
+        try:
+            inputs = self._source(message, rgb, picture, wanted)
+        except (BadImage, SourceError) as error:
+            self._reject(str(error))
+            return
         maps = perception.infer(picture[None], SetUp(
-            settings.mute, settings.mute_value, any(output.influence for output in wanted)))
+            settings.mute, settings.mute_value, any(output.influence for output in wanted)),
+            inputs)
         inferred = perf_counter()
         # Not earlier: a camera_info that is published right after its image has arrived by now.
         camera = self._match_camera_info(message.header.stamp, size, wanted)
-        focal_length = (camera.intrinsics[:2] if camera.intrinsics and settings.focal_correction
-                        else None)
+        focal_length = self._focal_length(camera)
         prediction = perception.postprocess(maps, size, focal_length)
         if any(output.metric for output in wanted):
             prediction = self.correction.apply(prediction, message.header, camera.intrinsics,
@@ -285,22 +296,45 @@ class CameraStream:
             1e3 * (preprocessed - started), 0.0, 0.0, 1e3 * (perf_counter() - preprocessed),
             self._latency_ms(message.header.stamp)))
 
+    def _source(self, message: Image | CompressedImage, rgb: np.ndarray, picture: np.ndarray,
+                wanted: list[Output]) -> ArrayMaps | None:
+        """Return what the JRN gets from sources other than its networks; BadImage, SourceError."""
+        _, perception = self._running
+        if not perception.reads_measured:
+            self.statistics.sensor_fault = ''
+            return perception.sourced(rgb, picture)
+        stamp = message.header.stamp
+        measured = self._sensor.find(stamp)
+        self.statistics.sensor_fault = self._sensor.fault
+        camera = self._match_camera_info(stamp, rgb.shape[:2], wanted)
+        return perception.sourced(rgb, picture, measured, self._focal_length(camera))
+
+    def _focal_length(self, camera: Calibration) -> tuple[float, float] | None:
+        if camera.intrinsics and self._running.settings.focal_correction:
+            return camera.intrinsics[:2]
+        return None
+
     def _match_camera_info(self, stamp: TimeMessage, size: tuple[int, int],
                            wanted: list[Output]) -> Calibration:
         settings, perception = self._running
-        corrects = settings.focal_correction and perception.card.focal_length is not None
+        corrects = settings.focal_correction and perception.corrects_focal_length
         return self._calibration.match(ImageNeeds(
             stamp, size, cloud=any(output.cloud for output in wanted),
             correction=corrects and any(output.metric for output in wanted)))
 
     def _check_limits(self, result: Result, wanted: list[Output]) -> None:
-        """Report limits that leave no valid depth once they are scaled for this camera."""
+        """Report limits that leave no valid depth for this camera, and muting that does."""
+        effect = self._running.mute_effect()
         low, high = result.depth_range
         fault = ''
         if low >= high and any(output.metric for output in wanted):
             fault = (f'no depth is valid: min_depth is {low:.3g} m and max_depth {high:.3g} m, '
                      "where the weights' limits are scaled by "
                      f'{result.prediction.depth_scale:.3g} for the focal length; change one')
+        elif effect and any(output.metric for output in wanted) and (
+                not np.isfinite(result.depth).any()):
+            fault = f'no depth is valid: {effect}'
+        if fault:
             self._node.get_logger().warning(fault, throttle_duration_sec=THROTTLE_S)
         self.statistics.depth_fault = fault
 

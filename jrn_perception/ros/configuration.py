@@ -21,7 +21,32 @@ class Configuration(NamedTuple):
         """Return network, weights, device, precision and backend in one line."""
         settings, perception = self
         return (f'{settings.architecture} {settings.variant} ({perception.source}) on '
-                f'{perception.device} in {perception.precision}, {perception.backend_name}')
+                f'{perception.device} in {perception.precision}, {perception.backend_name}'
+                f'{self._sources()}')
+
+    def _sources(self) -> str:
+        inputs = self.perception.inputs
+        if inputs is None:
+            return ''
+        return ''.join(f', {task} from {name}' for task, name in inputs.describe().items())
+
+    def mute_effect(self) -> str:
+        """Return what muting does to the outputs, '' if nothing is muted."""
+        mute, value = self.settings.mute, self.settings.mute_value
+        if mute == 'none':
+            return ''
+        other = 'semantics' if mute == 'depth' else 'depth'
+        if not self.perception.refines:
+            return (f'mute is {mute}: {mute} tells {other} nothing; {other} shows what is left '
+                    'without it')
+        replacement = {'zero': 'zeros', 'mean': "the training frames' mean"}.get(value, value)
+        text = (f'mute is {mute}: the JRN gets {replacement} in place of {mute}; {other} shows '
+                f'what is left without it, {mute} itself means nothing')
+        residual = self.perception.card.options.get('residual')
+        if mute == 'depth' and value == 'zero' and residual:
+            text += (', and most of it is invalid, because these weights add their correction to '
+                     '0 m: mute_value mean keeps it finite')
+        return text
 
     def slow_device_warnings(self) -> list[str]:
         """Return what makes this device slower than the user may expect."""
@@ -48,7 +73,8 @@ def load(settings: Settings) -> Configuration:
         settings.architecture, settings.variant, weights_file=settings.weights,
         device=settings.device, precision=settings.precision,
         height=settings.inference_height, width=settings.inference_width,
-        backend=settings.backend, threads=settings.threads)
+        backend=settings.backend, threads=settings.threads,
+        depth_source=settings.depth_source, semantics_source=settings.semantics_source)
     if settings.mute != 'none' and not perception.can_mute:
         raise ValueError(f'mute: an exported {settings.architecture} cannot be muted; choose the '
                          'backend torch')

@@ -64,6 +64,7 @@ class Statistics:
     depth_fault: str = ''
     output_fault: str = ''
     correction: CorrectionReport = CorrectionReport()
+    sensor_fault: str = ''
     influence: tuple[float, float] | None = None
     last_arrival: float = field(default_factory=monotonic)
     _arrivals: deque = field(default_factory=lambda: deque(maxlen=1000))
@@ -210,7 +211,7 @@ def _warnings(settings: Settings, statistics: Statistics, recent: Recent) -> lis
                       f'({settings.max_processing_time_ms:g})')
     return faults + [fault for fault in (
         statistics.clock_fault, statistics.camera_info_fault, statistics.correction.fault,
-        statistics.depth_fault, statistics.output_fault) if fault]
+        statistics.depth_fault, statistics.output_fault, statistics.sensor_fault) if fault]
 
 
 def identify(configuration: Configuration) -> dict[str, object]:
@@ -220,6 +221,8 @@ def identify(configuration: Configuration) -> dict[str, object]:
         'architecture': settings.architecture,
         'variant': settings.variant,
         'mute': settings.mute,
+        'mute_effect': configuration.mute_effect(),
+        **_sources(configuration),
         'weights': perception.source,
         'weights_sha256': perception.card.sha256,
         'device': perception.device,
@@ -228,6 +231,15 @@ def identify(configuration: Configuration) -> dict[str, object]:
         # Why better backends are not used.
         'backends_refused': '; '.join(perception.warnings),
         'gpu_memory_mb': perception.gpu_memory_mb()}
+
+
+def _sources(configuration: Configuration) -> dict[str, object]:
+    """Return both sources of a JRN's inputs, models with their licence and digest."""
+    settings, perception = configuration
+    if perception.inputs is None:
+        return {'depth_source': settings.depth_source,
+                'semantics_source': settings.semantics_source}
+    return {f'{task}_source': name for task, name in perception.inputs.describe().items()}
 
 
 def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:
@@ -261,6 +273,9 @@ def report(name: str, settings: Settings, running: Configuration, statistics: St
     """
     recent = statistics.recent()
     level, state, message = judge(settings, statistics, recent, activity)
+    effect = running.mute_effect()
+    if state == 'running' and effect not in message:
+        message = f'{message}; {effect}'
     numbers = summarise(statistics, recent)
     if activity.wanted_for < 0:  # The node does not read images, so it cannot know their rate.
         numbers['rate_in_hz'] = float('nan')

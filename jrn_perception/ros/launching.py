@@ -21,7 +21,8 @@ import yaml
 # Every parameter that a user sets is an argument of the same name.
 ARGUMENTS = tuple(parameter for parameter in PARAMETERS if parameter.settable)
 VARIANTS = tuple(dict.fromkeys(
-    variant for name in WITH_BOTH_TASKS for variant in networks.ARCHITECTURES[name]))
+    variant for name in (*WITH_BOTH_TASKS, networks.EXTERNAL)
+    for variant in networks.variants(name)))
 
 
 def describe(parameter: Parameter) -> dict[str, Any]:

@@ -102,7 +102,8 @@ class PerceptionNode(ManagedNode):
         parameters.check_labels(self._given_labels, settings.labels)
         parameters.check_limits(settings, configuration.perception.card.depth_range)
         for warning in (*configuration.perception.warnings,
-                        *configuration.slow_device_warnings()):
+                        *configuration.slow_device_warnings(),
+                        *filter(None, [configuration.mute_effect()])):
             self.get_logger().warning(warning)
         self._worker = worker = Worker()
         worker.start()
@@ -292,6 +293,9 @@ class PerceptionNode(ManagedNode):
         """
         before = self._running
         swaps = configuration.perception is not before.perception
+        effect = configuration.mute_effect()
+        if effect != before.mute_effect():
+            self.get_logger().warning(effect or 'mute is none: the JRN gets both inputs again')
         if swaps or (configuration.settings.confidence_threshold
                      != before.settings.confidence_threshold):
             self._announce(configuration.settings)

@@ -21,6 +21,7 @@ from jrn_perception.messages import poses
 from jrn_perception.networks.interface import MUTE, MUTE_VALUES
 from jrn_perception.perception.backends.choice import BACKENDS
 from jrn_perception.perception.backends.interface import PRECISIONS
+from jrn_perception.perception.inputs.interface import NETWORK, Sources
 from jrn_perception.ros import qos
 from jrn_perception.ros.parameter_files import Origins
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -94,13 +95,19 @@ RANGE_INPUTS = ('points', 'scan', 'image', 'range')
 
 PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('architecture', 'jrn', 'network: jrn refines two single-task networks, hydranet is one '
-     'network with two heads, symbiosis a hydranet whose heads attend to each other',
-     {'choices': WITH_BOTH_TASKS}),
+     'network with two heads, symbiosis a hydranet whose heads attend to each other, external a '
+     'depth_source and a semantics_source alone',
+     {'choices': (*WITH_BOTH_TASKS, networks.EXTERNAL)}),
     ('variant', '', "variant of the architecture; empty for the architecture's first; reads back "
      'as the one in use', {}),
     ('mute', 'none', 'influence test: this modality is muted, at the input of the JRN or '
      'between the heads of symbiosis', {'choices': MUTE}),
     ('mute_value', 'zero', 'what a muted input is replaced by', {'choices': MUTE_VALUES}),
+    ('depth_source', NETWORK, "depth for the jrn or external: network (the jrn's own), sensor "
+     '(images on sensor_depth), a Hugging Face name or folder, an ONNX file, or a yaml file that '
+     'describes one', {}),
+    ('semantics_source', NETWORK, 'semantics for the jrn or external: as depth_source, without '
+     'sensor', {}),
     ('weights', '', 'path of a weights file; empty for the shipped ones, random for tests', {}),
     ('device', 'auto', 'auto (CUDA if there is one, else the CPU), cpu, cuda or cuda:N',
      {'dynamic': False}),
@@ -166,7 +173,7 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
 ))
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 # The parameters that name the network: changing one of them loads another network.
-IDENTITY = ('architecture', 'variant', 'weights')
+IDENTITY = ('architecture', 'variant', 'weights', 'depth_source', 'semantics_source')
 
 # Declared by rclpy itself.
 _CLOCK = f'{qos.PREFIX}./clock.'
@@ -320,6 +327,11 @@ def check_together(settings: Settings) -> Settings:
             settings.architecture, settings.variant).can_mute:
         raise ValueError(f'mute: {settings.architecture} has no modality at its input to mute; '
                          'only the jrn has, and symbiosis between its tasks')
+    sources = Sources(settings.depth_source, settings.semantics_source)
+    if sources != Sources() and settings.architecture not in ('jrn', networks.EXTERNAL):
+        raise ValueError(f'depth_source, semantics_source: {settings.architecture} sees pictures '
+                         f'alone; choose architecture jrn or {networks.EXTERNAL}, or set both to '
+                         f'{NETWORK}')
     range_inputs(settings)
     if settings.range_extrinsics:
         try:

@@ -149,10 +149,11 @@ def write_provenance(folder: Path, teacher: dict[str, str], threshold: float, re
         indent=1) + '\n')
 
 
-def describe_teacher(teacher: Perception) -> dict[str, str]:
-    """Return the entries that identify a teacher."""
+def describe_teacher(teacher: Perception) -> dict[str, Any]:
+    """Return the entries that identify a teacher, and the licence of others' models in it."""
     card = teacher.card
-    return {'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256}
+    identity = {'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256}
+    return identity | ({'sources': card.sources, 'licence': card.licence} if card.sources else {})
 
 
 def write_split(folder: Path, split: str, names: Iterable[str]) -> None:

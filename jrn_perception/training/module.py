@@ -68,7 +68,7 @@ class DenseModule(LightningModule):
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, num_classes: int,
-                 teacher: Teacher | None = None, frequencies: Tensor | None = None):
+                 teacher: nn.Module | None = None, frequencies: Tensor | None = None):
         super().__init__()
         self.network, self.recipe = network, recipe
         if frequencies is None:

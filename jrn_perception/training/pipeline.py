@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from jrn_perception.training.recipes import (
 from jrn_perception.training.results import write_measured
 from jrn_perception.training.run import precision, Run
 from jrn_perception.training.run import train as train_module
+from jrn_perception.training.teachers import model_teacher, ModelTeacher
 from jrn_perception.training.unlabelled.clips import unlabelled_views
 from jrn_perception.training.unlabelled.semi import SymbiosisModule
 from jrn_perception.training.views import Augmentation, class_frequencies, typical, Views
@@ -49,7 +51,7 @@ def train(settings: Settings) -> None:
 
     Raises ValueError, OSError or RuntimeError, each with one line for the user.
     """
-    run, useless = train_single, {'fold', 'variant'}
+    run, useless = train_single, {'fold', 'variant', 'classes', 'folds', 'fold_set'}
     few = {'labels', 'unlabelled', 'video'}
     if settings.network == 'jrn':
         run, useless = train_jrn, {'teacher', 'encoder', 'hold_out', 'extra', 'workers'} | few
@@ -131,15 +133,23 @@ def encoder_options(spec: networks.Spec, recipe: Recipe) -> dict[str, Any]:
 class Taught:
     """The teacher of a training, if there is one, with the sha256 and licence of its weights."""
 
-    teacher: Teacher | None = None
+    teacher: Teacher | ModelTeacher | None = None
     sha256: str | None = None
     licence: str = ''
 
 
 def find_teacher(path: Path | None, student: weights.Card) -> Taught:
-    """Return the teacher in a weights file for the network of ``student``; none without a path."""
+    """
+    Return the teacher for the network of ``student``; none without a path.
+
+    ``path`` is a weights file, or a model of somebody else (``teachers.model_teacher``).
+    """
     if path is None:
         return Taught()
+    if path.suffix != '.safetensors':
+        model = model_teacher(str(path), student.label_set, student.focal_length)
+        origin = model.model.origin
+        return Taught(model, origin.sha256, origin.licence_text)
     network, card = weights.load_file(path)
     if student.labels and card.label_set not in (None, student.label_set):
         raise ValueError(f'--teacher {path}: is labelled in {card.labels}, {student.spec.name} '
@@ -159,8 +169,11 @@ def train_jrn(settings: Settings, frames: TrainingFrames) -> None:
     if settings.fold:
         # Predictions for unseen frames have the errors of new pictures without changed colours.
         recipe = replace(recipe, colour_jitter=0.)
-    specs = [networks.find('jrn', variant)
-             for variant in settings.variant or networks.ARCHITECTURES['jrn']]
+    recipe = with_sensor(recipe)
+    target = labels.NYU40 if settings.classes == len(labels.NYU40) else labels.NYU5
+    suffix = '' if target == labels.NYU5 else f'_{target.name}'
+    specs = [networks.find('jrn', f'{variant}{suffix}')
+             for variant in settings.variant or networks.refinements()]
     inputs, files, focal_length = {}, {}, None
     for task, variant in specs[0].inputs:
         path = settings.output / f'{networks.find(task, variant).name}.safetensors'
@@ -168,24 +181,36 @@ def train_jrn(settings: Settings, frames: TrainingFrames) -> None:
         files[task] = (path.name, input_card.sha256)
         if task == 'depth':
             focal_length = input_card.focal_length
+        elif recipe.logit_adjustment is None:
+            recipe = replace(recipe, logit_adjustment=adjustment_of(input_card.training, path)
+                             if suffix else 0.)
     fold = torch.from_numpy(labels.fold_matrix(frames.fit.labels, specs[0].labels))
     deployed = ModularNetwork(
         inputs['depth'], inputs['semantics'], specs[0].build(), fold).eval()
     unseen = folds.open_folds(settings, frames.fit, deployed)
     fold_files = [(fold.part, fold.sha256) for fold in unseen]
-    table = labels.FOLDS[frames.fit.labels.name, specs[0].labels.name]
+    table = labels.FOLDS.get((frames.fit.labels.name, target.name),
+                             np.arange(len(target), dtype=np.uint8))
     predict = partial(refine.predict_inputs, table=table, region=frames.region,
                       focal_length=focal_length)
     sources = [(fold.network, fold.unseen) for fold in unseen] or [(deployed, frames.fit)]
-    fit = refine.join(refine.calibrated(predict(network, part, recipe, augment=True))
+    # A measurement has the scale already.
+    level = (lambda samples: samples) if recipe.depth_input == 'sensor' else refine.calibrated
+    fit = refine.join(level(predict(network, part, recipe, augment=True))
                       for network, part in sources)
+    prior = recipe.logit_adjustment * refine.frequencies(fit, len(target)).log()
     val = predict(deployed, frames.val, recipe, augment=False)
     for spec in specs:
         torch.manual_seed(recipe.seed)
         network = spec.build(**recipe.options)
         refine.set_statistics(network, fit)
+        if network.options.geometry:
+            if focal_length is None:
+                raise ValueError('--options: geometry needs the focal length of the depth network '
+                                 'in front, which its card does not tell')
+            network.focal_length.copy_(torch.tensor(focal_length))
         network = train_module(
-            refine.RefineModule(network, recipe),
+            refine.RefineModule(network, recipe, prior),
             Run([fit], val, settings.output / spec.name,
                 origin=origin(settings, **files, folds=fold_files)))
         card = card_of(spec, recipe, settings, frames)
@@ -193,7 +218,29 @@ def train_jrn(settings: Settings, frames: TrainingFrames) -> None:
         card = replace(card, options=recipe.options, inputs=files,
                        focal_length=focal_length or card.focal_length)
         card.training['folds'] = fold_files
+        if recipe.depth_input == 'sensor':
+            card = replace(card, sources={'depth': 'sensor'})
         finish(network, card, settings.output, frames)
+
+
+def adjustment_of(training: Mapping[str, Any], path: Path) -> float:
+    """Return the logit adjustment that a network, or a mean of networks, was trained with."""
+    while 'recipe' not in training and training.get('averaged'):
+        training = training['averaged'][0]['training']
+    found = training.get('recipe', {}).get('logit_adjustment')
+    if found is None:
+        raise ValueError(f'{path}: its card does not tell the logit adjustment that the JRN '
+                         'should share; --logit-adjustment')
+    return found
+
+
+def with_sensor(recipe: RefineRecipe) -> RefineRecipe:
+    """Return the recipe; with a sensor, the network is told what was measured. ValueError."""
+    if recipe.depth_input not in ('network', 'sensor'):
+        raise ValueError(f'--depth-input {recipe.depth_input}: choose from network, sensor')
+    if recipe.depth_input == 'network':
+        return recipe
+    return replace(recipe, options=recipe.options | {'validity': True})
 
 
 # --- both ---------------------------------------------------------------------------------------

@@ -137,6 +137,12 @@ class RefineRecipe:
     corruption: float = _entry('strength of the random errors added to the predictions', 0.)
     depth_power: float = _entry(
         'exponent of the true depth by which the loss divides squared errors (paper: 1)', 0.)
+    logit_adjustment: float | None = _entry(
+        'factor of the log class frequencies that the loss adds to the logits; null: with 40 '
+        "classes the semantics network's own, with 5 classes 0", None)
+    depth_input: str = _entry(
+        'network, or sensor: a simulated depth camera, completed by the network', 'network')
+    blind: float = _entry('share of views in which that sensor sees nothing', 0.15)
     options: dict[str, Any] = _entry(
         "the network's options", make=lambda: {'output_stride': 4, 'residual': True})
     seed: int = _entry('seed of all random numbers', 0)
@@ -154,8 +160,10 @@ class Settings:
     lists more frames without labels, READER=FOLDER[@SPLIT], ``video`` sources of pictures.
     ``hold_out``, K/N, leaves a part of ``fit`` out. ``output`` is the folder for weights and
     checkpoints, ``encoder`` a file with the encoder to start from, ``teacher`` a weights file.
-    ``fold`` lists the outputs of hydranets that held frames out, ``variant`` the variants of the
-    JRN to train (none: all). ``workers`` processes load frames.
+    ``fold`` lists the outputs of hydranets that held frames out; ``folds`` of them are trained
+    first, if it is not 0, with the changes ``fold_set`` to their recipe. ``variant`` lists the
+    variants of the JRN to train (none: all), ``classes`` is their number of classes, 40 or 5 (0:
+    5). ``workers`` processes load frames.
     """
 
     network: str
@@ -176,6 +184,9 @@ class Settings:
     teacher: Path | None = None
     fold: tuple[Path, ...] = ()
     variant: tuple[str, ...] = ()
+    classes: int = 0
+    folds: int = 0
+    fold_set: tuple[str, ...] = ()
     workers: int = 0
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from jrn_perception.datasets.sensor import DepthCamera
 from jrn_perception.frame import Frame
 from jrn_perception.labels import map_labels, UNLABELLED
 from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.jrn import JointRefinementNetwork, ModularNetwork
 from jrn_perception.networks.layers import resize
+from jrn_perception.perception.inputs.measured import complete, shrink
 from jrn_perception.training.losses import jrn_loss
 from jrn_perception.training.module import with_schedule
 from jrn_perception.training.recipes import RefineRecipe
@@ -43,13 +45,18 @@ def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: Ref
     true depth, float16 with NaN = none, and labels, uint8, at half the input's size. ``table``
     maps the frames' labels to the JRN's. True depth counts inside ``region`` and is scaled to
     ``focal_length``, the focal length of the network for depth (see ``Views``). With ``augment``
-    each frame gives ``recipe.views`` samples.
+    each frame gives ``recipe.views`` samples. With ``recipe.depth_input`` sensor, depth is what a
+    simulated depth camera measures, completed by the prediction, and a fifth tensor is its
+    validity (1, h, w), float16.
     """
     size = recipe.input_size
     jitter = recipe.colour_jitter
     colour = augmentation.ColorJiggle(jitter, jitter, jitter, jitter / 5)
     views = Views(frames, size, Augmentation(size, recipe.zoom) if augment else None, region,
                   cache=False, focal_length=focal_length)
+    camera, random = None, np.random.default_rng(recipe.seed)
+    if recipe.depth_input == 'sensor':
+        camera = DepthCamera(blind=recipe.blind if augment else 0.)
     samples = []
     generator = torch.Generator().manual_seed(recipe.seed)
     torch.manual_seed(recipe.seed)
@@ -61,10 +68,40 @@ def predict_inputs(network: ModularNetwork, frames: Sequence[Frame], recipe: Ref
             maps = network.predict_inputs(normalise(image))
             labels = map_labels(batch['labels'].numpy().astype(np.uint8), table)
             skip = slice(TARGET_STRIDE // 2, None, TARGET_STRIDE)
-            samples.append((maps.depth.half(), maps.semantics.exp().half(),
+            depth, validity = maps.depth, ()
+            if camera is not None:
+                depth, *validity = simulate(camera, batch, maps.depth, random, focal_length)
+            samples.append((depth.half(), maps.semantics.exp().half(),
                             batch['depth'][:, skip, skip].half(),
-                            torch.from_numpy(labels)[:, skip, skip]))
+                            torch.from_numpy(labels)[:, skip, skip],
+                            *(one.half() for one in validity)))
     return TensorDataset(*(torch.cat(column).clone() for column in zip(*samples)))
+
+
+def simulate(camera: DepthCamera, batch: dict[str, Tensor], predicted: Tensor,
+             random: np.random.Generator, focal_length: tuple[float, float] | None
+             ) -> tuple[Tensor, Tensor]:
+    """
+    Return what a JRN is given with a depth camera: metres and validity (B, 1, h, w).
+
+    ``batch`` has images (B, 3, H, W), uint8, and true metres (B, H, W); ``predicted`` (B, 1, h, w)
+    is the depth that fills the holes.
+    """
+    depths, validities = [], []
+    for image, true, prediction in zip(batch['image'], batch['depth'], predicted):
+        found = camera.measure(image.permute(1, 2, 0).numpy(), true.numpy(), random,
+                               focal_length[0] if focal_length else None)
+        measured = shrink(found, tuple(prediction.shape[-2:]))
+        depths.append(torch.from_numpy(complete(measured, prediction[0].float().numpy()))[None])
+        validities.append(torch.from_numpy(measured.validity)[None])
+    return torch.stack(depths), torch.stack(validities)
+
+
+def frequencies(samples: TensorDataset, num_classes: int) -> Tensor:
+    """Return each class's share (K,) of the labelled pixels, at least 1e-5 for absent classes."""
+    count = torch.bincount(samples.tensors[3].flatten().long(), minlength=UNLABELLED + 1)
+    count = count[:num_classes].float()
+    return (count / count.sum().clamp(min=1)).clamp(min=1e-5)
 
 
 def calibrated(samples: TensorDataset) -> TensorDataset:
@@ -115,28 +152,40 @@ def corrupt(depth: Tensor, probabilities: Tensor, strength: float) -> tuple[Tens
 
 
 class RefineModule(LightningModule):
-    """A JRN under Eq. 1 of its paper, on samples of ``predict_inputs``."""
+    """
+    A JRN under Eq. 1 of its paper, on samples of ``predict_inputs``.
 
-    def __init__(self, network: JointRefinementNetwork, recipe: RefineRecipe):
+    ``prior`` (K,) is added to the logits in the loss: see ``logit_adjustment`` of ``DenseModule``.
+    """
+
+    def __init__(self, network: JointRefinementNetwork, recipe: RefineRecipe,
+                 prior: Tensor | None = None):
         super().__init__()
         self.network, self.recipe = network, recipe
+        if prior is None:
+            prior = torch.zeros(len(network.class_mean))
+        self.register_buffer('prior', prior.view(-1, 1, 1), persistent=False)
         self.mean_iou = MulticlassJaccardIndex(len(network.class_mean), ignore_index=UNLABELLED)
         self.rms = MeanSquaredError(squared=False)
 
     def _refine(self, batch: Sequence[Tensor], corruption: float = 0.
                 ) -> tuple[Maps, Tensor, Tensor]:
-        depth, probabilities, target, labels = batch
+        depth, probabilities, target, labels, *measured = batch
         given = depth.float(), probabilities.float()
+        validity = measured[0].float() if measured else None
         if corruption:
             given = corrupt(*given, corruption)
-        maps = self.network(*given, self.recipe.input_size)
+            if validity is not None:  # A measurement has no errors of a network.
+                given = torch.where(validity > 0, depth.float(), given[0]), given[1]
+        maps = self.network(*given, self.recipe.input_size, validity=validity)
         size = target.shape[-2:]
         return (Maps(resize(maps.depth, size), resize(maps.semantics, size)), target.float(),
                 labels.long())
 
     def training_step(self, batch: Sequence[Tensor], _index: int) -> Tensor:
         maps, target, labels = self._refine(batch, self.recipe.corruption)
-        loss = jrn_loss(maps.depth, maps.semantics, target, labels, self.recipe.depth_power)
+        loss = jrn_loss(maps.depth, maps.semantics + self.prior, target, labels,
+                        self.recipe.depth_power)
         self.log('loss', loss, prog_bar=True)
         return loss
 

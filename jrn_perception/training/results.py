@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception import weights
+from jrn_perception.datasets.sensor import WithSensor
 from jrn_perception.evaluation.measures.bootstrap import pooled
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.measures.metrics import Crop, METRICS
 from jrn_perception.frame import Frame
 from jrn_perception.perception import Perception
+from jrn_perception.perception.inputs.interface import NETWORK, SENSOR
 import numpy as np
 from torch import nn
 
@@ -34,12 +36,20 @@ def write_measured(network: nn.Module, card: weights.Card, path: Path, frames: S
 def measure(path: Path, card: weights.Card, frames: Sequence[Frame],
             crop: Crop | None) -> dict[str, Any]:
     """Return the ``metrics`` of a card: pooled inside the crop, for a JRN's inputs as well."""
+    source = card.sources.get('depth', NETWORK)
     perception = Perception.load(card.architecture, card.variant, weights_file=str(path),
-                                 backend='torch')
+                                 backend='torch', depth_source=source)
+    if source == SENSOR:
+        frames = WithSensor(frames)
     evaluation = evaluate(perception, frames, Protocol(crop=crop))
     tables = {'output': evaluation.output}
+    if evaluation.completion is not None:
+        tables['holes'] = evaluation.completion.output
+        tables |= {f'holes, {name}': table
+                   for name, table in evaluation.completion.baselines.items()}
     if evaluation.inputs is not None:
         tables['inputs'] = evaluation.inputs
+    tables = {name: table for name, table in tables.items() if len(table)}
     found = {name: {metric: round(float(pooled(table, metric)(np.ones((1, len(table))))[0]), 4)
                     for metric in METRICS} for name, table in tables.items()}
     return {'images': len(frames), 'labels': card.labels, 'averaging': 'pooled', **{

@@ -95,7 +95,9 @@ class Card:
     this file's folder, and its sha256. ``precision`` is the precision for callers that ask for
     ``auto``; 'auto' here leaves the choice to the device. ``temperature`` divides the logits
     before they become the confidence (Guo et al., "On Calibration of Modern Neural Networks", ICML
-    2017, Eq. 9); at 1 the confidence is the network's own probability.
+    2017, Eq. 9); at 1 the confidence is the network's own probability. ``sources``, by task, name
+    the sources that a JRN learned from or runs on (``perception.inputs``) if they are not the
+    networks of ``inputs``.
     """
 
     architecture: str
@@ -115,6 +117,7 @@ class Card:
     preprocessing: Preprocessing = Preprocessing()
     precision: str = 'auto'
     temperature: float = 1.0
+    sources: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, spec: networks.Spec, label_set: labels.LabelSet | None, **entries: Any) -> Card:
@@ -153,6 +156,8 @@ _ENTRIES = {
     'depth_range': lambda value: _two(value, _NUMBER) and 0 <= value[0] < value[1],
     'inputs': lambda value: isinstance(value, dict) and all(
         _two(file, str) for file in value.values()),
+    'sources': lambda value: isinstance(value, dict) and set(value) <= {'depth', 'semantics'}
+    and all(isinstance(name, str) for name in value.values()),
     'precision': lambda value: value in PRECISIONS,
     'temperature': lambda value: type(value) in _NUMBER and math.isfinite(value) and value > 0,
 }

@@ -4,18 +4,11 @@
 """ADE20K as its scene parsing benchmark, ADEChallengeData2016."""
 
 import cv2
-from jrn_perception.datasets.ade20k import (
-    ADE20K,
-    COUNTERPARTS,
-    NAMES,
-    nyu40_table,
-    read_scenes,
-    ROOMS,
-)
+from jrn_perception.datasets.ade20k import ADE20K, nyu40_table, read_scenes, ROOMS
 from jrn_perception.datasets.decoding import DamagedSampleError
 from jrn_perception.datasets.nyuv2_mat import class_map
 from jrn_perception.datasets.registry import open_dataset, open_to_train
-from jrn_perception.labels import NYU40
+from jrn_perception.labels import ADE20K150, ADE20K_COUNTERPARTS, NYU40
 import numpy as np
 import pytest
 
@@ -24,6 +17,7 @@ ADE_train_00000002 bedroom
 ADE_train_00000003 kitchen
 ADE_val_00000001 bathroom
 """
+NAMES, COUNTERPARTS = ADE20K150.names, ADE20K_COUNTERPARTS
 # Other, wall, building, sofa, stove, flag.
 IDS = np.array([[0, 1, 2], [24, 72, 150]], np.uint8).repeat(10, 0).repeat(10, 1)
 

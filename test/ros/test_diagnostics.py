@@ -18,7 +18,7 @@ BEST_EFFORT = rclpy.qos.ReliabilityPolicy.BEST_EFFORT
 OK, WARN, ERROR = 0, 1, 2
 KEYS = {
     'state', 'architecture', 'variant', 'mute', 'weights', 'weights_sha256', 'device', 'precision',
-    'backend', 'backends_refused',
+    'backend', 'backends_refused', 'mute_effect', 'depth_source', 'semantics_source',
     'rate_in_hz', 'rate_out_hz', 'frames_processed', 'frames_dropped', 'frames_rejected',
     'frames_failed', 'outputs_failed', 'preprocess_ms', 'inference_ms', 'postprocess_ms',
     'publish_ms',

@@ -90,6 +90,29 @@ def mute_value(robot, tools):
     assert all(differ(answers[i], answers[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
+def depth_source(robot, tools):
+    # What a depth camera changes: test_node_sources.py.
+    robot.start(architecture='jrn', variant='cat1', depth_source='sensor')
+    assert robot.status().values['depth_source'] == 'sensor'
+    assert robot.node.cameras[0].outputs.listened_to() == []
+    robot.camera()
+    depth = robot.listen('depth')
+    robot.ask(tools.picture(), depth)
+    status = robot.status(lambda status: 'no depth image has arrived' in status.message)
+    assert status.level == 1
+
+
+def semantics_source(robot, tools, folder):
+    pytest.importorskip('onnxruntime')
+    (folder / 'torn.onnx').write_bytes(b'nothing')
+    (folder / 'torn.yaml').write_text('mean: [0, 0, 0]\nstd: [1, 1, 1]\nsize: [48, 64]\n'
+                                      'classes: [wall]\n')
+    robot.start(architecture='jrn', variant='cat1')
+    result = robot.configure(semantics_source=str(folder / 'torn.onnx'))
+    assert not result.successful and 'torn.onnx: not a usable ONNX file' in result.reason
+    assert robot.get('semantics_source') == 'network'
+
+
 def weights_(robot, tools, folder):
     loaded = weights.load('hydranet', weights='random', seed=7)
     file = folder / 'mine.safetensors'
@@ -491,7 +514,8 @@ def labels_(robot, tools):
 
 
 EFFECTS = {check.__name__.rstrip('_'): check for check in (
-    architecture, variant, mute, mute_value, weights_, device, precision, backend, threads,
+    architecture, variant, mute, mute_value, depth_source, semantics_source, weights_, device,
+    precision, backend, threads,
     inference_height, inference_width, image_transport, depth_encoding, confidence_encoding,
     points_stride, focal_correction, rectified, min_depth, max_depth, out_of_range,
     no_depth_classes, camera_height, range_inputs, range_max_age, range_extrinsics, anchoring,
@@ -501,7 +525,8 @@ EFFECTS = {check.__name__.rstrip('_'): check for check in (
 
 @pytest.mark.parametrize('name', BY_NAME)
 def test_every_parameter_changes_what_can_be_seen(robot, tools, tmp_path, name, request):
-    arguments = ((robot, tools, tmp_path) if name in ('weights', 'focal_correction')
+    arguments = ((robot, tools, tmp_path)
+                 if name in ('weights', 'focal_correction', 'semantics_source')
                  else (robot, tools))
     if name == 'backend':
         arguments += request.getfixturevalue('cache'),
@@ -570,4 +595,4 @@ def test_the_documented_names_are_those_of_the_table():
     assert set(EFFECTS) == set(BY_NAME)
     assert len(BY_NAME) == len(PARAMETERS)
     assert set(parameters.IDENTITY) <= set(BY_NAME)
-    assert set(BY_NAME['architecture'].choices) <= set(networks.ARCHITECTURES)
+    assert set(BY_NAME['architecture'].choices) <= {*networks.ARCHITECTURES, networks.EXTERNAL}

@@ -55,7 +55,7 @@ def measure(name, frames, protocol):
 
 
 def test_what_the_node_needs_is_shipped():
-    expected = {networks.find('jrn', variant).name for variant in networks.ARCHITECTURES['jrn']}
+    expected = {networks.find('jrn', variant).name for variant in networks.refinements()}
     expected |= {'hydranet_nyu40', 'depth_mobilenetv2', 'semantics_mobilenetv2'}
     assert set(weights.shipped()) == expected == set(GOLDEN)
 

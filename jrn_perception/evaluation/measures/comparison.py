@@ -11,11 +11,13 @@ import math
 
 from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.evaluation.measures.calibration import Calibration
+from jrn_perception.evaluation.measures.completion import Completion
 from jrn_perception.evaluation.measures.metrics import Crop, Table, Truth
 from jrn_perception.evaluation.measures.sampling import AnchorCounts, anchored, sample, Sampling
 from jrn_perception.frame import Frame
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
 from jrn_perception.perception import Perception, Prediction
+from jrn_perception.perception.inputs.interface import SENSOR
 from jrn_perception.perception.stream import stream, Track, untracked
 import numpy as np
 
@@ -143,6 +145,7 @@ class Evaluation:
     is the one that the JRN was given, at temperature 1. ``anchored`` has the depth of the output
     as the protocol's ``sampling`` corrects it, None without a sampling, ``anchors`` counts the
     points. ``note`` says why labels were not compared although both sides have some, '' otherwise.
+    ``completion`` has the errors in the holes of a depth camera, None without one.
     """
 
     output: Table
@@ -157,6 +160,7 @@ class Evaluation:
     anchored: Table | None = None
     anchors: AnchorCounts = field(default_factory=AnchorCounts)
     note: str = ''
+    completion: Completion | None = None
 
 
 def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
@@ -177,6 +181,9 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     calibration = Calibration() if comparison.labels else None
     inputs_calibration = Calibration() if comparison.labels and inputs is not None else None
     corrected = Table(comparison.num_classes) if comparison.protocol.sampling else None
+    completion = None
+    if perception.card.sources.get('depth') == SENSOR:
+        completion = Completion(comparison.protocol.crop, comparison.protocol.max_depth)
     anchors, scales = AnchorCounts(), list[float]()
     source = Undamaged(frames, 'skip' if skip_damaged else 'raise')
     done, reason = 0, ''
@@ -197,6 +204,8 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         if corrected is not None:
             comparison.add(corrected, step.frame, truth, comparison.anchored(
                 prediction, step.frame, step.item, anchors), labels=False)
+        if completion is not None:
+            completion.add(step.frame, step.prediction, comparison.clamp)
         if calibration is not None:
             comparison.add_confidence(calibration, step.frame, truth, prediction)
         if inputs_calibration is not None:
@@ -215,7 +224,8 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         raise fault or error from error
     note = f'{fault}: depth alone is compared' if fault else ''
     return Evaluation(output, inputs, comparison.labels, comparison.clamp, source.damaged, scales,
-                      reason, calibration, inputs_calibration, corrected, anchors, note)
+                      reason, calibration, inputs_calibration, corrected, anchors, note,
+                      completion)
 
 
 def _comparison(perception: Perception, truth_labels: LabelSet | None, protocol: Protocol

@@ -159,7 +159,9 @@ def measure(perceptions: dict[str, Perception], frames: Sequence[Frame],
             key = _inputs_of(name, perception, step.frame)
             if name != first:
                 picture = perception.preprocess(step.frame.rgb)[None]
-                maps = perception.infer(picture, inputs=shared.get(key))
+                inputs = shared.get(key) or perception.sourced(
+                    step.frame.rgb, picture[0], step.frame.measured, step.frame.focal_length)
+                maps = perception.infer(picture, inputs=inputs)
             shared[key] = maps.inputs
             seen = _Seen(step.frame, truth, picture, maps)
             _add(runs[name], perception, comparisons[name], seen)

@@ -124,6 +124,10 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
                                            evaluation.inputs_calibration))}
     if evaluation.anchored is not None:
         document['range'] = _range(evaluation, protocol)
+    if evaluation.completion is not None:
+        document['completion'] = {
+            name: {metric: _estimate(found) for metric, found in metrics.items()}
+            for name, metrics in evaluation.completion.summary().items()}
     if per_image:
         columns = {name: image_values(output, name) for name in METRICS}
         document['images'] = [{'name': name, **{metric: values[k] for metric, values

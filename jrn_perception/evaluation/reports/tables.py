@@ -97,6 +97,12 @@ def _dataset_tables(document: dict[str, Any]) -> Iterable[TextTable]:
                               ('true depth', 'bins', ('rel', 'rms', 'delta1', 'mean_iou'))):
         if document['output'][key]:
             yield _parts(document, title, key, names)
+    if document.get('completion'):
+        names = ('rms', 'rel')
+        yield TextTable('holes of the sensor', [TITLES[name] for name in names], [
+            [method, *(_with_interval(found[name], '+' if ' minus ' in method else '')
+                       for name in names)]
+            for method, found in document['completion'].items()])
     if 'images' in document:
         names = [name for name in ('rel', 'rel_sqr', 'rms', 'delta1', *LABEL_METRICS)
                  if any(image[name] is not None for image in document['images'])]

@@ -13,6 +13,7 @@ from pathlib import Path
 import platform
 
 from jrn_perception.perception.backends.exported import Runtime
+from jrn_perception.perception.inputs.interface import Sources
 from jrn_perception.weights.files import RANDOM
 from jrn_perception.weights.onnx import SUFFIX
 
@@ -30,7 +31,8 @@ class Options:
 
     ``device``: auto, cpu, cuda or cuda:N; ``precision``: auto, fp32, fp16 or bf16; ``backend``:
     a name of ``BACKENDS``; ``threads`` of the CPU: 0 for the physical cores. ``size`` (height,
-    width) of the network's input: 0 for the size of training.
+    width) of the network's input: 0 for the size of training. ``sources`` of a JRN's inputs, or of
+    ``external``.
     """
 
     device: str = 'auto'
@@ -38,6 +40,7 @@ class Options:
     backend: str = 'auto'
     threads: int = 0
     size: tuple[int, int] = (0, 0)
+    sources: Sources = Sources()
 
 
 def candidates(options: Options, weights_file: str) -> tuple[str, ...]:

@@ -124,6 +124,10 @@ class ExportedBackend:
             inputs = _maps(self._inputs(pictures=pictures))
         return run_refinement(self._refine, inputs, set_up, self._statistics)
 
+    def predict_inputs(self, pictures: np.ndarray) -> ArrayMaps:
+        """Return what the JRN would be given for ``pictures`` (B, h, w, 3)."""
+        return _maps(self._inputs(pictures=pictures))
+
     def _refine(self, depth: np.ndarray, probabilities: np.ndarray) -> ArrayMaps:
         maps = self._network(depth=depth, probabilities=probabilities)
         return ArrayMaps(maps['refined_depth'], maps['refined_semantics'])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,7 +45,8 @@ class ArrayMaps:
     ``depth`` is (B, h, w), metres along the optical axis. ``semantics`` is (B, h, w, K), logits
     over the K classes. ``normals`` is (B, h, w, 3). An output that the network does not have is
     None. ``inputs`` are the maps that a refinement network was given, ``influence`` how far each
-    modality moves the other's output, where the set-up asked for it.
+    modality moves the other's output, where the set-up asked for it. ``validity`` (B, h, w), 0..1,
+    of a JRN's inputs is the part of each pixel whose depth a sensor measured, None without one.
     """
 
     depth: np.ndarray | None = None
@@ -52,6 +54,7 @@ class ArrayMaps:
     normals: np.ndarray | None = None
     inputs: ArrayMaps | None = None
     influence: InfluenceMaps | None = None
+    validity: np.ndarray | None = None
 
     def at(self, index: int) -> ArrayMaps:
         """Return the maps of one picture, a batch of one; no value is copied."""
@@ -62,7 +65,21 @@ class ArrayMaps:
             one(self.depth), one(self.semantics), one(self.normals),
             None if self.inputs is None else self.inputs.at(index),
             None if self.influence is None else InfluenceMaps(
-                self.influence.depth[index:index + 1], self.influence.semantics[index:index + 1]))
+                self.influence.depth[index:index + 1], self.influence.semantics[index:index + 1]),
+            one(self.validity))
+
+
+def join(maps: Sequence[ArrayMaps | None]) -> ArrayMaps | None:
+    """Return the inputs of several pictures as one batch; None if they have none."""
+    given = [one for one in maps if one is not None]
+    if not given:
+        return None
+
+    def all_of(name: str) -> np.ndarray | None:
+        arrays = [getattr(one, name) for one in given]
+        return None if arrays[0] is None else np.concatenate(arrays)
+
+    return ArrayMaps(all_of('depth'), all_of('semantics'), validity=all_of('validity'))
 
 
 class Backend(Protocol):

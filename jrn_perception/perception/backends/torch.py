@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -158,6 +158,8 @@ class TorchBackend:
         if self.can_mute and inputs is not None:
             assert inputs.depth is not None and inputs.semantics is not None
             arrays += [inputs.depth, inputs.semantics]
+            if inputs.validity is not None:
+                arrays.append(inputs.validity)
         tensors = tuple(torch.from_numpy(array) for array in arrays)
         function = partial(self._forward, set_up)
         if self.graphs is None or _draws_noise(set_up):
@@ -171,18 +173,28 @@ class TorchBackend:
             arguments = {'mute': set_up.mute, 'mute_value': set_up.mute_value,
                          'influence': set_up.influence}
         if given:
-            depth, semantics = given
-            arguments['inputs'] = Maps(depth[:, None], semantics.permute(0, 3, 1, 2))
-        autocast = nullcontext() if self.precision == 'fp32' else torch.autocast(
-            self.device.type, DTYPES[self.precision])
-        with autocast:
+            depth, semantics, *validity = given
+            arguments['inputs'] = Maps(
+                depth[:, None], semantics.permute(0, 3, 1, 2),
+                validity=validity[0][:, None] if validity else None)
+        with self._autocast():
             return self.network(self._normalise(pictures), **arguments)
+
+    @torch.inference_mode()
+    def predict_inputs(self, pictures: np.ndarray) -> ArrayMaps:
+        """Return what the JRN of ``networks.jrn.ModularNetwork`` would be given."""
+        with self._autocast():
+            return to_arrays(self.network.predict_inputs(self.normalise(pictures)))
 
     def memory_mb(self) -> float:
         """Return the megabytes that tensors hold on the GPU; 0 on a CPU."""
         if self.device.type != 'cuda':
             return 0.0
         return torch.cuda.memory_allocated(self.device) / 2 ** 20
+
+    def _autocast(self) -> AbstractContextManager:
+        return nullcontext() if self.precision == 'fp32' else torch.autocast(
+            self.device.type, DTYPES[self.precision])
 
 
 def _draws_noise(set_up: SetUp) -> bool:
@@ -203,7 +215,8 @@ def to_arrays(maps: Maps) -> ArrayMaps:
         channel(maps.depth), channels(maps.semantics), channels(maps.normals),
         None if maps.inputs is None else to_arrays(maps.inputs),
         None if influence is None else InfluenceMaps(
-            _array(influence.depth[:, 0]), _array(influence.semantics[:, 0])))
+            _array(influence.depth[:, 0]), _array(influence.semantics[:, 0])),
+        channel(maps.validity))
 
 
 def _array(tensor: Tensor) -> np.ndarray:

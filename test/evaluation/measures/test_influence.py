@@ -258,7 +258,7 @@ def test_per_class_influence_is_that_of_the_classes(measurement):
 
 
 def test_the_papers_tables():
-    assert set(paper.FIGURE_7) == set(networks.ARCHITECTURES['jrn'])
+    assert set(paper.FIGURE_7) == set(networks.refinements())
     assert set(paper.TABLE_1) == {'input', *paper.FIGURE_7}
     assert set(paper.COUPLED) | set(paper.LOOSE) == set(paper.FIGURE_7)
     for name, row in paper.FIGURE_7.items():
