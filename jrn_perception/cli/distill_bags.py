@@ -16,6 +16,7 @@ from jrn_perception.cli.fleet_options import (
     add_engine,
     engine_of,
     network_of,
+    print_warnings,
     SOURCES,
     THREADS,
 )
@@ -78,9 +79,10 @@ def _distil(options: argparse.Namespace) -> int:
     output = Path(options.output).absolute()
     if (output / f'{SPLIT}.txt').exists() and not (output / distill_recordings.FOLDER).is_dir():
         raise ValueError(f'{output}: holds frames of another kind; choose another folder')
-    request = Request(options.image, options.depth, options.labels, options.label_map,
+    label_map = options.label_map and options.label_map.absolute()
+    request = Request(options.image, options.depth, options.labels, label_map,
                       options.tolerance, camera_info=options.camera_info)
-    names = options.label_map.read_text() if options.label_map else ''
+    names = label_map.read_text() if label_map else ''
     addresses = finding.find(options.sources)
     named = dict(zip(addresses, finding.names(addresses)))
     if options.shard:
@@ -94,6 +96,7 @@ def _distil(options: argparse.Namespace) -> int:
         rows = distill_recordings.distil_recordings(
             tasks, engine_of(options), partial(program.track, title='recordings'),
             interrupted.is_set)
+    print_warnings(rows)
     if len(rows) < len(tasks):
         print(f'jrn_distill: interrupted after {len(rows)} of {len(tasks)} recordings; the same '
               'command continues', file=sys.stderr)

@@ -59,7 +59,8 @@ class Row:
 
     ``state`` is done, partial or failed; ``reason`` explains partial and failed. ``key`` and
     ``document`` are of the result in the folder, '' and empty for a failed one. ``skipped``: the
-    result was there before. ``fatal``: the network cannot be loaded.
+    result was there before. ``fatal``: the network cannot be loaded. ``warnings`` are the
+    network's.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Row:
     document: dict[str, Any] = field(default_factory=dict)
     skipped: bool = False
     fatal: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class Part(NamedTuple):
@@ -101,9 +103,10 @@ def measure(task: Task) -> Row:
         document = json.loads(found)
     # Whatever one damaged recording does, the others are measured.
     except Exception as error:  # noqa: B902, BLE001
-        return Row(task.name, task.address, FAILED, _one_line(error))
+        return Row(task.name, task.address, FAILED, _one_line(error),
+                   warnings=perception.warnings)
     return Row(task.name, task.address, PARTIAL if document['partial'] else DONE,
-               document['reason'] or '', key, document, skipped)
+               document['reason'] or '', key, document, skipped, warnings=perception.warnings)
 
 
 def read_part(store: Store, key: str) -> Part:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import json
 import shutil
 
+from jrn_perception.cli.fleet_options import print_warnings
 from jrn_perception.evaluation.recordings.bag import evaluate_bag
 from jrn_perception.evaluation.recordings.session import Request
 from jrn_perception.evaluation.reports.bag_document import bag_document
@@ -164,6 +165,13 @@ def test_a_network_that_cannot_be_loaded_ends_the_fleet(parts, tmp_path):
     with pytest.raises(ValueError, match='/nowhere: no such weights file'):
         fleet_module.measure_fleet(tasks, Engine(1))
     assert not list(tmp_path.iterdir())
+
+
+def test_warnings_of_the_network_are_printed_once(parts, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(NETWORK.load(), 'warnings', ('openvino is not installed',))
+    rows = measure(tasks_of([*parts, tmp_path / 'missing'], tmp_path))
+    print_warnings(rows)
+    assert capsys.readouterr().err == 'warning: openvino is not installed\n'
 
 
 def test_a_missing_part_of_the_results_is_named(parts, tmp_path):
