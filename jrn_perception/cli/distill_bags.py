@@ -20,7 +20,7 @@ from jrn_perception.cli.fleet_options import (
     SOURCES,
     THREADS,
 )
-from jrn_perception.evaluation.recordings.bag import annotated
+from jrn_perception.evaluation.recordings.annotated import annotated
 from jrn_perception.evaluation.recordings.session import Request, TOLERANCE_S
 from jrn_perception.fleet import finding
 from jrn_perception.fleet.remote import is_url
@@ -64,7 +64,8 @@ def main(argv: Sequence[str]) -> int:
                         help='confidence below which a pixel stays unlabelled; default: '
                         '%(default)s')
     add_engine(parser)
-    program.add_network(parser.add_argument_group('teacher'), 'hydranet', threads=THREADS)
+    program.add_network(parser.add_argument_group('teacher'), 'hydranet')
+    parser.set_defaults(threads=THREADS)
     return program.run('jrn_distill', partial(_distil, parser.parse_args(argv)),
                        "pip install '.[train]' '.[play]'")
 

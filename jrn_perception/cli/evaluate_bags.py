@@ -54,8 +54,9 @@ def add_bags(commands) -> None:
     parser.add_argument('--thresholds', type=Path, metavar='FILE',
                         help='json {"rms": {"max": 0.8, "pass_rate": 0.95}, ...}: bounds, and the '
                         'share of recordings that must keep them')
-    program.add_network(parser, threads=THREADS)
-    parser.set_defaults(run=run_bags, needs=('jinja2', 'matplotlib', 'rich', 'rosbags'))
+    program.add_network(parser)
+    parser.set_defaults(threads=THREADS, run=run_bags,
+                        needs=('jinja2', 'matplotlib', 'rich', 'rosbags'))
 
 
 def run_bags(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ import hashlib
 import json
 from pathlib import Path
 import pickle
+import tempfile
 from typing import Any, NamedTuple
 
 import jrn_perception
@@ -25,7 +26,7 @@ from jrn_perception.evaluation.recordings.session import BagEvaluation, Request
 from jrn_perception.evaluation.recordings.totals import Totals
 from jrn_perception.evaluation.reports.bag_document import bag_document, timings
 from jrn_perception.evaluation.reports.documents import describe_network, FORMAT, serialise
-from jrn_perception.evaluation.reports.page import jpegs, report
+from jrn_perception.evaluation.reports.page import jpegs, write_html
 from jrn_perception.fleet.engine import Network
 from jrn_perception.fleet.remote import digest, local_copy, Store
 from jrn_perception.labels import LabelSet
@@ -135,13 +136,19 @@ def _measure(task: Task, perception: Perception, store: Store, key: str) -> byte
         if str(path) != task.address:
             document = _rename(document, str(path), task.address)
         if task.page:
-            html = report(evaluation, document, timings(evaluation))
-            store.write(f'{FOLDER}/{key}.html', html.encode())
+            store.write(f'{FOLDER}/{key}.html', _page(evaluation, document))
         store.write(f'{FOLDER}/{key}.totals', pickle.dumps(tuple(_part(evaluation))))
     # Last: its presence says that the recording is done.
     content = serialise(document).encode()
     store.write(f'{FOLDER}/{key}.json', content)
     return content
+
+
+def _page(evaluation: BagEvaluation, document: dict[str, Any]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'page.html'
+        write_html(evaluation, document, timings(evaluation), path)
+        return path.read_bytes()
 
 
 def _part(evaluation: BagEvaluation) -> Part:

@@ -151,14 +151,13 @@ def influence_document(measurement: Measurement, found: dict[str, Influence],
 
 
 def write(document: dict[str, Any], path: Path) -> None:
-    """Write a document as json; make its folder if there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(serialise(document), encoding='utf-8')
-
-
-def serialise(document: dict[str, Any]) -> str:
-    """Return the text of a document's file."""
-    return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + '\n'
+    """Write a document as json; make its folder if there is none. OSError names the file."""
+    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'{text}\n', encoding='utf-8')
+    except OSError as error:
+        raise OSError(f'{path}: {error.strerror}') from error
 
 
 def influence_markdown(document: dict[str, Any]) -> str:
@@ -183,6 +182,11 @@ def influence_markdown(document: dict[str, Any]) -> str:
                 f'brackets the {level} interval of a bootstrap over images. A negative ω: the '
                 'other modality harms.')
     return '\n'.join(rows) + '\n'
+
+
+def serialise(document: dict[str, Any]) -> str:
+    """Return the text of the file that ``write`` writes."""
+    return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + '\n'
 
 
 def versions() -> dict[str, str]:
