@@ -16,10 +16,11 @@ from jrn_perception.cli.fleet_options import (
     add_engine,
     engine_of,
     network_of,
+    print_warnings,
     SOURCES,
     THREADS,
 )
-from jrn_perception.evaluation.recordings.bag import annotated
+from jrn_perception.evaluation.recordings.annotated import annotated
 from jrn_perception.evaluation.recordings.session import Request, TOLERANCE_S
 from jrn_perception.fleet import finding
 from jrn_perception.fleet.remote import is_url
@@ -63,7 +64,8 @@ def main(argv: Sequence[str]) -> int:
                         help='confidence below which a pixel stays unlabelled; default: '
                         '%(default)s')
     add_engine(parser)
-    program.add_network(parser.add_argument_group('teacher'), 'hydranet', threads=THREADS)
+    program.add_network(parser.add_argument_group('teacher'), 'hydranet')
+    parser.set_defaults(threads=THREADS)
     return program.run('jrn_distill', partial(_distil, parser.parse_args(argv)),
                        "pip install '.[train]' '.[play]'")
 
@@ -78,9 +80,10 @@ def _distil(options: argparse.Namespace) -> int:
     output = Path(options.output).absolute()
     if (output / f'{SPLIT}.txt').exists() and not (output / distill_recordings.FOLDER).is_dir():
         raise ValueError(f'{output}: holds frames of another kind; choose another folder')
-    request = Request(options.image, options.depth, options.labels, options.label_map,
+    label_map = options.label_map and options.label_map.absolute()
+    request = Request(options.image, options.depth, options.labels, label_map,
                       options.tolerance, camera_info=options.camera_info)
-    names = options.label_map.read_text() if options.label_map else ''
+    names = label_map.read_text() if label_map else ''
     addresses = finding.find(options.sources)
     named = dict(zip(addresses, finding.names(addresses)))
     if options.shard:
@@ -94,6 +97,7 @@ def _distil(options: argparse.Namespace) -> int:
         rows = distill_recordings.distil_recordings(
             tasks, engine_of(options), partial(program.track, title='recordings'),
             interrupted.is_set)
+    print_warnings(rows)
     if len(rows) < len(tasks):
         print(f'jrn_distill: interrupted after {len(rows)} of {len(tasks)} recordings; the same '
               'command continues', file=sys.stderr)

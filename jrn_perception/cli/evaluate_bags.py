@@ -19,6 +19,7 @@ from jrn_perception.cli.fleet_options import (
     add_engine,
     engine_of,
     network_of,
+    print_warnings,
     SOURCES,
     THREADS,
 )
@@ -53,8 +54,9 @@ def add_bags(commands) -> None:
     parser.add_argument('--thresholds', type=Path, metavar='FILE',
                         help='json {"rms": {"max": 0.8, "pass_rate": 0.95}, ...}: bounds, and the '
                         'share of recordings that must keep them')
-    program.add_network(parser, threads=THREADS)
-    parser.set_defaults(run=run_bags, needs=('jinja2', 'matplotlib', 'rich', 'rosbags'))
+    program.add_network(parser)
+    parser.set_defaults(threads=THREADS, run=run_bags,
+                        needs=('jinja2', 'matplotlib', 'rich', 'rosbags'))
 
 
 def run_bags(options: argparse.Namespace) -> int:
@@ -71,6 +73,8 @@ def run_bags(options: argparse.Namespace) -> int:
         raise ValueError('--thresholds has no use with --shard: they judge all recordings')
     thresholds = read_thresholds(options.thresholds) if options.thresholds else []
     request = replace(request_of(options), limit=options.limit, worst=options.worst)
+    if request.label_map:
+        request = replace(request, label_map=request.label_map.absolute())
     engine, store = engine_of(options), Store(options.output)
     addresses = finding.find(options.sources)
     named = dict(zip(addresses, finding.names(addresses)))
@@ -83,6 +87,7 @@ def run_bags(options: argparse.Namespace) -> int:
         rows = measure_fleet(tasks, engine, partial(program.track, title='recordings'),
                              interrupted.is_set)
     seconds = time.perf_counter() - start
+    print_warnings(rows)
     name = RESULTS
     if options.shard:
         name = f'shard-{options.shard.index}-of-{options.shard.count}.jsonl'

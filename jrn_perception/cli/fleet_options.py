@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 import os
+import sys
+from typing import Any
 
 from jrn_perception.fleet.clusters import LOCAL
 from jrn_perception.fleet.engine import Engine, Network
 from jrn_perception.fleet.finding import Shard
+from jrn_perception.weights import RANDOM
 
 SOURCES = ('a recording, a folder with recordings below it, a quoted glob, or a manifest: a .txt '
            'file with one of these on each line; each may be a URL such as s3://bucket/folder')
@@ -48,9 +52,19 @@ def engine_of(options: argparse.Namespace) -> Engine:
 
 def network_of(options: argparse.Namespace) -> Network:
     """Return the network that the options of ``program.add_network`` name."""
-    return Network(options.architecture, options.variant, options.weights, options.device,
+    weights = options.weights
+    if weights not in ('', RANDOM):
+        # The processes of a cluster have working directories of their own.
+        weights = os.path.abspath(os.path.expanduser(weights))
+    return Network(options.architecture, options.variant, weights, options.device,
                    options.precision, options.height, options.width, options.backend,
-                   options.threads)
+                   options.threads, options.depth_source, options.semantics_source)
+
+
+def print_warnings(rows: Iterable[Any]) -> None:
+    """Print the warnings of the network, once for all results of a fleet."""
+    for warning in sorted({warning for row in rows for warning in row.warnings}):
+        print(f'warning: {warning}', file=sys.stderr)
 
 
 def _shard(text: str) -> Shard:

@@ -172,12 +172,8 @@ def new_file(text: str) -> Path:
 
 
 def add_network(parser: argparse._ActionsContainer, default: str = 'jrn',
-                choices: Iterable[str] | None = None, threads: int = 0) -> None:
-    """
-    Add the options that choose a network.
-
-    ``choices``: its architecture, by default any; ``threads``: their default.
-    """
+                choices: Iterable[str] | None = None) -> None:
+    """Add the options that choose a network; ``choices``: its architecture, by default any."""
     from jrn_perception import networks
 
     parser.add_argument('--architecture', default=default,
@@ -188,7 +184,7 @@ def add_network(parser: argparse._ActionsContainer, default: str = 'jrn',
                         help='a safetensors file, an ONNX file of jrn_export, or random for a '
                         'test; default: the shipped weights')
     add_sources(parser)
-    add_inference(parser, threads)
+    add_inference(parser)
 
 
 def add_sources(parser: argparse._ActionsContainer) -> None:
@@ -204,7 +200,7 @@ def add_sources(parser: argparse._ActionsContainer) -> None:
                         'sensor; default: %(default)s')
 
 
-def add_inference(parser: argparse._ActionsContainer, threads: int = 0) -> None:
+def add_inference(parser: argparse._ActionsContainer) -> None:
     """Add the options that say where and at which size a network runs."""
     from jrn_perception.perception.backends.choice import BACKENDS
     from jrn_perception.perception.backends.interface import PRECISIONS
@@ -216,8 +212,8 @@ def add_inference(parser: argparse._ActionsContainer, threads: int = 0) -> None:
     parser.add_argument('--backend', default='auto', choices=BACKENDS, help='runtime; auto is '
                         'openvino, onnxruntime or torch on a CPU, the first that is installed, '
                         'and torch on CUDA and for random weights; default: %(default)s')
-    parser.add_argument('--threads', type=int, default=threads, help='threads of the network on '
-                        f'the CPU; default: {threads or "one for each physical core"}')
+    parser.add_argument('--threads', type=int, default=0, help='threads of the network on the '
+                        'CPU, 0 for one on each physical core; default: %(default)s')
     parser.add_argument('--height', type=int, default=0, help='rows of the network input; '
                         'default: as trained')
     parser.add_argument('--width', type=int, default=0, help='columns of the network input; '

@@ -63,6 +63,8 @@ class Network:
     width: int = 0
     backend: str = 'auto'
     threads: int = 1
+    depth_source: str = 'network'
+    semantics_source: str = 'network'
 
     def load(self) -> Perception:
         """Return the network, which a process loads once."""

@@ -102,7 +102,7 @@ def _recordings(source: str) -> list[str]:
     found = _remote(source) if is_url(source) else _local(source)
     if not found:
         raise ValueError(f'{source}: no recordings; they are folders with {METADATA}, or files '
-                         f'that end in {", ".join(STORAGE)}')
+                         f'that end in {", ".join(STORAGE)}; a list of them ends in {MANIFEST}')
     return found
 
 

@@ -106,10 +106,9 @@ def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
-            task = connection.recv()
-        except (EOFError, OSError):
-            return
-        connection.send(work(task))
+            connection.send(work(connection.recv()))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return  # Nobody wants more results.
 
 
 def _end_with_parent() -> None:

@@ -67,7 +67,7 @@ class Row:
     The result of a task; ``found`` is None for a recording without frames, ``reason`` says why.
 
     ``classes`` are the names of the labels, None for NYU40. ``skipped``: the result was there
-    before. ``fatal``: the teacher cannot be loaded.
+    before. ``fatal``: the teacher cannot be loaded. ``warnings`` are the teacher's.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Row:
     left_out: int = 0
     skipped: bool = False
     fatal: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def distil_recordings(tasks: Sequence[Task], engine: Engine, track: Track = untracked,
@@ -113,9 +114,9 @@ def annotate_recording(task: Task) -> Row:
             row = _annotate(task, teacher, key)
             if row.found:
                 store.write(f'{FOLDER}/{key}.json', json.dumps(asdict(row), indent=1).encode())
-            return row
+            return replace(row, warnings=teacher.warnings)
         content = json.loads(data)
-        return Row(**content | {'name': task.name, 'skipped': True,
+        return Row(**content | {'name': task.name, 'skipped': True, 'warnings': teacher.warnings,
                                 'found': Annotations(**content['found'])})
     # Whatever one damaged recording does, the others are annotated.
     except Exception as error:  # noqa: B902, BLE001

@@ -8,7 +8,7 @@ from functools import partial
 import json
 
 from jrn_perception.datasets.folder import Folder
-from jrn_perception.evaluation.recordings.bag import annotated
+from jrn_perception.evaluation.recordings.annotated import annotated
 from jrn_perception.evaluation.recordings.session import Request
 from jrn_perception.fleet.engine import Engine, Network
 from jrn_perception.labels import NYU40, UNLABELLED

@@ -16,6 +16,7 @@ import hashlib
 import json
 from pathlib import Path
 import pickle
+import tempfile
 from typing import Any, NamedTuple
 
 import jrn_perception
@@ -25,7 +26,7 @@ from jrn_perception.evaluation.recordings.session import BagEvaluation, Request
 from jrn_perception.evaluation.recordings.totals import Totals
 from jrn_perception.evaluation.reports.bag_document import bag_document, timings
 from jrn_perception.evaluation.reports.documents import describe_network, FORMAT, serialise
-from jrn_perception.evaluation.reports.page import jpegs, report
+from jrn_perception.evaluation.reports.page import jpegs, write_html
 from jrn_perception.fleet.engine import Network
 from jrn_perception.fleet.remote import digest, local_copy, Store
 from jrn_perception.labels import LabelSet
@@ -59,7 +60,8 @@ class Row:
 
     ``state`` is done, partial or failed; ``reason`` explains partial and failed. ``key`` and
     ``document`` are of the result in the folder, '' and empty for a failed one. ``skipped``: the
-    result was there before. ``fatal``: the network cannot be loaded.
+    result was there before. ``fatal``: the network cannot be loaded. ``warnings`` are the
+    network's.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Row:
     document: dict[str, Any] = field(default_factory=dict)
     skipped: bool = False
     fatal: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class Part(NamedTuple):
@@ -101,9 +104,10 @@ def measure(task: Task) -> Row:
         document = json.loads(found)
     # Whatever one damaged recording does, the others are measured.
     except Exception as error:  # noqa: B902, BLE001
-        return Row(task.name, task.address, FAILED, _one_line(error))
+        return Row(task.name, task.address, FAILED, _one_line(error),
+                   warnings=perception.warnings)
     return Row(task.name, task.address, PARTIAL if document['partial'] else DONE,
-               document['reason'] or '', key, document, skipped)
+               document['reason'] or '', key, document, skipped, warnings=perception.warnings)
 
 
 def read_part(store: Store, key: str) -> Part:
@@ -132,13 +136,19 @@ def _measure(task: Task, perception: Perception, store: Store, key: str) -> byte
         if str(path) != task.address:
             document = _rename(document, str(path), task.address)
         if task.page:
-            html = report(evaluation, document, timings(evaluation))
-            store.write(f'{FOLDER}/{key}.html', html.encode())
+            store.write(f'{FOLDER}/{key}.html', _page(evaluation, document))
         store.write(f'{FOLDER}/{key}.totals', pickle.dumps(tuple(_part(evaluation))))
     # Last: its presence says that the recording is done.
     content = serialise(document).encode()
     store.write(f'{FOLDER}/{key}.json', content)
     return content
+
+
+def _page(evaluation: BagEvaluation, document: dict[str, Any]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'page.html'
+        write_html(evaluation, document, timings(evaluation), path)
+        return path.read_bytes()
 
 
 def _part(evaluation: BagEvaluation) -> Part:

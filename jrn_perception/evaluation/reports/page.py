@@ -45,29 +45,16 @@ class WorstFrame(NamedTuple):
 def write_html(evaluation: BagEvaluation, document: dict[str, Any], clock: dict[str, Any],
                path: Path) -> None:
     """Write the report of a recording's ``bag_document`` and its ``timings``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report(evaluation, document, clock), encoding='utf-8')
-
-
-def report(evaluation: BagEvaluation, document: dict[str, Any], clock: dict[str, Any]) -> str:
-    """Return the text of the file that ``write_html`` writes."""
     network = document['network']
-    return fill(
+    page = fill(
         TEMPLATE,
         title=f'{document["source"]["recording"]} – {network["architecture"]} '
               f'{network["variant"]}',
         headline=headline(document), document=document,
         tables=recording_tables(document, clock), plots=list(_plots(evaluation, document)),
         worst=list(_worst(evaluation)), legend=_legend(evaluation.totals.labels, document))
-
-
-def fill(template: str, **content: Any) -> str:
-    """Return a template of this folder with its content."""
-    # Names of topics, classes and files come from outside: all text is escaped.
-    environment = Environment(
-        loader=PackageLoader('jrn_perception.evaluation.reports', '.'), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template(template).render(**content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding='utf-8')
 
 
 def _plots(evaluation: BagEvaluation, document: dict[str, Any]) -> Iterator[str]:
@@ -96,6 +83,15 @@ def _plots(evaluation: BagEvaluation, document: dict[str, Any]) -> Iterator[str]
         axes.set(title='share of the predicted classes')
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         yield _svg(figure)
+
+
+def fill(template: str, **content: Any) -> str:
+    """Return a template of this folder with its content."""
+    # Names of topics, classes and files come from outside: all text is escaped.
+    environment = Environment(
+        loader=PackageLoader('jrn_perception.evaluation.reports', '.'), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(template).render(**content)
 
 
 def _figure() -> tuple[Figure, Any]:

@@ -11,7 +11,7 @@ import math
 
 import cv2
 from jrn_perception.labels import LabelSet
-from jrn_perception.perception.backends.exported import Cpu
+from jrn_perception.perception.backends.exported import Device
 from jrn_perception.perception.backends.interface import ArrayMaps, SetUp
 from jrn_perception.perception.inputs.interface import (
     DepthSource,
@@ -176,7 +176,7 @@ class ExternalBackend:
     name, version, precision, can_mute = 'external', '1', 'fp32', False
 
     def __init__(self) -> None:
-        self.device = Cpu('external')
+        self.device = Device('external')
 
     def run(self, pictures: np.ndarray, set_up: SetUp, inputs: ArrayMaps | None = None
             ) -> ArrayMaps:

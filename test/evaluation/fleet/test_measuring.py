@@ -7,10 +7,11 @@ from dataclasses import replace
 import json
 import shutil
 
+from jrn_perception.cli.fleet_options import print_warnings
 from jrn_perception.evaluation.recordings.bag import evaluate_bag
 from jrn_perception.evaluation.recordings.session import Request
 from jrn_perception.evaluation.reports.bag_document import bag_document
-from jrn_perception.evaluation.reports.documents import serialise
+from jrn_perception.evaluation.reports.documents import write
 from jrn_perception.fleet.engine import Engine, Network
 from jrn_perception.fleet.remote import Store
 from jrn_perception.recordings.reader import Recording
@@ -98,7 +99,9 @@ def test_the_result_of_a_recording_is_the_document_of_jrn_evaluate_bag(parts, tm
     row, = measure(tasks_of(parts[:1], tmp_path))
     perception = NETWORK.load()
     document = bag_document(evaluate_bag(perception, parts[0], REQUEST), perception)
-    assert (tmp_path / 'recordings' / f'{row.key}.json').read_text() == serialise(document)
+    write(document, tmp_path / 'expected.json')
+    assert (tmp_path / 'recordings' / f'{row.key}.json').read_bytes() == (
+        tmp_path / 'expected.json').read_bytes()
 
 
 def test_what_is_done_is_done_once(parts, tmp_path, monkeypatch):
@@ -164,6 +167,13 @@ def test_a_network_that_cannot_be_loaded_ends_the_fleet(parts, tmp_path):
     with pytest.raises(ValueError, match='/nowhere: no such weights file'):
         fleet_module.measure_fleet(tasks, Engine(1))
     assert not list(tmp_path.iterdir())
+
+
+def test_warnings_of_the_network_are_printed_once(parts, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(NETWORK.load(), 'warnings', ('openvino is not installed',))
+    rows = measure(tasks_of([*parts, tmp_path / 'missing'], tmp_path))
+    print_warnings(rows)
+    assert capsys.readouterr().err == 'warning: openvino is not installed\n'
 
 
 def test_a_missing_part_of_the_results_is_named(parts, tmp_path):
