@@ -238,7 +238,8 @@ def describe_network(perception: Perception | RecordedNetwork) -> dict[str, Any]
         return {'architecture': 'recorded', 'variant': 'predictions', 'sha256': None}
     card: weights.Card = perception.card
     gammas = {'gammas': card.training['gammas']} if 'gammas' in card.training else {}
-    return gammas | {
+    sources = {'sources': card.sources} if card.sources else {}
+    return gammas | sources | {
         'architecture': card.architecture, 'variant': card.variant, 'sha256': card.sha256,
         'inputs': {task: digest for task, (_, digest) in sorted(card.inputs.items())},
         'temperature': card.temperature,
