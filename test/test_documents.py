@@ -31,6 +31,8 @@ SUBCOMMANDS = {'jrn_evaluate': ('dataset', 'influence', 'bag', 'record'),
 FOREIGN = {'--ros-args', '--params-file', '--nnodes', '--nproc-per-node', '--no-python',
            '--rdzv-endpoint', '--shm-size', '--system-site-packages', '--from-paths',
            '--ignore-src', '--packages-select', '--fix', '--help'}
+# What the programs in benchmarks/ read.
+BENCHMARKS = {path.name: path.read_text() for path in (REPOSITORY / 'benchmarks').glob('*.py')}
 OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]*')
 
 
@@ -301,6 +303,7 @@ def test_every_named_command_exists():
 
 def test_every_shown_option_is_known_to_its_command(helps):
     everything = set().union(*helps.values()) | FOREIGN
+    everything |= {option for text in BENCHMARKS.values() for option in OPTION.findall(text)}
     for page, command, arguments in ALL_CALLS:
         shown = {word.partition('=')[0] for word in arguments if OPTION.match(word)}
         subs = SUBCOMMANDS.get(command, ('',))

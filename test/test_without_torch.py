@@ -8,10 +8,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
 
 from jrn_perception.perception import Perception
 import numpy as np
+from one_camera import answer_of
 import pytest
 
 pytest.importorskip('onnxruntime', reason="needs pip install '.[onnxruntime]'")
@@ -103,43 +103,11 @@ def test_a_recording_is_evaluated(without, tmp_path):
 
 @pytest.mark.skipif(find_spec('rclpy') is None, reason="needs ROS 2 (pip install '.[ros]')")
 def test_the_node_answers_a_camera(without, ros_domain, spawn):
-    import rclpy
-    from rclpy.executors import SingleThreadedExecutor
-    from sensor_msgs.msg import Image
     without(*TORCH)
     node = spawn('node', '--ros-args', '-p', 'architecture:=hydranet', '-p',
                  'backend:=onnxruntime', '-p', 'inference_height:=64', '-p', 'inference_width:=96')
     rgb = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    try:
-        robot = rclpy.create_node('robot', context=context)
-        camera = robot.create_publisher(Image, 'image', 1)
-        found, complete = {}, threading.Event()
-
-        def keep(topic, message):
-            found[topic] = message
-            if len(found) == 2:
-                complete.set()
-
-        for topic in ('depth', 'semantics'):
-            robot.create_subscription(Image, topic, lambda message, topic=topic: keep(
-                topic, message), 1)
-        message = Image(height=48, width=64, encoding='rgb8', step=192)
-        message.data.frombytes(rgb.tobytes())
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(robot)
-        node.wait_for('reading /image', timeout=120)
-        for _ in range(600):
-            camera.publish(message)
-            executor.spin_once(timeout_sec=0.1)
-            if complete.is_set():
-                break
-        executor.shutdown()
-        robot.destroy_node()
-    finally:
-        rclpy.try_shutdown(context=context)
-    assert complete.is_set(), node.output
+    found = answer_of(node, rgb)
     expected = Perception.load('hydranet', backend='onnxruntime', **SMALL)(rgb)
     depth = np.frombuffer(found['depth'].data, np.float32).reshape(48, 64)
     labels = np.frombuffer(found['semantics'].data, np.uint8).reshape(48, 64)

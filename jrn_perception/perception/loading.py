@@ -124,7 +124,8 @@ def _open_graph(graph: _Graph, names: list[str], options: Options, refused: list
         precision = choice.runtime_precision(name, options.precision,
                                              content.card.get('precision', 'auto'))
         try:
-            runtime = choice.start(name, options.threads, cache_folder(), precision)
+            runtime = choice.start(name, options.threads, cache_folder(), precision,
+                                   options.device)
             backend = ExportedBackend(graph.path, content, runtime)
             return Opened(graph.card, graph.source, backend, tuple(refused))
         except BackendFault as error:

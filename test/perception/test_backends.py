@@ -273,7 +273,9 @@ def test_an_onnx_file_without_any_runtime_is_an_error(hydranet, monkeypatch):
 @pytest.mark.parametrize('options, message', [
     ({'backend': 'tensorrt'}, "'tensorrt': choose from auto, torch, onnxruntime, openvino"),
     ({'backend': 'torch'}, 'torch cannot run an ONNX file'),
-    ({'device': 'cuda'}, "device 'cuda': backend .* runs on the CPU"),
+    ({'device': 'cuda', 'backend': 'openvino'}, "device 'cuda': backend .* runs on the CPU"),
+    ({'device': 'cuda', 'backend': 'onnxruntime'}, "device 'cuda': this ONNX Runtime has no CUDA"),
+    ({'device': 'gpu', 'backend': 'onnxruntime'}, "device 'gpu': ONNX Runtime has cpu, cuda"),
     ({'precision': 'bf16', 'backend': 'onnxruntime'},
      "precision 'bf16': backend onnxruntime computes in fp32; choose"),
     ({'precision': 'fp16'}, "precision 'fp16': backend .* computes in fp32"),

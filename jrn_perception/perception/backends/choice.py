@@ -101,9 +101,9 @@ def _is_for_cuda(options: Options) -> bool:
 
 def check_runtime(name: str, options: Options) -> None:
     """Raise ValueError if a runtime for exported networks cannot follow ``options``."""
-    if options.device not in ('auto', 'cpu'):
+    if options.device not in ('auto', 'cpu') and name != 'onnxruntime':
         raise ValueError(f'device {options.device!r}: backend {name} runs on the CPU; choose '
-                         'device auto or cpu, or backend torch')
+                         'device auto or cpu, or backend torch or onnxruntime')
     if options.precision == 'bf16' and name == 'openvino':
         if not cpu_knows_bfloat16():
             raise ValueError("precision 'bf16': this CPU has no instructions for it; choose "
@@ -151,14 +151,19 @@ def _is_there(package: str) -> bool:
     return find_spec(package) is not None
 
 
-def start(name: str, threads: int, cache: Path, precision: str = 'fp32') -> Runtime:
-    """Return the runtime called ``name``; 0 ``threads`` are as many as physical cores."""
+def start(name: str, threads: int, cache: Path, precision: str = 'fp32', device: str = 'auto'
+          ) -> Runtime:
+    """
+    Return the runtime called ``name``; 0 ``threads`` are as many as physical cores.
+
+    ``auto`` as ``device`` is the CPU. ValueError for threads or a device that are not there.
+    """
     if threads < 0:
         raise ValueError(f'threads {threads}: 0 (the physical cores) or positive')
     threads = threads or physical_cores()
     if name == 'onnxruntime':
         from jrn_perception.perception.backends.onnxruntime import OnnxRuntime
-        return OnnxRuntime(threads)
+        return OnnxRuntime(threads, 'cpu' if device == 'auto' else device, cache)
     from jrn_perception.perception.backends.openvino import OpenVino
     return OpenVino(threads, cache / 'openvino', precision)
 

@@ -26,13 +26,17 @@ MULTIPLE = 32
 
 
 @dataclass(frozen=True)
-class Cpu:
-    """The device of the runtimes here, with the attribute that a ``torch.device`` has."""
+class Device:
+    """The device of a runtime: cpu, cuda or cuda:N; ``type`` is as that of a ``torch.device``."""
 
-    type: str = 'cpu'  # noqa: A003
+    name: str = 'cpu'
+
+    @property
+    def type(self) -> str:  # noqa: A003
+        return self.name.partition(':')[0]
 
     def __str__(self) -> str:
-        return self.type
+        return self.name
 
 
 class Runtime(Protocol):
@@ -41,6 +45,7 @@ class Runtime(Protocol):
     name: str
     version: str
     precision: str
+    device: str
 
     def prepare(self, path: Path, shapes: dict[str, tuple[int, ...]]) -> Session:
         """Return the graph of a file, ready for inputs of these shapes."""
@@ -71,7 +76,7 @@ class Graph:
 
 class ExportedBackend:
     """
-    The network of an ONNX file of ``jrn_export`` in ``runtime``, on the CPU.
+    The network of an ONNX file of ``jrn_export`` in ``runtime``.
 
     ``precision`` is int8 for a file of ``jrn_export --int8``, else the runtime's: fp32 or bf16.
 
@@ -82,7 +87,8 @@ class ExportedBackend:
 
     def __init__(self, path: Path, content: Content, runtime: Runtime):
         quantised = content.card.get('precision') == 'int8'
-        self.device, self.precision = Cpu(), 'int8' if quantised else runtime.precision
+        self.device = Device(runtime.device)
+        self.precision = 'int8' if quantised else runtime.precision
         self.name, self.version = runtime.name, runtime.version
         self.can_mute = content.statistics is not None
         self._network = Graph(runtime, path)
@@ -123,7 +129,7 @@ class ExportedBackend:
         return ArrayMaps(maps['refined_depth'], maps['refined_semantics'])
 
     def memory_mb(self) -> float:
-        """Return 0: nothing is held on a GPU."""
+        """Return 0: nothing is held on a GPU, or ONNX Runtime does not tell how much."""
         return 0.0
 
 

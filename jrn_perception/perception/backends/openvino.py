@@ -23,6 +23,7 @@ class OpenVino:
 
     name = 'openvino'
     version = openvino.__version__.split('-')[0]
+    device = 'cpu'
 
     def __init__(self, threads: int, cache: Path, precision: str = 'fp32'):
         self.precision = precision
