@@ -161,6 +161,18 @@ def test_many_classes_are_decided_close_to_full_resolution():
     assert 0 < differing < 0.5 * (nearest != exact).mean()
 
 
+@pytest.mark.parametrize('coarse', [(3, 4), (5, 7), (36, 48)])
+@pytest.mark.parametrize('size', [(198, 264), (72, 96), (73, 100), (480, 640)])
+def test_decisions_at_borders_are_those_of_all_enlarged_logits(coarse, size):
+    logits = functional.interpolate(4 * blocks(40, *coarse), (72, 96), mode='bilinear')
+    logits = np.ascontiguousarray(logits[0].permute(1, 2, 0).numpy())
+    expected = cv2.resize(logits, size[::-1], interpolation=cv2.INTER_LINEAR).argmax(2)
+    found = module._decide(logits, logits.argmax(2), size)
+    assert found.dtype == np.uint8 and found.shape == size
+    # Rounding decides where two classes are equal.
+    assert (found == expected).mean() > 0.9999
+
+
 def test_copied_decisions_are_those_of_the_nearest_pixel(monkeypatch):
     monkeypatch.setattr(module, 'LOGIT_BUDGET', 1)
     logits = 9 * torch.eye(3)[None, :, None]
