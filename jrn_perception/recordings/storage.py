@@ -117,7 +117,7 @@ class Storage:
         from rosbags import rosbag1, rosbag2
 
         if file.stat().st_size == 0:
-            raise RecordingError(f'{file}: is empty')
+            raise RecordingError(f'{file}: damaged or no rosbag2 recording: it is empty')
         if is_lfs_pointer(file):
             raise RecordingError(f'{file}: is a pointer of Git LFS, not the file: run `git lfs '
                                  'pull`')

@@ -128,6 +128,7 @@ def test_a_telephone_varies_its_rate(tmp_path, monkeypatch):
     places, real = iter([12.0, 45.0, 145.5, 145.5]), cv2.VideoCapture
 
     class Capture:
+
         def __init__(self, path):
             self._capture = real(path)
 

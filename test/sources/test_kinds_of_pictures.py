@@ -229,6 +229,7 @@ def test_a_video_of_the_network(tmp_path, monkeypatch):
     writer.release()
 
     class Files(SimpleHTTPRequestHandler):
+
         def log_message(self, *_):
             pass
 
