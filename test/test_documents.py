@@ -35,7 +35,6 @@ FOREIGN = {'--ros-args', '--params-file', '--nnodes', '--nproc-per-node', '--no-
            '--rdzv-endpoint', '--shm-size', '--system-site-packages', '--from-paths',
            '--ignore-src', '--packages-select', '--fix', '--help'}
 # What the programs in benchmarks/ read.
-BENCHMARKS = {path.name: path.read_text() for path in (REPOSITORY / 'benchmarks').glob('*.py')}
 OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]*')
 
 

@@ -104,6 +104,8 @@ def read_text(path: Path) -> str:
     Raises ValueError, which names the file and the cure, for another encoding.
     """
     data = path.read_bytes()
+    if data.startswith(b'version https://git-lfs'):
+        raise ValueError(f'{path}: is a pointer of Git LFS, not the text: run `git lfs pull`')
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode('utf-16' if utf16 else 'utf-8-sig')

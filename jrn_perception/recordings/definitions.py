@@ -40,6 +40,8 @@ class Definitions:
         # ROS 1's header has a counter, which is dropped with the conversion to CDR.
         self._own.register({HEADER: self._common.fielddefs[HEADER]})
         for connection in connections:
+            if plain_type(connection.msgtype) in self._own.fielddefs:
+                continue
             try:
                 types = _parse(connection)
                 self._own.register({name: fields for name, fields in types.items()

@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 
 from jrn_perception.recordings import broken
 from jrn_perception.recordings.definitions import plain_type
-from jrn_perception.recordings.files import COMPRESSED, Files, is_lfs_pointer, RecordingError
+from jrn_perception.recordings.files import (
+    COMPRESSED,
+    Files,
+    is_lfs_pointer,
+    is_storage,
+    RecordingError,
+    SUFFIXES,
+)
 
 _ZSTD = b'\x28\xb5\x2f\xfd'
 
@@ -116,8 +123,11 @@ class Storage:
     def _open(self, file: Path, copies: ExitStack) -> _Part:
         from rosbags import rosbag1, rosbag2
 
+        if not is_storage(file):
+            raise RecordingError(f'{file}: damaged or no rosbag2 recording: its suffix is none of '
+                                 f'{" ".join(SUFFIXES)}')
         if file.stat().st_size == 0:
-            raise RecordingError(f'{file}: is empty')
+            raise RecordingError(f'{file}: damaged or no rosbag2 recording: it is empty')
         if is_lfs_pointer(file):
             raise RecordingError(f'{file}: is a pointer of Git LFS, not the file: run `git lfs '
                                  'pull`')

@@ -8,7 +8,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jrn_perception.recordings.files import has_metadata, is_recording, SUFFIXES
+from jrn_perception.recordings.files import (
+    has_metadata,
+    is_recording,
+    storage_files,
+    SUFFIXES,
+)
 from jrn_perception.recordings.reader import Span
 from jrn_perception.sources import drawn, pictures, video
 from jrn_perception.sources.drawn import Scenes
@@ -56,10 +61,14 @@ def open_source(spec: str, size: tuple[int, int] | None = None, topic: str = '',
 
 
 def _is_recorded(path: Path) -> bool:
-    """Return whether a path is a recording; pictures in a folder outweigh a stray storage file."""
-    if not path.is_dir() or has_metadata(path):
+    """
+    Return whether a path is a recording.
+
+    Pictures in a folder outweigh a stray storage file, and a metadata.yaml without one.
+    """
+    if not path.is_dir() or not find_pictures(path):
         return is_recording(path)
-    return is_recording(path) and not find_pictures(path)
+    return has_metadata(path) and bool(storage_files(path))
 
 
 def _open(spec: str, path: Path, damaged: Report | None, noted: Report) -> Source:

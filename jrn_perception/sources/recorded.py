@@ -46,8 +46,14 @@ class Recorded(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         with Recording(self.path, self._span) as recording:
-            yield from recording.frames(self.topic, self._skip if self._damaged else None,
-                                        self._noted)
+            try:
+                yield from recording.frames(self.topic, self._skip if self._damaged else None,
+                                            self._noted)
+            except RecordingError as error:
+                if self._damaged is None:
+                    raise
+                # The pictures before are whole, as those of a video that ends early.
+                self._skip(str(error))
 
 
 def _rate(recording: Recording, topic: Topic) -> float | None:

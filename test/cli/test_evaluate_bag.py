@@ -6,6 +6,7 @@
 import base64
 import importlib.util
 import json
+from pathlib import Path
 import re
 import sqlite3
 from xml.etree import ElementTree
@@ -139,9 +140,10 @@ def test_partial_results_are_kept_and_said(tmp_path, capsys):
     captured = capsys.readouterr()
     assert code == 3
     document = read(tmp_path / 'r.json')
-    assert document['partial'] is True and document['source']['frames'] == 3
-    reason = f'{bag}: {sample.IMAGE_TOPIC} at 1700000000300000000 ns: 8 bytes are no message'
-    assert document['reason'].startswith(reason)
+    # The damaged picture alone is missing.
+    assert document['partial'] is True and document['source']['frames'] == 4
+    reason = f'1 pictures were left out, the first: {sample.IMAGE_TOPIC}@1700000000.200000000: '
+    assert document['reason'].startswith(reason) and 'cannot be decoded' in document['reason']
     assert captured.err.count('\n') == 1 and f'jrn_evaluate: partial: {reason}' in captured.err
     assert 'PARTIAL' in captured.out
     assert '<p class="partial">Partial: ' in (tmp_path / 'r.html').read_text()
@@ -179,10 +181,18 @@ def test_mistakes_get_one_line_and_an_exit_code(arguments, text, bag, capsys):
 
 @pytest.mark.parametrize('option', ['--json', '--html'])
 def test_a_file_that_cannot_be_written_does_not_cost_the_numbers(bag, tmp_path, capsys, option):
-    (tmp_path / 'file').touch()
-    assert main(['bag', str(bag), *NETWORK, *TRUTH, option, str(tmp_path / 'file' / 'r')]) == 1
+    if not Path('/dev/full').exists():
+        pytest.skip('no /dev/full, a disk that is always full')
+    assert main(['bag', str(bag), *NETWORK, *TRUTH, option, '/dev/full']) == 1
     captured = capsys.readouterr()
     assert 'mean IoU (%)' in captured.out
+    assert '/dev/full' in captured.err and captured.err.count('\n') == 1
+    # A place that is known to be impossible costs no time.
+    (tmp_path / 'file').touch()
+    with pytest.raises(SystemExit) as ended:
+        main(['bag', str(bag), *NETWORK, *TRUTH, option, str(tmp_path / 'file' / 'r')])
+    captured = capsys.readouterr()
+    assert ended.value.code == 2 and captured.out == ''
     assert f'{tmp_path}/file' in captured.err and captured.err.count('\n') == 1
 
 

@@ -311,3 +311,58 @@ def test_best_effort_is_offered(pictures, ear, spawn):
         while ear.node.get_publishers_info_by_topic('/image'):
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+@pytest.mark.parametrize('kind', ['binned', 'nan'])
+def test_the_camera_of_a_recording(tmp_path, ear, spawn, kind):
+    pytest.importorskip('rosbags')
+    from jrn_perception.recordings.reader import CAMERA_INFO, IMAGE
+    from jrn_perception.recordings.writer import Writer
+    from sensor_msgs.msg import CameraInfo, Image
+    matrix = np.array(((120., 0, 64), (0, 124, 48), (0, 0, 1)))
+    with Writer(tmp_path / 'bag') as writer:
+        writer.add('/image', IMAGE)
+        writer.add('/camera_info', CAMERA_INFO)
+        for index in range(3):
+            stamp = START + index * 10**8
+            header = writer.header(stamp, 'eye')
+            info = writer.camera_info(header, (96, 128), matrix)
+            info.binning_x = info.binning_y = 2
+            info.k = info.k * (np.nan if kind == 'nan' else 1)
+            writer.write('/camera_info', stamp, info)
+            writer.write('/image', stamp, writer.image(
+                header, np.zeros((48, 64, 3), np.uint8), 'rgb8'))
+    ear.subscribe(Image, 'image')
+    ear.subscribe(CameraInfo, 'image_camera_info')
+    child = spawn('play', tmp_path / 'bag', '--start', '0.1', '--wait-for-subscribers', 1)
+    assert ear.listen(child) == 0
+    assert len(ear.heard['image']) == 2
+    expected = [60, 0, 32, 0, 62, 24, 0, 0, 1] if kind == 'binned' else [0] * 9
+    assert [list(info.k) for info in ear.heard['image_camera_info']] == [expected] * 2
+    said = 'no focal length: /camera_info: camera_info has no focal length (K is 0)'
+    assert (said in child.output) is (kind == 'nan')
+
+
+def test_a_recording_of_ros_1_as_recorded(tmp_path, ear, spawn):
+    rosbag1 = pytest.importorskip('rosbags.rosbag1')
+    from rosbags.typesys import get_typestore, Stores
+    from std_msgs.msg import Header
+    store = get_typestore(Stores.ROS1_NOETIC)
+    types = store.types
+    path = tmp_path / 'run.bag'
+    with rosbag1.Writer(path) as writer:
+        topic = writer.add_connection('/chatter', 'std_msgs/msg/Header', typestore=store)
+        # ROS 2 lays this type out otherwise.
+        other = writer.add_connection('/other', 'std_msgs/msg/String',
+                                      msgdef='int32 a\nstring data\n', md5sum='1' * 32)
+        for index in range(3):
+            time_ = types['builtin_interfaces/msg/Time'](1_700_000_000 + index, 5)
+            writer.write(topic, START + index * 10**8, store.serialize_ros1(
+                types['std_msgs/msg/Header'](7, time_, 'eye'), 'std_msgs/msg/Header'))
+            writer.write(other, START + index * 10**8, bytes(8))
+    ear.subscribe(Header, '/chatter')
+    child = spawn('play', path, '--as-recorded', '--wait-for-subscribers', 1)
+    assert ear.listen(child) == 0
+    assert [(msg.stamp.sec, msg.stamp.nanosec, msg.frame_id) for msg in ear.heard['/chatter']] == [
+        (1_700_000_000 + index, 5, 'eye') for index in range(3)]
+    assert '/other is left out: its type std_msgs/msg/String has another layout' in child.output

@@ -202,6 +202,21 @@ def test_sizes_change_in_mid_stream(tmp_path, capsys, network):
         (48, 64), (24, 64), (48, 64), (72, 40)]
 
 
+def test_an_incomplete_recording_is_read_up_to_the_damage(tmp_path, capsys, network):
+    path = record(tmp_path / 'bag', [START + index * 10**8 for index in range(4)])
+    (path / 'metadata.yaml').unlink()
+    (path / 'bag.mcap').rename(path / 'bag_0.mcap')
+    (path / 'bag_1.mcap').touch()
+    code, printed = run(capsys, network, path, '--output', tmp_path)
+    assert code == 0
+    assert printed.out == (f'4 pictures -> {tmp_path}/bag_prediction.mp4, 1 damaged ones left '
+                           'out\n')
+    assert printed.err == (f'left out: {path}/bag_1.mcap: damaged or no rosbag2 recording: it is '
+                           'empty; 8 messages were read before\n')
+    code, printed = run(capsys, network, path, '--output', tmp_path, '--strict')
+    assert code == 1 and 'it is empty; 8 messages were read before' in printed.err
+
+
 # --- parts and focal lengths --------------------------------------------------------------------
 
 def test_a_part_of_a_recording(tmp_path, capsys, network):

@@ -222,6 +222,9 @@ def test_a_pointer_of_git_lfs(root):
     with pytest.raises(DamagedSampleError, match='rgb/all.jpg: a pointer of Git LFS, not the '
                        'picture: run `git lfs pull`'):
         open_dataset('folder', root, 'val')[0]
+    shutil.copy(root / 'rgb/all.jpg', root / 'val.txt')
+    with pytest.raises(ValueError, match='val.txt: is a pointer of Git LFS, not the text'):
+        open_dataset('folder', root, 'val')
 
 
 def test_all_damaged_frames_are_named_at_once(root):

@@ -149,6 +149,14 @@ def test_a_folder_of_pictures_is_judged_by_its_content(tmp_path):
                      '.bmp .jpeg .jpg .pgm .png .ppm .tif .tiff .webp']
 
 
+def test_pictures_beside_the_metadata_of_a_recording_that_has_gone(tmp_path):
+    (tmp_path / 'metadata.yaml').write_text('rosbag2_bagfile_information:\n  version: 5\n')
+    with pytest.raises(ValueError, match='holds no storage file'):
+        open_source(str(tmp_path))
+    (tmp_path / 'a.png').write_bytes(encoded('.png'))
+    assert open_source(str(tmp_path)).length == 1
+
+
 def test_an_unknown_suffix_and_a_pointer_of_git_lfs(tmp_path):
     (tmp_path / 'a.heic').write_bytes(b'')
     with pytest.raises(ValueError, match=r'pictures are .bmp .* .webp, videos .avi .* .webm, '

@@ -24,7 +24,7 @@ from jrn_perception.evaluation.recordings.session import (
 )
 from jrn_perception.evaluation.recordings.totals import Measured, Remarks
 from jrn_perception.frame import Frame
-from jrn_perception.labels import custom, LABEL_SETS, map_labels, UNLABELLED
+from jrn_perception.labels import custom, FOLDS, LABEL_SETS, map_labels, UNLABELLED
 from jrn_perception.messages.images import BadImage
 from jrn_perception.messages.maps import to_depth, to_labels
 from jrn_perception.perception import Prediction
@@ -145,6 +145,10 @@ class _Scoring(Run):
                                    f'{self.request.tolerance_s:g} s')
                 record = partner.message
             labels = map_labels(to_labels(self._decoded(record)), self.perception.table)
+            own, common = self.perception.label_set, self.comparison.labels
+            if common not in (None, own):
+                # Coarser classes: a recording has no probabilities that could be summed.
+                labels = map_labels(labels, FOLDS[own.name, common.name])
             if depth is not None and labels.shape != depth.shape:
                 labels = cv2.resize(labels, depth.shape[::-1],
                                     interpolation=cv2.INTER_NEAREST_EXACT)

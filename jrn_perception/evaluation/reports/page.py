@@ -53,8 +53,11 @@ def write_html(evaluation: BagEvaluation, document: dict[str, Any], clock: dict[
         headline=headline(document), document=document,
         tables=recording_tables(document, clock), plots=list(_plots(evaluation, document)),
         worst=list(_worst(evaluation)), legend=_legend(evaluation.totals.labels, document))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding='utf-8')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding='utf-8')
+    except OSError as error:
+        raise OSError(f'{path}: {error.strerror}') from error
 
 
 def _plots(evaluation: BagEvaluation, document: dict[str, Any]) -> Iterator[str]:

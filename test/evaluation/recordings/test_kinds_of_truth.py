@@ -7,12 +7,14 @@ from contextlib import closing
 from dataclasses import replace
 import sqlite3
 
-from bags import assert_same_metrics, by_dataset, COUNT, PERIOD, rosbag2, run, START, write
+from bags import assert_same_metrics, by_dataset, COUNT, NYU5, PERIOD, rosbag2, run, START, write
 from jrn_perception.evaluation.measures.comparison import Protocol
 from jrn_perception.evaluation.recordings.bag import evaluate_bag
 from jrn_perception.evaluation.recordings.record import record, RecordRequest
 from jrn_perception.evaluation.recordings.scored import score
 from jrn_perception.evaluation.recordings.session import Predicted, Request
+from jrn_perception.labels import NYU40
+from jrn_perception.messages.label_info import LABEL_INFO
 from jrn_perception.recordings.reader import IMAGE, Recording, Span
 from jrn_perception.recordings.writer import Writer
 import numpy as np
@@ -201,3 +203,25 @@ def test_pixels_without_a_prediction_are_counted(frames, tmp_path):
     assert f'{missing} pixels have a true depth but no predicted depth' in ' '.join(found.notes)
     with pytest.raises(ValueError, match="no messages of '/nothing'"):
         score(tmp_path / 'bag', Request(depth='/depth', predicted=Predicted('/nothing')))
+
+
+def test_predicted_classes_are_folded_for_the_comparison(tmp_path):
+    with Writer(tmp_path / 'both') as writer:
+        for topic, kind in (('/truth', IMAGE), ('/mine', IMAGE), ('/label_info', LABEL_INFO)):
+            writer.add(topic, kind)
+        writer.write('/label_info', START, writer.label_info(writer.header(START, ''), NYU40))
+        wall, window = (NYU40.names.index(name) for name in ('wall', 'window'))
+        for index in range(2):
+            stamp = START + index * PERIOD
+            header = writer.header(stamp, '')
+            for topic, value in (('/truth', wall), ('/mine', window)):
+                writer.write(topic, stamp, writer.image(
+                    header, np.full((24, 32), value, np.uint8), 'mono8'))
+    predicted = Predicted(labels='/mine')
+    fine = score(tmp_path / 'both', Request(labels='/truth', predicted=predicted))
+    assert list(fine.totals.output.images['pixel_accuracy']) == [0, 0]
+    coarse = score(tmp_path / 'both', Request(
+        labels='/truth', predicted=predicted, protocol=Protocol(labels=NYU5)))
+    # Both are vertical.
+    assert list(coarse.totals.output.images['pixel_accuracy']) == [100, 100]
+    assert bag_document(coarse, coarse.network)['semantics']['classes']['vertical'] == 1
