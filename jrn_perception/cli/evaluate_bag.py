@@ -33,6 +33,12 @@ def add_bag(commands) -> None:
                         help='first N pictures; default: all')
     parser.add_argument('--worst', type=int, default=session.Request.worst, metavar='K',
                         help='frames shown for each measure; default: %(default)s')
+    parser.add_argument('--range', default='', metavar='TOPIC', dest='range_topic',
+                        help='measure depth a second time, corrected by this PointCloud2, '
+                        'LaserScan or registered depth image; default: none')
+    parser.add_argument('--range-extrinsics', default='', metavar='POSE',
+                        help='pose of the range sensor in the frame of the pictures, "x y z qx qy '
+                        'qz qw"; default: the one of /tf_static')
     parser.add_argument('--json', type=program.new_file, metavar='FILE',
                         help='write the results, without latencies: a second run writes the '
                         'same bytes')
@@ -98,7 +104,11 @@ def run_bag(options: argparse.Namespace) -> int:
 
     if options.worst < 0:
         raise ValueError(f'--worst {options.worst}: not below 0')
-    request = replace(request_of(options), limit=options.limit, worst=options.worst)
+    if options.range_extrinsics and not options.range_topic:
+        raise ValueError('--range-extrinsics needs --range')
+    request = replace(request_of(options), limit=options.limit, worst=options.worst,
+                      range_topic=options.range_topic,
+                      range_extrinsics=options.range_extrinsics)
     perception = _load(options)
     with program.interruption() as interrupted:
         evaluation = bag.evaluate_bag(perception, options.bag, request,

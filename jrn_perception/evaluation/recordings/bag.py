@@ -27,11 +27,14 @@ from jrn_perception.evaluation.recordings.pairing import (
     Stamped,
     written,
 )
+from jrn_perception.evaluation.recordings.ranging import RangeSensor, Ranging
 from jrn_perception.evaluation.recordings.session import BagEvaluation, Picture, Request, Session
 from jrn_perception.evaluation.recordings.totals import Measured, Remarks, Timing
 from jrn_perception.frame import Frame
+from jrn_perception.messages.camera_info import match
 from jrn_perception.messages.images import BadImage
-from jrn_perception.perception import Perception
+from jrn_perception.perception import Perception, Prediction
+from jrn_perception.perception.anchoring import Anchors
 from jrn_perception.perception.stream import Step, stream, Track, untracked
 from jrn_perception.perception.threads import ahead
 from jrn_perception.recordings.reader import picture_of, Recording, RecordingError
@@ -46,6 +49,16 @@ class _Visit:
     remarks: Remarks = field(default_factory=lambda: Remarks([], {}))
     name: str = ''
     fault: str = ''
+    anchors: Anchors = field(default_factory=Anchors.none)
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A measured picture, with its prediction and anchors for the range sensor's measurement."""
+
+    measured: Measured
+    prediction: Prediction | None = None
+    anchors: Anchors = field(default_factory=Anchors.none)
 
 
 def evaluate_bag(perception: Perception, path: Path | str, request: Request | None = None,
@@ -72,16 +85,22 @@ def evaluate_bag(perception: Perception, path: Path | str, request: Request | No
 class _Run(Session):
     """One evaluation: the stages of a frame, in the order in which it passes them."""
 
+    ranging: Ranging | None = None
+
     def evaluate(self, track: Track, interrupted: Callable[[], bool]) -> BagEvaluation:
         """Evaluate all frames."""
         request, network_s = self.request, 0.0
         start = time.perf_counter()
         total = self.topics['image'].count
         total = min(request.limit, total) if request.limit else total
+        if request.range_topic:
+            self.ranging = Ranging(RangeSensor(self.recording, self.topics['range'],
+                                               self.topics['image'], request.range_extrinsics),
+                                   self.comparison)
         matches = islice(pair(self._messages(), self.pairing), request.limit or None)
-        measured = track(stream(self.perception, map(_Visit, self._unbroken(matches)),
-                                self._decode, finish=self._measure, interrupted=interrupted),
-                         total)
+        measured = track(map(self._ranged, stream(
+            self.perception, map(_Visit, self._unbroken(matches)), self._decode,
+            finish=self._measure, interrupted=interrupted)), total)
         with ThreadPoolExecutor() as pool:
             for result in ahead(self._drift, pairwise(chain([None], measured)), pool, 2):
                 self.totals.add(result)
@@ -92,7 +111,8 @@ class _Run(Session):
             if not self.totals.frames:
                 raise KeyboardInterrupt
             reasons.append(f'{self.recording.path}: interrupted after {done} of {total} pictures')
-        return self.result(reasons, wall_s=wall_s, network_s=network_s)
+        return self.result(reasons, ranged=self.ranging.totals if self.ranging else None,
+                           wall_s=wall_s, network_s=network_s)
 
     def _messages(self) -> Iterator[Stamped]:
         camera = self.camera.topic
@@ -129,16 +149,39 @@ class _Run(Session):
                           stamped.stamp_ns)
             frame = with_camera(frame, self.camera, stamped.message.camera_info,
                                 visit.remarks.notes)
+            if self.ranging:
+                visit.anchors = self._anchors(self.ranging, visit, frame)
             return replace(frame, **self.truths(visit.match, frame, visit.remarks))
         except (BadImage, RecordingError) as error:
             visit.fault = f'{visit.name}: {error}'
             return None
 
-    def _measure(self, step: Step[_Visit]) -> Measured:
+    def _anchors(self, ranging: Ranging, visit: _Visit, frame: Frame) -> Anchors:
+        """Return the anchors of the range message of a picture, none if it has no message."""
+        partner = visit.match.partners[ranging.sensor.topic.name]
+        if partner is None:
+            return Anchors.none()
+        size = frame.rgb.shape[:2]
+        camera = match(visit.match.message.message.camera_info, size, self.camera.rectified)
+        try:
+            return ranging.sensor.anchors(partner.message, size, camera.intrinsics)
+        except ValueError as error:
+            visit.remarks.notes.append(str(error))
+            return Anchors.none()
+
+    def _ranged(self, finished: _Finished) -> Measured:
+        """Return the measured picture; the range sensor's measurement goes by their order."""
+        measured, prediction = finished.measured, finished.prediction
+        if self.ranging and prediction is not None and not measured.fault:
+            self.ranging.add(measured, prediction, finished.anchors)
+        return measured
+
+    def _measure(self, step: Step[_Visit]) -> _Finished:
         visit, frame = step.item, step.frame
         if step.prediction is None:
-            return Measured(Frame(np.zeros((1, 1, 3), np.uint8), visit.name,
-                                  visit.match.message.stamp_ns), visit.remarks, visit.fault)
+            return _Finished(Measured(
+                Frame(np.zeros((1, 1, 3), np.uint8), visit.name, visit.match.message.stamp_ns),
+                visit.remarks, visit.fault))
         start = time.perf_counter()
         prediction = self.comparison.prediction(step.prediction)
         depth, labels = prediction.valid_depth(), prediction.labels
@@ -150,8 +193,8 @@ class _Run(Session):
             measured.count(prediction.confidence, self.request.confidence)
             measured.compare(self.comparison, prediction, bool(self.totals.inputs))
         except ValueError as error:
-            return Measured(frame, visit.remarks, str(error))
-        return measured
+            return _Finished(Measured(frame, visit.remarks, str(error)))
+        return _Finished(measured, prediction if self.ranging else None, visit.anchors)
 
     def _drift(self, frames: tuple[Measured | None, Measured]) -> Measured:
         previous, measured = frames

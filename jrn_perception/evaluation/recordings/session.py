@@ -15,6 +15,7 @@ import cv2
 from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
 from jrn_perception.evaluation.recordings.camera import Camera, camera_topic
 from jrn_perception.evaluation.recordings.pairing import Match, Pairing
+from jrn_perception.evaluation.recordings.ranging import RangeTotals
 from jrn_perception.evaluation.recordings.totals import Remarks, Totals
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet, map_labels
@@ -50,7 +51,9 @@ class Request:
     picture and its ground truth. A label counts as uncertain below ``confidence``. ``limit`` is
     the number of pictures from the first, 0 for all. ``worst`` frames are kept for each measure.
     ``camera_info`` names the topic with the focal length that depth is corrected for (see
-    ``Protocol``), '' the topic beside the pictures.
+    ``Protocol``), '' the topic beside the pictures. ``range_topic`` is a range sensor that
+    corrects depth in a second measurement, '' none; ``range_extrinsics`` is its pose, see
+    ``RangeSensor``.
     """
 
     image: str = ''
@@ -63,6 +66,8 @@ class Request:
     limit: int = 0
     worst: int = 3
     camera_info: str = ''
+    range_topic: str = ''
+    range_extrinsics: str = ''
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class BagEvaluation:
     recorded labels were read. ``rates`` are the stamps (ns) by topic. ``reasons`` say why the
     evaluation is partial, and are empty for a whole evaluation; ``notes`` explain the numbers.
     ``wall_s`` and ``network_s`` are seconds of real time, NaN if the network ran in another
-    process.
+    process. ``ranged`` are the results with the range sensor, None without one.
     """
 
     path: Path
@@ -91,6 +96,7 @@ class BagEvaluation:
     wall_s: float = math.nan
     network_s: float = math.nan
     camera_info: Topic | None = None
+    ranged: RangeTotals | None = None
 
 
 class Picture(NamedTuple):
@@ -166,7 +172,7 @@ class Session:
         return array
 
     def result(self, reasons: Sequence[str] = (), notes: Sequence[str] = (),
-               **seconds: float) -> BagEvaluation:
+               ranged: RangeTotals | None = None, **seconds: float) -> BagEvaluation:
         """
         Return the result; RecordingError if no frame was evaluated.
 
@@ -180,7 +186,8 @@ class Session:
         return BagEvaluation(
             self.recording.path, self.request, self.topics, self.ids, self.comparison.labels,
             self.comparison.clamp, totals, self.rates, [*self._reasons(), *reasons],
-            [*self._notes(), *notes], camera_info=self.camera.topic, **seconds)
+            [*self._notes(), *notes], camera_info=self.camera.topic, ranged=ranged,
+            **seconds)
 
     def _reasons(self) -> list[str]:
         totals, request = self.totals, self.request
@@ -225,6 +232,9 @@ def topics_of(recording: Recording, request: Request) -> dict[str, Topic]:
             topics[role] = map_topic(recording, name, role)
     if len({topic.name for topic in topics.values()}) < len(topics):
         raise ValueError(f'{recording.path}: pictures, depth and labels need a topic each')
+    if request.range_topic:
+        # The true depth may be the range image as well.
+        topics['range'] = recording.topic(request.range_topic)
     return topics
 
 

@@ -23,6 +23,7 @@ from jrn_perception.evaluation.measures.metrics import (
     METRICS,
 )
 from jrn_perception.evaluation.measures.series import rate, spread, summarise
+from jrn_perception.evaluation.recordings.ranging import RangeTotals
 from jrn_perception.evaluation.recordings.replay import Replay
 from jrn_perception.evaluation.recordings.session import BagEvaluation
 from jrn_perception.evaluation.recordings.totals import ErrorSums, metrics_of
@@ -66,6 +67,8 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
             document['inputs'] = _side(totals.inputs, evaluation)
             document['gain'] = {name: document['output']['pooled'][name]
                                 - document['inputs']['pooled'][name] for name in METRICS}
+    if evaluation.ranged is not None:
+        document['range'] = _range(evaluation, evaluation.ranged)
     document['worst'] = {name: [{'frame': worst.name, 'value': worst.score}
                                 for worst in totals.worst[name].ranked()]
                          for name in measures(evaluation)}
@@ -104,6 +107,8 @@ def _source(evaluation: BagEvaluation) -> dict[str, Any]:
     totals, ids = evaluation.totals, evaluation.ids
     topics = dict.fromkeys(('image', 'depth', 'labels'))
     for role, topic in evaluation.topics.items():
+        if role not in topics:
+            continue  # The range sensor has an entry of its own.
         topics[role] = {'topic': topic.name, 'type': topic.msgtype, 'messages': topic.count}
     if ids:
         topics['labels'] |= {'set': ids.labels.name, 'without_class': list(ids.missing)}
@@ -111,6 +116,19 @@ def _source(evaluation: BagEvaluation) -> dict[str, Any]:
             'names_sha256': totals.names_sha256, 'with_depth': totals.with_truth['depth'],
             'with_labels': totals.with_truth['labels'],
             'damaged': {'count': totals.num_damaged, 'first': totals.damaged}}
+
+
+def _range(evaluation: BagEvaluation, ranged: RangeTotals) -> dict[str, Any]:
+    """Return the drift and the errors of depth that the range sensor corrected."""
+    topic = evaluation.topics['range']
+    found = {'topic': topic.name, 'type': topic.msgtype, 'messages': topic.count,
+             'frames': ranged.frames, 'used': ranged.used, 'rejected': ranged.rejected,
+             'drift': _drift(ranged.drift)}
+    if evaluation.totals.with_truth['depth']:
+        new = depth_metrics(ranged.sums.depth.sum((0, 1)))._asdict()
+        old = depth_metrics(evaluation.totals.output.depth.sum((0, 1)))._asdict()
+        found |= {'pooled': new, 'gain': {name: new[name] - old[name] for name in new}}
+    return found
 
 
 def _drift(values: Sequence[float]) -> dict[str, Any]:

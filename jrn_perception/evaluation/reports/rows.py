@@ -47,6 +47,8 @@ def recording_tables(document: dict[str, Any], clock: dict[str, Any]) -> list[Te
     if 'output' in document:
         found += [_metrics(document), *_parts(document)]
     found.append(_without_truth(document))
+    if 'range' in document:
+        found.append(_range(document))
     if 'semantics' in document:
         classes = sorted(document['semantics']['classes'].items(), key=lambda item: -item[1])
         found.append(TextTable('predicted class', ['share'], [
@@ -114,6 +116,20 @@ def _without_truth(document: dict[str, Any]) -> TextTable:
         if task in document:
             rows.append([text, percent(document[task][key]), ''])
     return TextTable('without ground truth', ['mean', 'largest'], rows)
+
+
+def _range(document: dict[str, Any]) -> TextTable:
+    """Return the table of depth with and without the range sensor."""
+    ranged, drift = document['range'], document['drift']['depth']
+    rows = [['points that were used', '–', str(ranged['used'])],
+            ['points that were rejected', '–', str(ranged['rejected'])]]
+    if ranged['drift']['pairs']:
+        rows.append(['median change of depth, frame to frame', percent(drift['mean']),
+                     percent(ranged['drift']['mean'])])
+    rows += [[TITLES[name], number(document['output']['pooled'][name], digits_of(name)),
+              number(value, digits_of(name))]
+             for name, value in ranged.get('pooled', {}).items() if value is not None]
+    return TextTable(f'range {ranged["topic"]}', ['without', 'with'], rows)
 
 
 def _clock(clock: dict[str, Any]) -> list[TextTable]:
