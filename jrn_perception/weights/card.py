@@ -97,7 +97,8 @@ class Card:
     before they become the confidence (Guo et al., "On Calibration of Modern Neural Networks", ICML
     2017, Eq. 9); at 1 the confidence is the network's own probability. ``sources``, by task, name
     the sources that a JRN learned from or runs on (``perception.inputs``) if they are not the
-    networks of ``inputs``.
+    networks of ``inputs``. ``depth_deviation`` are the six coefficients of the deviation of depth
+    (``perception.deviation``), None if not fitted.
     """
 
     architecture: str
@@ -118,6 +119,7 @@ class Card:
     precision: str = 'auto'
     temperature: float = 1.0
     sources: dict[str, str] = field(default_factory=dict)
+    depth_deviation: tuple[float, ...] | None = None
 
     @classmethod
     def of(cls, spec: networks.Spec, label_set: labels.LabelSet | None, **entries: Any) -> Card:
@@ -160,6 +162,7 @@ _ENTRIES = {
     and all(isinstance(name, str) for name in value.values()),
     'precision': lambda value: value in PRECISIONS,
     'temperature': lambda value: type(value) in _NUMBER and math.isfinite(value) and value > 0,
+    'depth_deviation': lambda value: value is None or _numbers(value, 6),
 }
 
 
@@ -177,7 +180,7 @@ def read_card(path: Path) -> Card:
         for name, value in content.items():
             if name in _ENTRIES and not _ENTRIES[name](value):
                 raise WeightsError(f'{file}: {name} cannot be {value!r}')
-        for name in ('input_size', 'depth_range', 'focal_length', 'classes'):
+        for name in ('input_size', 'depth_range', 'focal_length', 'classes', 'depth_deviation'):
             if content.get(name) is not None:
                 content[name] = tuple(content[name])
         # Cards written before the entry existed are of networks with the default preprocessing.

@@ -14,6 +14,11 @@ from jrn_perception.evaluation.measures.calibration import Calibration
 from jrn_perception.evaluation.measures.completion import Completion
 from jrn_perception.evaluation.measures.metrics import Crop, Table, Truth
 from jrn_perception.evaluation.measures.sampling import AnchorCounts, anchored, sample, Sampling
+from jrn_perception.evaluation.measures.sparsification import sample as sample_pixels
+from jrn_perception.evaluation.measures.sparsification import (
+    Sparsification,
+    sparsification,
+)
 from jrn_perception.frame import Frame
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
 from jrn_perception.perception import Perception, Prediction
@@ -110,6 +115,16 @@ class Comparison:
             return prediction.with_depth(anchored(depth, prediction.labels, points, counts))
         return prediction
 
+    def errors_and_deviations(self, prediction: Prediction, frame: Frame,
+                              index: int) -> list[np.ndarray]:
+        """Return [errors and deviations (2, n)] of pixels of a frame, [] if it has none."""
+        if prediction.depth_deviation is None or frame.depth is None:
+            return []
+        chosen = sample_pixels(frame.depth, self.protocol.crop, index)
+        error = self.depth(prediction) - frame.depth
+        return [np.stack((error.reshape(-1)[chosen],
+                          prediction.depth_deviation.reshape(-1)[chosen]))]
+
     def class_ids(self, prediction: Prediction) -> np.ndarray | None:
         """Return the labels, None if they cannot be compared."""
         return prediction.labels if self.labels else None
@@ -145,7 +160,8 @@ class Evaluation:
     is the one that the JRN was given, at temperature 1. ``anchored`` has the depth of the output
     as the protocol's ``sampling`` corrects it, None without a sampling, ``anchors`` counts the
     points. ``note`` says why labels were not compared although both sides have some, '' otherwise.
-    ``completion`` has the errors in the holes of a depth camera, None without one.
+    ``completion`` has the errors in the holes of a depth camera, None without one. ``deviation``
+    compares the deviation of depth with its errors, None without one.
     """
 
     output: Table
@@ -161,6 +177,7 @@ class Evaluation:
     anchors: AnchorCounts = field(default_factory=AnchorCounts)
     note: str = ''
     completion: Completion | None = None
+    deviation: Sparsification | None = None
 
 
 def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
@@ -185,6 +202,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     if perception.card.sources.get('depth') == SENSOR:
         completion = Completion(comparison.protocol.crop, comparison.protocol.max_depth)
     anchors, scales = AnchorCounts(), list[float]()
+    errors: list[np.ndarray] = []
     source = Undamaged(frames, 'skip' if skip_damaged else 'raise')
     done, reason = 0, ''
     for step in track(stream(perception, range(len(frames)), comparison.reader(source),
@@ -206,6 +224,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
                 prediction, step.frame, step.item, anchors), labels=False)
         if completion is not None:
             completion.add(step.frame, step.prediction, comparison.clamp)
+        errors += comparison.errors_and_deviations(step.prediction, step.frame, step.item)
         if calibration is not None:
             comparison.add_confidence(calibration, step.frame, truth, prediction)
         if inputs_calibration is not None:
@@ -225,7 +244,8 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     note = f'{fault}: depth alone is compared' if fault else ''
     return Evaluation(output, inputs, comparison.labels, comparison.clamp, source.damaged, scales,
                       reason, calibration, inputs_calibration, corrected, anchors, note,
-                      completion)
+                      completion,
+                      sparsification(*np.concatenate(errors, 1)) if errors else None)
 
 
 def _comparison(perception: Perception, truth_labels: LabelSet | None, protocol: Protocol

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 
 import cv2
@@ -24,6 +24,9 @@ TILT = 15.0
 # Without gravity, degrees that a camera may look up or down, or hang askew.
 LOOKS = 60.0
 SCALES = (1 / 3, 3.0)
+# Of the logarithm of a scale one half is believed at this roughness. Fitted on validation frames:
+# docs/range.md.
+FLAT, FLAT_WITH_GRAVITY = 0.01, 0.02
 PIXELS = 3000
 ROUNDS = 8
 
@@ -33,11 +36,13 @@ class Floor:
     """
     A plane that was fitted to the floor in predicted depth.
 
-    ``scale`` is the factor on the depth that puts the camera at its known height, None if the
-    floor does not tell; ``reason`` then says why. ``normal`` (3,) points up, in the optical frame;
-    ``height`` is the camera's height in predicted metres; ``tilt`` are degrees between the normal
-    and ``up``, or the picture's own upward axis without it; ``share`` of the floor's pixels lie on
-    the plane.
+    ``ratio`` is the factor on the depth that puts the camera at its known height. ``scale`` is the
+    part of it that is believed, because the depth of a floor that is not predicted flat has other
+    errors than its scale; it is the factor to apply. It is None if the floor does not tell;
+    ``reason`` then says why. ``normal`` (3,) points up, in the optical frame; ``height`` is the
+    camera's height in predicted metres; ``tilt`` are degrees between the normal and ``up``, or the
+    picture's own upward axis without it; ``share`` of the floor's pixels lie on the plane;
+    ``roughness`` is their median relative distance from it.
     """
 
     scale: float | None
@@ -46,12 +51,14 @@ class Floor:
     height: float = math.nan
     tilt: float = math.nan
     share: float = 0.0
+    roughness: float = 0.0
+    ratio: float = math.nan
 
 
 def scale_from_floor(depth: np.ndarray, labels: np.ndarray, floor_ids: Sequence[int],
                      camera: np.ndarray, height: float, up: np.ndarray | None = None) -> Floor:
     """
-    Return the scale that puts the camera ``height`` metres above the floor.
+    Return the scale that puts the camera about ``height`` metres above the floor.
 
     ``depth``, ``labels`` (H, W): predicted metres and class ids; ``floor_ids``: ids that are
     floor; ``camera`` (3, 3): the matrix of the picture, which is rectified; ``up`` (3,): the
@@ -66,14 +73,14 @@ def scale_from_floor(depth: np.ndarray, labels: np.ndarray, floor_ids: Sequence[
         return Floor(None, 'no floor is seen')
     if np.ptp(rays[:, 1]) * camera[1, 1] < EXTENT * depth.shape[0]:
         return Floor(None, 'too narrow a strip of floor is seen')
-    plane, share = _fit(rays, inverse)
+    plane, share, roughness = _fit(rays, inverse)
     found_height = 1 / float(np.linalg.norm(plane))
     normal = -plane * found_height
     upward = np.array((0., -1., 0.)) if up is None else np.asarray(up) / np.linalg.norm(up)
     tilt = math.degrees(math.acos(float(np.clip(normal @ upward, -1, 1))))
     if up is not None:
         found_height = float(np.median(-(rays @ upward) / inverse))
-    found = Floor(None, '', normal, found_height, tilt, share)
+    found = Floor(None, '', normal, found_height, tilt, share, roughness)
     if share < PLANAR:
         return _refused(found, f'only {share:.0%} of the floor lie in one plane')
     if tilt > (LOOKS if up is None else TILT):
@@ -81,11 +88,13 @@ def scale_from_floor(depth: np.ndarray, labels: np.ndarray, floor_ids: Sequence[
     if not found_height > 0 or not SCALES[0] < height / found_height < SCALES[1]:
         return _refused(found, f'the floor is {found_height:.2f} m below the camera, which is at '
                                f'{height:g} m')
-    return Floor(height / found_height, '', normal, found_height, tilt, share)
+    ratio = height / found_height
+    flat = FLAT if up is None else FLAT_WITH_GRAVITY
+    return replace(found, ratio=ratio, scale=ratio ** (1 / (1 + (roughness / flat) ** 2)))
 
 
 def _refused(found: Floor, reason: str) -> Floor:
-    return Floor(None, reason, found.normal, found.height, found.tilt, found.share)
+    return replace(found, reason=reason)
 
 
 def _floor_pixels(depth: np.ndarray, labels: np.ndarray, floor_ids: Sequence[int],
@@ -106,9 +115,9 @@ def _floor_pixels(depth: np.ndarray, labels: np.ndarray, floor_ids: Sequence[int
     return rays, 1 / metres[rows, columns].astype(np.float64)
 
 
-def _fit(rays: np.ndarray, inverse: np.ndarray) -> tuple[np.ndarray, float]:
+def _fit(rays: np.ndarray, inverse: np.ndarray) -> tuple[np.ndarray, float, float]:
     """
-    Return the plane p (3,) with p . ray = inverse depth, and the share of pixels on it.
+    Return the plane p (3,) with p . ray = inverse depth, the share of pixels on it, and roughness.
 
     A plane n . X = h is p = n / h. Errors count relative to the depth (Tukey's biweight).
     """
@@ -121,4 +130,4 @@ def _fit(rays: np.ndarray, inverse: np.ndarray) -> tuple[np.ndarray, float]:
         weights = np.maximum(1 - (errors / limit) ** 2, 0) ** 2
         if np.count_nonzero(weights) < 3:
             break
-    return plane, float(np.mean(errors < ON_PLANE))
+    return plane, float(np.mean(errors < ON_PLANE)), float(np.median(errors))
