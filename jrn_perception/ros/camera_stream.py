@@ -77,6 +77,7 @@ class CameraStream:
 
     def __init__(self, node: Node, worker: Worker, configuration: Configuration):
         self._node, self._latest, self._running = node, configuration, configuration
+        self._active = False
         self.statistics = Statistics()
         self._slot = worker.open_slot(self._process, self._on_failure)
         self._rate_limit, self._stamps = RateLimit(), StampCheck()
@@ -96,8 +97,9 @@ class CameraStream:
             self._info_publisher, _ = qos.publish_on_demand(
                 node, CameraInfo, 'camera_info', qos.DATA_QOS, self.update_demand)
             sources = [topic for topic in sources if topic != own]
-        for topic in sources:
+        self._info_subscriptions = [
             qos.subscribe(node, CameraInfo, topic, self.infos.add, qos.SENSOR_QOS)
+            for topic in sources]
         # Made once before anybody listens, because that declares the QoS parameters of the topic.
         self.subscription = self._subscribe()
         self.topic = self.subscription.topic_name
@@ -114,10 +116,25 @@ class CameraStream:
         self._latest = configuration
         self.update_demand()
 
+    def set_active(self, active: bool) -> None:
+        """Begin to process frames, or end it: an image that waits is not processed."""
+        self._active = active
+        self.update_demand()
+
+    def close(self) -> None:
+        """Destroy all publishers and subscriptions."""
+        self.outputs.close()
+        self.correction.close()
+        if self._info_publisher is not None:
+            self._node.destroy_publisher(self._info_publisher)
+        for subscription in (*self._info_subscriptions, self.subscription):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+
     def is_wanted(self) -> bool:
         """Return whether frames should be processed now."""
         settings, perception = self._latest
-        return settings.enabled and (not settings.lazy
+        return self._active and settings.enabled and (not settings.lazy
                                      or bool(self.outputs.listened_to(perception))
                                      or self._has_info_listener())
 
@@ -159,7 +176,8 @@ class CameraStream:
         status = report(
             self._node.get_fully_qualified_name()[1:], self._latest.settings, self._running,
             self.statistics, Activity(wanted_for, self._slot.busy_for(), self._explain_idleness(),
-                                      lambda: explain_silence(self._node, self.subscription)))
+                                      lambda: explain_silence(self._node, self.subscription),
+                                      self._active))
         self._log_silence(status)
         return status
 
@@ -200,6 +218,8 @@ class CameraStream:
 
     def _process(self, message: Image | CompressedImage) -> None:
         started = perf_counter()
+        if not self._active:
+            return
         settings, perception = self._running
         try:
             self._stamps.check(message.header.stamp, self._node.get_clock().now(),

@@ -22,6 +22,10 @@ from rclpy.subscription import Subscription
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 WINDOW_S = 5.0
+INACTIVE = {
+    'unconfigured': 'unconfigured: the lifecycle manager has not configured the node',
+    'inactive': 'inactive: the network is loaded, and the lifecycle manager has not activated it',
+    'finalized': 'finalized: shut down by the lifecycle manager'}
 STAGES = ('preprocess_ms', 'inference_ms', 'postprocess_ms', 'publish_ms')
 
 
@@ -153,18 +157,22 @@ class Activity:
 
     ``wanted_for``: seconds since an output was first wanted, negative while none is; ``idle``:
     why none is wanted. ``busy_for``: seconds that the current frame has been processed.
-    ``explain`` returns why no frame may be arriving; it is called only in that case.
+    ``explain`` returns why no frame may be arriving; it is called only in that case. ``active``:
+    the state of the node's lifecycle.
     """
 
     wanted_for: float
     busy_for: float
     idle: str
     explain: Callable[[], str]
+    active: bool = True
 
 
 def judge(settings: Settings, statistics: Statistics, recent: Recent,
           activity: Activity) -> tuple[bytes, str, str]:
     """Return (level, state, message) of the status."""
+    if not activity.active:
+        return OK, 'inactive', INACTIVE['inactive']
     if not settings.enabled:
         return OK, 'disabled', 'disabled: set enabled to true or call ~/enable'
     if activity.wanted_for < 0:
@@ -260,6 +268,12 @@ def report(name: str, settings: Settings, running: Configuration, statistics: St
         level=level, name=f'{name}: perception', message=message,
         hardware_id=str(running.perception.device),
         values=key_values({'state': state, **identify(running), **numbers}))
+
+
+def without_network(name: str, state: str) -> DiagnosticStatus:
+    """Return the status of the node ``name`` in a state of its lifecycle without a network."""
+    return DiagnosticStatus(level=OK, name=f'{name}: perception', message=INACTIVE[state],
+                            values=key_values({'state': state}))
 
 
 def explain_silence(node: Node, subscription: Subscription) -> str:

@@ -23,28 +23,35 @@ from jrn_perception.ros import parameters, qos
 from jrn_perception.ros.camera_stream import CameraStream, THROTTLE_S
 from jrn_perception.ros.configuration import Configuration, load, load_or_refuse
 from jrn_perception.ros.conversions.label_info import label_message, LabelInfo
+from jrn_perception.ros.diagnostics import without_network
+from jrn_perception.ros.lifecycle import ManagedNode
 from jrn_perception.ros.parameter_files import Origins, origins
 from jrn_perception.ros.parameter_services import SetParameterServices
 from jrn_perception.ros.worker import Worker
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.task import Future
 from std_srvs.srv import SetBool
 
 
-class PerceptionNode(Node):
+class PerceptionNode(ManagedNode):
     """
     The node ``jrn_perception``.
 
-    Raises ValueError or RuntimeError with one line that says what to do if a parameter, the
-    weights or the device cannot be used.
+    With the parameter ``autostart`` it configures and activates itself. Otherwise a lifecycle
+    manager does: configure loads the network, activate subscribes, deactivate ends the work and
+    keeps the network, cleanup frees it.
+
+    Raises ValueError or RuntimeError with one line that says what to do if a parameter, or with
+    ``autostart`` the weights or the device, cannot be used.
     """
 
     # Set here as well, because rclpy also destroys a node whose constructor has failed.
     _worker: Worker | None = None
     _loading: threading.Thread | None = None
+    _started = False
 
     def __init__(self, **arguments):
         super().__init__('jrn_perception', automatically_declare_parameters_from_overrides=True,
@@ -52,46 +59,98 @@ class PerceptionNode(Node):
         # Before the network loads: a request that reached rclpy's own services meanwhile would
         # never be answered.
         SetParameterServices(self, self._prepare)
-        overrides = qos.overrides(self)
-        given = self._origins(**arguments)
-        settings = parameters.declare(self, given)
-        given_labels = settings.labels
+        self._overrides = qos.overrides(self)
+        self._given = self._origins(**arguments)
+        self._settings = parameters.declare(self, self._given)
+        # The labels that a user gave are checked once the weights are known.
+        self._given_labels = self._settings.labels
         # The executor's thread keeps the latest configuration. The worker's thread takes it over
-        # between two frames: it is running from then on.
-        self._latest = self._running = load(settings)
-        parameters.check_labels(given_labels, settings.labels)
-        parameters.check_limits(settings, self._latest.perception.card.depth_range)
-        for warning in (*self._latest.perception.warnings, *self._latest.slow_device_warnings()):
-            self.get_logger().warning(warning)
+        # between two frames: it is running from then on. Both are None without a network.
+        self._latest: Configuration | None = None
+        self._running: Configuration | None = None
         # Loaded for a request to set parameters that is still in progress.
         self._prepared: Configuration | None = None
         # Accepted by the on-set callback, applied when rclpy has set all parameters.
-        self._accepted = self._latest
-
-        worker = Worker()
-        self.cameras = (CameraStream(self, worker, self._latest),)
-        self._label_publisher = None
-        if LabelInfo is not None:
-            self._label_publisher = qos.publish(self, LabelInfo, 'label_info', qos.LATCHED_QOS)
-        if ignored := qos.check_overrides(self, overrides, given.foreign):
-            self.get_logger().warning(ignored)
+        self._accepted: tuple[parameters.Settings, Configuration | None] = self._settings, None
+        self.cameras: tuple[CameraStream, ...] = ()
+        self._label_publisher: Publisher | None = None
+        self._read_back_soon = self.create_guard_condition(self._read_back)
+        self._wake_up = self.create_guard_condition(lambda: None)
+        if self._settings.autostart:
+            self.start()
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # On the steady clock: operators also want to know that a simulated clock stands still.
         self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._announce(settings)
-
         self.create_service(SetBool, '~/enable', self._on_enable)
-        self._read_back_soon = self.create_guard_condition(self._read_back)
         self._read_back()
-        self._wake_up = self.create_guard_condition(lambda: None)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._applies_after_setting = hasattr(self, 'add_post_set_parameters_callback')
         if self._applies_after_setting:  # Since Jazzy.
             self.add_post_set_parameters_callback(self._apply)
+        if self._latest is not None:
+            self._introduce()
+        else:
+            self.get_logger().info('unconfigured: waits for a lifecycle manager')
+        self._started = True
+
+    # The lifecycle: on the executor's thread.
+
+    def open(self) -> None:
+        """Load the network, and make all publishers and subscriptions."""
+        settings = self._settings
+        configuration = load(settings)
+        parameters.check_labels(self._given_labels, settings.labels)
+        parameters.check_limits(settings, configuration.perception.card.depth_range)
+        for warning in (*configuration.perception.warnings,
+                        *configuration.slow_device_warnings()):
+            self.get_logger().warning(warning)
+        self._worker = worker = Worker()
         worker.start()
-        self._worker = worker
-        self.get_logger().info(
-            f'{self._latest.describe()}, reading {", ".join(c.topic for c in self.cameras)}')
+        # Before the topics, whose QoS parameters come by the callbacks below when declared.
+        self._latest = self._running = configuration
+        self.cameras = (CameraStream(self, worker, configuration),)
+        if LabelInfo is not None:
+            self._label_publisher = qos.publish(self, LabelInfo, 'label_info', qos.LATCHED_QOS)
+        if ignored := qos.check_overrides(self, self._overrides, self._given.foreign):
+            self.get_logger().warning(ignored)
+        self._announce(settings)
+        self._read_back_soon.trigger()
+
+    def set_active(self, active: bool) -> None:
+        """Subscribe to the images, or finish the frame in progress and unsubscribe."""
+        for camera in self.cameras:
+            camera.set_active(active)
+        if active and self._started:
+            self._introduce()
+        if not active and self._worker is not None:
+            finished = threading.Event()
+            self._worker.call(finished.set, self._on_failure)
+            finished.wait()
+
+    def close(self) -> None:
+        """Free the network, and destroy all publishers and subscriptions of its outputs."""
+        if self._loading is not None:
+            self._loading.join()
+        if self._worker is not None:
+            self._worker.stop()
+        for camera in self.cameras:
+            camera.close()
+        if self._label_publisher is not None:
+            self.destroy_publisher(self._label_publisher)
+        self.cameras, self._label_publisher, self._worker = (), None, None
+        self._latest = self._running = self._prepared = None
+        self._accepted = self._settings, None
+
+    def destroy_node(self) -> None:
+        if self._loading is not None:
+            self._loading.join()
+        if self._worker is not None:
+            self._worker.stop()
+        super().destroy_node()
+
+    def _introduce(self) -> None:
+        topics = ', '.join(camera.topic for camera in self.cameras)
+        self.get_logger().info(f'{self._latest.describe()}, reading {topics}')
 
     def _origins(self, *, cli_args: Sequence[str] | None = None,
                  use_global_arguments: bool = True,
@@ -101,13 +160,6 @@ class PerceptionNode(Node):
                          self.get_fully_qualified_name())
         result.own |= {parameter.name for parameter in parameter_overrides or ()}
         return result
-
-    def destroy_node(self) -> None:
-        if self._loading is not None:
-            self._loading.join()
-        if self._worker is not None:
-            self._worker.stop()
-        super().destroy_node()
 
     # Parameters: on the executor's thread.
 
@@ -122,7 +174,7 @@ class PerceptionNode(Node):
                 raise ValueError(f'{parameter.name}: undeclared; see `ros2 param list`')
         settings = self._merge(changed)
         changeable = [parameter for parameter in changed if not self._is_read_only(parameter)]
-        if settings.identity != self._latest.settings.identity:
+        if self._latest is not None and settings.identity != self._settings.identity:
             self._prepared = await self._load_beside(settings)
         return changeable
 
@@ -161,7 +213,7 @@ class PerceptionNode(Node):
             # rclpy also refuses this, but too late: in a callback of its own, after ours.
             if parameter.name == 'use_sim_time' and type(parameter.value) is not bool:
                 raise ValueError('use_sim_time: expected true or false')
-        return parameters.merge(self._latest.settings, {
+        return parameters.merge(self._settings, {
             parameter.name: parameter.value for parameter in changed
             if parameter.name in parameters.BY_NAME})
 
@@ -174,11 +226,18 @@ class PerceptionNode(Node):
             self._apply(changed)
         return SetParametersResult(successful=True)
 
-    def _configure(self, changed: list[Parameter]) -> Configuration:
-        """Return the configuration after ``changed``; ValueError gives a reason to refuse."""
+    def _configure(self, changed: list[Parameter]
+                   ) -> tuple[parameters.Settings, Configuration | None]:
+        """
+        Return settings and configuration after ``changed``; ValueError gives a reason to refuse.
+
+        Without a network, which is not loaded here, the configuration is None.
+        """
         prepared, self._prepared = self._prepared, None
         settings = self._merge(changed)
-        if settings.identity == self._latest.settings.identity:
+        if self._latest is None:
+            return settings, None
+        if settings.identity == self._settings.identity:
             configuration = Configuration(settings, self._latest.perception)
         elif prepared is not None and prepared.settings.identity == settings.identity:
             settings.labels = prepared.settings.labels
@@ -187,29 +246,30 @@ class PerceptionNode(Node):
             # Set by code of this process, not by a service: that code waits for the network.
             configuration = load_or_refuse(settings)
         parameters.check_limits(settings, configuration.perception.card.depth_range)
-        return configuration
+        return settings, configuration
 
     def _apply(self, changed: list[Parameter]) -> None:
         """Make the accepted configuration the latest; the worker takes it over."""
-        before, self._latest = self._latest, self._accepted
-        if before.settings.enabled != self._latest.settings.enabled:
-            self.get_logger().info('resumed' if self._latest.settings.enabled else
+        was_enabled = self._settings.enabled
+        self._settings, self._latest = self._accepted
+        if was_enabled != self._settings.enabled:
+            self.get_logger().info('resumed' if self._settings.enabled else
                                    'paused: enabled is false')
         for parameter in changed:
             self.get_logger().debug(f'{parameter.name} is {parameter.value!r}')
-        for camera in self.cameras:
-            camera.configure(self._latest)
-        self._worker.call(partial(self._adopt, self._latest), self._on_failure)
+        if self._latest is not None:
+            for camera in self.cameras:
+                camera.configure(self._latest)
+            self._worker.call(partial(self._adopt, self._latest), self._on_failure)
         # Parameters cannot be set from within this callback, but right after it.
         self._read_back_soon.trigger()
 
     def _read_back(self) -> None:
         """Make the parameters show which network runs and, once it is announced, its labels."""
-        settings, perception = self._latest
         names = parameters.IDENTITY
-        if self._running.perception is perception:
+        if self._latest is not None and self._running.perception is self._latest.perception:
             names += ('labels',)
-        values = {name: getattr(settings, name) for name in names}
+        values = {name: getattr(self._settings, name) for name in names}
         self.set_parameters([Parameter(name, value=value) for name, value in values.items()
                              if self.get_parameter(name).value != value])
 
@@ -258,6 +318,8 @@ class PerceptionNode(Node):
     # Diagnostics: on the executor's thread.
 
     def _diagnose(self) -> None:
-        array = DiagnosticArray(status=[camera.status() for camera in self.cameras])
+        array = DiagnosticArray(status=[camera.status() for camera in self.cameras]
+                                or [without_network(self.get_fully_qualified_name()[1:],
+                                                    self.state)])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(array)

@@ -25,6 +25,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
+from rclpy.timer import Timer
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -234,14 +235,24 @@ class OutputPublishers:
     """
 
     def __init__(self, node: Node, on_demand: Callable[[], None]):
+        self._node = node
         self._publishers: dict[str, Publisher] = {}
+        self._poll: Timer | None = None
         has_events = True
         for output in OUTPUTS:
             self._publishers[output.name], reports = publish_on_demand(
                 node, output.kind, output.name, output.qos, on_demand)
             has_events &= reports
         if not has_events:
-            node.create_timer(POLL_S, on_demand, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            self._poll = node.create_timer(
+                POLL_S, on_demand, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def close(self) -> None:
+        """Destroy all publishers."""
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+        if self._poll is not None:
+            self._node.destroy_timer(self._poll)
 
     def listened_to(self, perception: Perception | None = None) -> list[Output]:
         """Return the outputs with subscribers; given ``perception``, only the ones that it has."""

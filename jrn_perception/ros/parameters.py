@@ -145,6 +145,8 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      {'choices': ('field', 'scale_shift', 'scale', 'off')}),
     ('confidence_threshold', 0.0, 'labels that are less probable become 255, unlabelled',
      {'low': 0.0, 'high': 1.0}),
+    ('autostart', True, 'process frames from the start; false waits for a lifecycle manager to '
+     'configure and activate the node', {'dynamic': False}),
     ('enabled', True, 'process frames; also set by the service ~/enable', {}),
     ('lazy', True, 'run the network only while somebody subscribes to an output', {}),
     ('max_rate', 0.0, 'frames per second at most; 0 for no limit', {'low': 0.0, 'high': 1000.0}),

@@ -269,7 +269,7 @@ class Robot:
     def configure(self, **values):
         """Set parameters as `ros2 param set` does, all at once; return the result."""
         from rcl_interfaces.srv import SetParametersAtomically
-        return self._call(SetParametersAtomically, 'set_parameters_atomically',
+        return self.call(SetParametersAtomically, 'set_parameters_atomically',
                           parameters=[Parameter(name, value=value).to_parameter_msg()
                                       for name, value in values.items()]).result
 
@@ -283,9 +283,9 @@ class Robot:
         return rclpy.parameter.parameter_value_to_python(future.result().values[0])
 
     def enable(self, on):
-        return self._call(SetBool, 'enable', data=on)
+        return self.call(SetBool, 'enable', data=on)
 
-    def _call(self, kind, service, **request):
+    def call(self, kind, service, **request):
         client = self.body.create_client(
             kind, f'{self.node.get_fully_qualified_name()}/{service}')
         assert client.wait_for_service(TIMEOUT_S)
@@ -302,7 +302,7 @@ class Robot:
                 level=ord(status.level), name=status.name, message=status.message,
                 hardware_id=status.hardware_id, header=message.header, values=values,
                 # Not a number while the node does not listen.
-                arrived=(None if values['rate_in_hz'] == 'nan'
+                arrived=(None if values.get('rate_in_hz', 'nan') == 'nan'
                          else round(float(values['rate_in_hz']) * WINDOW_S)),
                 count={key: int(value) for key, value in values.items() if key[:7] == 'frames_'}))
             self._changed.notify_all()

@@ -38,9 +38,11 @@ def test_pause_and_resume_are_told_to_the_caller_and_in_the_log(robot):
     robot.wait_for(lambda: said(robot, 'resumed'))
 
 
-def test_debug_lines_follow_each_frame(robot, tools):
+def test_debug_lines_follow_each_frame(robot, tools, request):
     robot.start()
-    robot.node.get_logger().set_level(LoggingSeverity.DEBUG)
+    logger = robot.node.get_logger()
+    logger.set_level(LoggingSeverity.DEBUG)
+    request.addfinalizer(lambda: logger.set_level(LoggingSeverity.INFO))
     robot.camera()
     depth = robot.listen('depth')
     robot.ask(tools.picture(), depth)

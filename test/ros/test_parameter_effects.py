@@ -469,6 +469,13 @@ def max_silence_s(robot, tools):
     assert robot.status(lambda status: status.values['state'] == 'running').level == 0
 
 
+def autostart(robot, tools):
+    robot.start(autostart=False)
+    assert robot.status().values['state'] == 'unconfigured'
+    robot.start(autostart=True)
+    assert robot.status().values['state'] == 'idle'
+
+
 def labels_(robot, tools):
     robot.start()
     names = robot.get('labels')
@@ -488,8 +495,8 @@ EFFECTS = {check.__name__.rstrip('_'): check for check in (
     points_stride, focal_correction, rectified, min_depth, max_depth, out_of_range,
     no_depth_classes, camera_height, range_inputs, range_max_age, range_extrinsics, anchoring,
     confidence_threshold,
-    enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms,
-    max_silence_s, labels_)}
+    autostart, enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap,
+    max_processing_time_ms, max_silence_s, labels_)}
 
 
 @pytest.mark.parametrize('name', BY_NAME)

@@ -25,7 +25,7 @@ TIMEOUT_S = 20
 
 def set_each(robot, **values):
     """Set parameters as `ros2 param load` does, one by one in one request; return the results."""
-    return robot._call(SetParameters, 'set_parameters', parameters=[
+    return robot.call(SetParameters, 'set_parameters', parameters=[
         Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]).results
 
 
@@ -35,7 +35,7 @@ def set_each(robot, **values):
 def test_descriptors_tell_ranges_choices_and_what_is_read_only(robot):
     robot.start()
     names = [row.name for row in PARAMETERS]
-    descriptors = robot._call(DescribeParameters, 'describe_parameters', names=names).descriptors
+    descriptors = robot.call(DescribeParameters, 'describe_parameters', names=names).descriptors
     assert [descriptor.name for descriptor in descriptors] == names
     for row, descriptor in zip(PARAMETERS, descriptors):
         assert descriptor.description == row.meaning
@@ -49,8 +49,8 @@ def test_descriptors_tell_ranges_choices_and_what_is_read_only(robot):
             assert descriptor.additional_constraints == ', '.join(row.choices)
     assert {descriptor.name for descriptor in descriptors if descriptor.read_only} == {
         'device', 'precision', 'backend', 'threads', 'inference_height', 'inference_width',
-        'image_transport', 'depth_encoding', 'confidence_encoding', 'rectified', 'range_inputs',
-        'range_extrinsics'}
+        'image_transport', 'depth_encoding', 'confidence_encoding', 'autostart', 'rectified',
+        'range_inputs', 'range_extrinsics'}
 
 
 # What is refused, by whom, in whose words.
@@ -95,7 +95,7 @@ def test_rclpy_itself_keeps_code_of_this_process_from_a_bad_value(robot):
 def test_a_dump_can_be_loaded_into_the_running_node(robot):
     robot.start(device='cpu')
     # As `ros2 param dump` writes it: with the parameters that rclpy has declared.
-    names = robot._call(ListParameters, 'list_parameters').result.names
+    names = robot.call(ListParameters, 'list_parameters').result.names
     assert {row.name for row in PARAMETERS} < set(names)
     assert 'qos_overrides./depth.publisher.depth' in names
     values = {name: robot.get(name) for name in names}
@@ -120,7 +120,7 @@ def test_a_parameter_of_an_unknown_type_is_refused(robot):
     robot.start()
     message = Parameter('max_rate', value=1.0).to_parameter_msg()
     message.value.type = 99
-    result, = robot._call(SetParameters, 'set_parameters', parameters=[message]).results
+    result, = robot.call(SetParameters, 'set_parameters', parameters=[message]).results
     assert not result.successful
     assert '99' in result.reason
     assert robot.configure(max_rate=2.0).successful

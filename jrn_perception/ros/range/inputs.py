@@ -107,8 +107,10 @@ class RangeInputs:
         self._faults: dict[str, str] = {}
         self._since: dict[str, float] = {}
         self.infos = calibration.CameraInfoBuffer()
+        self._node, self._info_subscription = node, None
         if 'image' in names:
-            qos.subscribe(node, CameraInfo, 'range/camera_info', self.infos.add, qos.SENSOR_QOS)
+            self._info_subscription = qos.subscribe(
+                node, CameraInfo, 'range/camera_info', self.infos.add, qos.SENSOR_QOS)
         self.subscribe(True)  # Declares the QoS parameters of the topics.
 
     def __bool__(self) -> bool:
@@ -120,6 +122,12 @@ class RangeInputs:
             sensor.subscribe(wanted)
         if self.sensors:
             self._extrinsics.listen(wanted)
+
+    def close(self) -> None:
+        """Destroy all subscriptions."""
+        self.subscribe(False)
+        if self._info_subscription is not None:
+            self._node.destroy_subscription(self._info_subscription)
 
     def measure(self, header: Header, view: View | None, size: tuple[int, int],
                 max_age: float) -> Anchors:
