@@ -15,16 +15,18 @@ import sys
 from jrn_perception import weights
 from jrn_perception.cli import program
 from jrn_perception.datasets.registry import layouts, READERS
-from jrn_perception.evaluation.measures import temperature
+from jrn_perception.evaluation.measures import deviation, temperature
 from jrn_perception.evaluation.measures.calibration import ece_estimate
 from jrn_perception.evaluation.measures.comparison import Protocol
 from jrn_perception.evaluation.measures.frames import open_frames, parse_crop
+from jrn_perception.frame import Frame
 from jrn_perception.perception import Perception
 
 DESCRIPTION = """\
-Fit the temperature of a network's confidence to annotated frames, and write it into the card of
-the weights file. The weights and the labels stay the same. Take frames that the network has not
-learned from: on its own training frames a network is right too often.
+Fit the temperature of a network's confidence, or with --depth the standard deviation of its
+depth, to annotated frames, and write it into the card of the weights file. The weights, the
+labels and the depth stay the same. Take frames that the network has not learned from: on its own
+training frames a network is right too often.
 """
 
 
@@ -48,6 +50,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
                         help="split to fit to, '' for the reader's own (default: %(default)s)")
     parser.add_argument('--crop', default='', help='well annotated part of a frame: nyu, none or '
                         "y0:y1,x0:x1 (default: the reader's)")
+    parser.add_argument('--depth', action='store_true', help='fit the deviation of depth')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N '
                         '(default: %(default)s)')
     return parser.parse_args(argv)
@@ -62,6 +65,9 @@ def _calibrate(options: argparse.Namespace) -> None:
     protocol = Protocol(parse_crop(options.crop, options.reader))
     perception = Perception.load(card.architecture, card.variant, weights_file=str(path),
                                  device=options.device)
+    if options.depth:
+        _calibrate_depth(options, perception, frames, protocol)
+        return
     fit = temperature.fit(perception, frames, protocol, partial(program.track, title='measuring'))
     before, after = (float(ece_estimate(part).value) for part in (fit.before, fit.after))
     found = {'reader': options.reader, 'split': options.split or None, 'images': len(frames),
@@ -70,6 +76,17 @@ def _calibrate(options: argparse.Namespace) -> None:
                                metrics={**card.metrics, 'calibration': found}), path)
     print(f'{path}: temperature {fit.temperature:g} (was {card.temperature:g}), ECE '
           f'{after:.4f} (was {before:.4f}) on {len(frames)} frames')
+
+
+def _calibrate_depth(options: argparse.Namespace, perception: Perception,
+                     frames: Sequence[Frame], protocol: Protocol) -> None:
+    path, card = options.weights, perception.card
+    fit = deviation.fit(perception, frames, protocol, partial(program.track, title='measuring'))
+    found = {'reader': options.reader, 'split': options.split or None, 'images': len(frames),
+             'pixels': fit.pixels}
+    weights.write_card(replace(card, depth_deviation=fit.coefficients,
+                               metrics={**card.metrics, 'depth_deviation': found}), path)
+    print(f'{path}: deviation of depth fitted to {fit.pixels} pixels of {len(frames)} frames')
 
 
 if __name__ == '__main__':

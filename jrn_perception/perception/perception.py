@@ -131,7 +131,7 @@ class Perception:
         """Return the prediction for picture ``index`` of a batch, of ``size`` (height, width)."""
         return Prediction(maps.at(index), size, self.label_set,
                           self.depth_scale(size, focal_length), self.card.depth_range,
-                          self.card.temperature)
+                          self.card.temperature, self.card.depth_deviation)
 
     def depth_scale(self, size: tuple[int, int],
                     focal_length: tuple[float, float] | None = None) -> float:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import copy
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +14,7 @@ import math
 import cv2
 from jrn_perception.labels import LabelSet, UNLABELLED
 from jrn_perception.perception.backends.interface import ArrayMaps
+from jrn_perception.perception.deviation import deviation
 import numpy as np
 
 # Logits are enlarged towards the picture's size until they are this many values, then the class
@@ -32,12 +34,13 @@ class Prediction:
     ``depth_range`` (low, high) are the metres that the network was trained on, before that factor.
     ``temperature`` divides the logits for ``confidence`` alone. It changes neither the labels nor
     the influence, and not ``inputs``, which are the probabilities that the JRN was given.
+    ``coefficients`` are those of ``depth_deviation``, see ``perception.deviation``.
     """
 
     def __init__(self, maps: ArrayMaps, size: tuple[int, int], label_set: LabelSet | None,
                  depth_scale: float = 1.0, depth_range: tuple[float, float] = (0.0, math.inf),
-                 temperature: float = 1.0):
-        self._maps, self._size = maps, size
+                 temperature: float = 1.0, coefficients: Sequence[float] | None = None):
+        self._maps, self._size, self._deviation = maps, size, coefficients
         self.label_set = label_set
         self.depth_scale, self.depth_range = depth_scale, depth_range
         self.temperature = temperature
@@ -61,7 +64,7 @@ class Prediction:
         """
         other = copy.copy(self)
         other.depth_scale = self.depth_scale * scale
-        for name in ('influence_depth', 'mean_influence', 'inputs'):
+        for name in ('influence_depth', 'mean_influence', 'inputs', 'depth_deviation'):
             vars(other).pop(name, None)
         # In place of the cached property.
         vars(other).update(depth=depth)
@@ -86,6 +89,19 @@ class Prediction:
     def depth(self) -> np.ndarray | None:
         """Return metres along the optical axis, float32 (H, W)."""
         return self._scaled(self._maps.depth)
+
+    @cached_property
+    def depth_deviation(self) -> np.ndarray | None:
+        """
+        Return the standard deviation of the depth that was predicted, metres, float32 (H, W).
+
+        None if it was not fitted to this network, and for folded classes, because it was fitted
+        to the confidence of the network's own.
+        """
+        if self._deviation is None or self.depth is None:
+            return None
+        scale = np.float32(self.depth_scale)
+        return scale * deviation(self.depth / scale, self.confidence, self._deviation)
 
     @cached_property
     def labels(self) -> np.ndarray | None:

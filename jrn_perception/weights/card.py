@@ -94,7 +94,8 @@ class Card:
     this file's folder, and its sha256. ``precision`` is the precision for callers that ask for
     ``auto``; 'auto' here leaves the choice to the device. ``temperature`` divides the logits
     before they become the confidence (Guo et al., "On Calibration of Modern Neural Networks", ICML
-    2017, Eq. 9); at 1 the confidence is the network's own probability.
+    2017, Eq. 9); at 1 the confidence is the network's own probability. ``depth_deviation`` are the
+    six coefficients of the deviation of depth (``perception.deviation``), None if not fitted.
     """
 
     architecture: str
@@ -114,6 +115,7 @@ class Card:
     preprocessing: Preprocessing = Preprocessing()
     precision: str = 'auto'
     temperature: float = 1.0
+    depth_deviation: tuple[float, ...] | None = None
 
     @classmethod
     def of(cls, spec: networks.Spec, label_set: labels.LabelSet | None, **entries: Any) -> Card:
@@ -154,6 +156,7 @@ _ENTRIES = {
         _two(file, str) for file in value.values()),
     'precision': lambda value: value in PRECISIONS,
     'temperature': lambda value: type(value) in _NUMBER and math.isfinite(value) and value > 0,
+    'depth_deviation': lambda value: value is None or _numbers(value, 6),
 }
 
 
@@ -171,7 +174,7 @@ def read_card(path: Path) -> Card:
         for name, value in content.items():
             if name in _ENTRIES and not _ENTRIES[name](value):
                 raise WeightsError(f'{file}: {name} cannot be {value!r}')
-        for name in ('input_size', 'depth_range', 'focal_length', 'classes'):
+        for name in ('input_size', 'depth_range', 'focal_length', 'classes', 'depth_deviation'):
             if content.get(name) is not None:
                 content[name] = tuple(content[name])
         # Cards written before the entry existed are of networks with the default preprocessing.

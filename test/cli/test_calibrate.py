@@ -62,6 +62,18 @@ def test_the_temperature_is_written_with_where_it_comes_from(file, rooms, capsys
     assert again.metrics['calibration'] == found | {'ece_before': found['ece']}
 
 
+def test_the_deviation_of_depth_is_written_alone(file, rooms, capsys):
+    before = weights.read_card(file)
+    assert main([str(file), '--data', str(rooms), '--device', 'cpu', '--depth']) == 0
+    card = weights.check(file)
+    assert len(card.depth_deviation) == 6
+    assert card.metrics['depth_deviation'] == {
+        'reader': 'nyuv2', 'split': 'val', 'images': 2, 'pixels': 4000}
+    assert replace(before, depth_deviation=card.depth_deviation, metrics=card.metrics) == card
+    assert capsys.readouterr().out == (
+        f'{file}: deviation of depth fitted to 4000 pixels of 2 frames\n')
+
+
 def test_split_and_crop_are_used(file, rooms):
     temperatures = []
     for options in ((), ('--split', 'other'), ('--crop', '0:200,0:300')):

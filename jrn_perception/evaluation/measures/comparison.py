@@ -13,6 +13,11 @@ from jrn_perception.datasets.subsets import Undamaged
 from jrn_perception.evaluation.measures.calibration import Calibration
 from jrn_perception.evaluation.measures.metrics import Crop, Table, Truth
 from jrn_perception.evaluation.measures.sampling import AnchorCounts, anchored, sample, Sampling
+from jrn_perception.evaluation.measures.sparsification import sample as sample_pixels
+from jrn_perception.evaluation.measures.sparsification import (
+    Sparsification,
+    sparsification,
+)
 from jrn_perception.frame import Frame
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
 from jrn_perception.perception import Perception, Prediction
@@ -104,6 +109,16 @@ class Comparison:
             return prediction.with_depth(anchored(depth, prediction.labels, points, counts))
         return prediction
 
+    def errors_and_deviations(self, prediction: Prediction, frame: Frame,
+                              index: int) -> list[np.ndarray]:
+        """Return [errors and deviations (2, n)] of pixels of a frame, [] if it has none."""
+        if prediction.depth_deviation is None or frame.depth is None:
+            return []
+        chosen = sample_pixels(frame.depth, self.protocol.crop, index)
+        error = self.depth(prediction) - frame.depth
+        return [np.stack((error.reshape(-1)[chosen],
+                          prediction.depth_deviation.reshape(-1)[chosen]))]
+
     def class_ids(self, prediction: Prediction) -> np.ndarray | None:
         """Return the labels, None if they cannot be compared."""
         return prediction.labels if self.labels else None
@@ -138,7 +153,7 @@ class Evaluation:
     with the share of right pixels, None if no labels were compared; the confidence of the inputs
     is the one that the JRN was given, at temperature 1. ``anchored`` has the depth of the output
     as the protocol's ``sampling`` corrects it, None without a sampling, ``anchors`` counts the
-    points.
+    points. ``deviation`` compares the deviation of depth with its errors, None without one.
     """
 
     output: Table
@@ -152,6 +167,7 @@ class Evaluation:
     inputs_calibration: Calibration | None = None
     anchored: Table | None = None
     anchors: AnchorCounts = field(default_factory=AnchorCounts)
+    deviation: Sparsification | None = None
 
 
 def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
@@ -172,6 +188,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     inputs_calibration = Calibration() if comparison.labels and inputs is not None else None
     corrected = Table(comparison.num_classes) if comparison.protocol.sampling else None
     anchors, scales = AnchorCounts(), list[float]()
+    errors: list[np.ndarray] = []
     source = Undamaged(frames, 'skip' if skip_damaged else 'raise')
     done, reason = 0, ''
     for step in track(stream(perception, range(len(frames)), comparison.reader(source),
@@ -189,6 +206,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         if corrected is not None:
             comparison.add(corrected, step.frame, truth, comparison.anchored(
                 prediction, step.frame, step.item, anchors), labels=False)
+        errors += comparison.errors_and_deviations(step.prediction, step.frame, step.item)
         if calibration is not None:
             comparison.add_confidence(calibration, step.frame, truth, prediction)
         if inputs_calibration is not None:
@@ -203,7 +221,8 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     source.require_some()
     check_comparable(output)
     return Evaluation(output, inputs, comparison.labels, comparison.clamp, source.damaged, scales,
-                      reason, calibration, inputs_calibration, corrected, anchors)
+                      reason, calibration, inputs_calibration, corrected, anchors,
+                      sparsification(*np.concatenate(errors, 1)) if errors else None)
 
 
 def frame_truth(comparison: Comparison, frame: Frame) -> Truth:

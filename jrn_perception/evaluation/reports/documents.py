@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import jrn_perception
 from jrn_perception import weights
-from jrn_perception.evaluation.measures import bootstrap, paper, sampling
+from jrn_perception.evaluation.measures import bootstrap, paper, sampling, sparsification
 from jrn_perception.evaluation.measures.bootstrap import (
     average,
     Estimate,
@@ -121,6 +121,8 @@ def dataset_document(evaluation: Evaluation, perception: Perception, protocol: P
                                            evaluation.inputs_calibration))}
     if evaluation.anchored is not None:
         document['range'] = _range(evaluation, protocol)
+    if evaluation.deviation is not None:
+        document['depth_deviation'] = sparsification.describe(evaluation.deviation)
     if per_image:
         columns = {name: image_values(output, name) for name in METRICS}
         document['images'] = [{'name': name, **{metric: values[k] for metric, values

@@ -13,6 +13,7 @@ from jrn_perception.evaluation.reports.rows import (
     digits_of,
     headline,
     number,
+    percent,
     recording_tables,
     TextTable,
     TITLES,
@@ -75,6 +76,12 @@ def _dataset_tables(document: dict[str, Any]) -> Iterable[TextTable]:
     yield _metrics(document)
     if 'range' in document:
         yield _range(document)
+    if 'depth_deviation' in document:
+        found = document['depth_deviation']
+        yield TextTable('deviation of depth', ['value'], [
+            ['errors within one deviation', percent(found['coverage'])],
+            ['area of sparsification', number(found['area'])],
+            ['area for a constant', number(found['constant_area'])]])
     for title, key, names in (('class', 'classes', ('iou', 'rel', 'rms', 'delta1')),
                               ('true depth', 'bins', ('rel', 'rms', 'delta1', 'mean_iou'))):
         if document['output'][key]:

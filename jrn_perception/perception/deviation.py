@@ -1,0 +1,46 @@
+# Copyright 2026 The jrn_perception developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""
+The standard deviation of predicted depth, from what the network says anyway.
+
+The logarithm of the deviation is a linear function of a few features. The errors of a network on
+annotated frames give its coefficients (``evaluation.measures.deviation``), which are in the card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+FEATURES = ('constant', 'log_depth', 'log_depth_squared', 'confidence', 'row', 'row_squared')
+# The deviation is computed on every so many pixels: it is smooth.
+STEP = 4
+# Pixels of that grid over which the confidence is averaged.
+BLUR = 11
+
+
+def features(depth: np.ndarray, confidence: np.ndarray | None) -> np.ndarray:
+    """
+    Return the features float32 (h, w, 6), see ``FEATURES``, on a coarse grid of the picture.
+
+    ``depth`` (H, W) in metres of the training camera; ``confidence`` (H, W) of the labels, 0..1,
+    None without semantics. Where depth is not positive the features are those of 1 mm.
+    """
+    size = tuple(max(1, round(length / STEP)) for length in depth.shape[::-1])
+    log = np.log(np.maximum(cv2.resize(depth, size, interpolation=cv2.INTER_AREA), 1e-3))
+    sure = np.zeros_like(log) if confidence is None else cv2.blur(
+        cv2.resize(confidence, size, interpolation=cv2.INTER_AREA), (BLUR, BLUR))
+    row = np.broadcast_to(np.linspace(0, 1, size[1], dtype=np.float32)[:, None], log.shape)
+    return np.stack((np.ones_like(log), log, log ** 2, sure, row, row ** 2), -1)
+
+
+def deviation(depth: np.ndarray, confidence: np.ndarray | None, coefficients: Sequence[float]
+              ) -> np.ndarray:
+    """Return the standard deviation of ``depth``, float32 (H, W), metres of the same camera."""
+    logs = features(depth, confidence) @ np.asarray(coefficients, np.float32)
+    # The fit says nothing about depth far beyond what it has seen.
+    return cv2.resize(np.exp(np.clip(logs, -6, 3)), depth.shape[::-1],
+                      interpolation=cv2.INTER_LINEAR)
