@@ -191,8 +191,13 @@ class CameraStream:
         self._told_silence = silent
 
     def _explain_idleness(self) -> str:
-        return ('influence/* has subscribers, which only the jrn computes'
-                if self.outputs.listened_to() else 'nobody subscribes to an output')
+        listened = self.outputs.listened_to()
+        if any(output.influence for output in listened):
+            return 'influence/* has subscribers, which only the jrn computes'
+        if listened:
+            return ('depth_confidence has subscribers, but the deviation of depth has not been '
+                    'fitted to these weights (jrn_calibrate --depth)')
+        return 'nobody subscribes to an output'
 
     def _subscribe(self):
         # image_transport's convention: the name of the transport follows the resolved base topic,
@@ -302,6 +307,10 @@ class CameraStream:
                      "where the weights' limits are scaled by "
                      f'{result.prediction.depth_scale:.3g} for the focal length; change one')
             self._node.get_logger().warning(fault, throttle_duration_sec=THROTTLE_S)
+        elif (result.settings.depth_confidence_threshold
+              and self._running.perception.card.depth_deviation is None):
+            fault = ('depth_confidence_threshold has no effect: the deviation of depth has not '
+                     'been fitted to these weights (jrn_calibrate --depth)')
         self.statistics.depth_fault = fault
 
     def _report_failures(self, delivery: Delivery) -> None:
