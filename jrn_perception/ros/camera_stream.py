@@ -128,7 +128,7 @@ class CameraStream:
     def close(self) -> None:
         """Destroy all publishers and subscriptions."""
         self.outputs.close()
-        self.correction.inputs.close()
+        self.correction.close()
         self._sensor.listen(False)
         if self._info_publisher is not None:
             self._node.destroy_publisher(self._info_publisher)
@@ -197,8 +197,13 @@ class CameraStream:
         self._told_silence = silent
 
     def _explain_idleness(self) -> str:
-        return ('influence/* has subscribers, which only the jrn computes'
-                if self.outputs.listened_to() else 'nobody subscribes to an output')
+        listened = self.outputs.listened_to()
+        if any(output.influence for output in listened):
+            return 'influence/* has subscribers, which only the jrn computes'
+        if listened:
+            return ('depth_confidence has subscribers, but the deviation of depth has not been '
+                    'fitted to these weights (jrn_calibrate --depth)')
+        return 'nobody subscribes to an output'
 
     def _subscribe(self):
         # image_transport's convention: the name of the transport follows the resolved base topic,
@@ -336,6 +341,10 @@ class CameraStream:
             fault = f'no depth is valid: {effect}'
         if fault:
             self._node.get_logger().warning(fault, throttle_duration_sec=THROTTLE_S)
+        elif (result.settings.depth_confidence_threshold
+              and self._running.perception.card.depth_deviation is None):
+            fault = ('depth_confidence_threshold has no effect: the deviation of depth has not '
+                     'been fitted to these weights (jrn_calibrate --depth)')
         self.statistics.depth_fault = fault
 
     def _report_failures(self, delivery: Delivery) -> None:

@@ -62,13 +62,20 @@ class Result:
         """
         Metres, float32 (H, W).
 
-        NaN outside ``depth_range`` unless no_depth_classes or out_of_range want otherwise.
+        NaN outside ``depth_range`` unless no_depth_classes or out_of_range want otherwise, and
+        NaN where the deviation exceeds depth_confidence_threshold.
         """
         prediction, settings = self.prediction, self.settings
         rule = depth_rule(prediction.label_set, settings)
         if rule == DepthlessRule():
-            return prediction.valid_depth(settings.min_depth, settings.max_depth)
-        return without_depth(prediction.depth, prediction.labels, self.depth_range, rule)
+            depth = prediction.valid_depth(settings.min_depth, settings.max_depth)
+        else:
+            depth = without_depth(prediction.depth, prediction.labels, self.depth_range, rule)
+        if settings.depth_confidence_threshold and prediction.depth_deviation is not None:
+            unsure = (prediction.depth_deviation
+                      > settings.depth_confidence_threshold * prediction.depth)
+            depth = np.where(unsure, np.float32(np.nan), depth)
+        return depth
 
     @cached_property
     def normals(self) -> np.ndarray:
@@ -97,8 +104,10 @@ class Output:
 
     ``picture`` marks outputs made for people to look at. ``influence`` marks outputs for which a
     JRN runs in all set-ups of the influence test. ``cloud`` marks the point cloud and its
-    companions, which need a calibrated camera. All three are made for a subscriber only, whatever
+    companions, which need a calibrated camera. These are made for a subscriber only, whatever
     ``lazy`` says. ``metric`` marks outputs in metres, which are corrected for the focal length.
+    ``deviation`` marks the output that needs weights with a fitted deviation of depth, and a
+    subscriber.
     """
 
     name: str
@@ -109,10 +118,11 @@ class Output:
     influence: bool = False
     cloud: bool = False
     metric: bool = False
+    deviation: bool = False
 
     @property
     def optional(self) -> bool:
-        return self.picture or self.influence or self.cloud
+        return self.picture or self.influence or self.cloud or self.deviation
 
     @property
     def qos(self) -> QoSProfile:
@@ -120,13 +130,18 @@ class Output:
 
     def available(self, perception: Perception) -> bool:
         """Return whether this network can give the output at all."""
-        return perception.can_mute or not self.influence
+        return ((perception.can_mute or not self.influence)
+                and (perception.card.depth_deviation is not None or not self.deviation))
 
 
 def _depth(result: Result) -> Image:
     # There are infinities only if a parameter wants them.
     return depth_message(result.depth, result.header, result.settings.depth_encoding,
                          infinite=True)
+
+
+def _depth_confidence(result: Result) -> Image:
+    return image_message(result.prediction.depth_deviation, result.header, '32FC1')
 
 
 def _semantics(result: Result) -> Image:
@@ -210,6 +225,8 @@ OUTPUTS = (
     Output('semantics', 'mono8 class ids, 255 = unlabelled', _semantics),
     Output('confidence', '32FC1, 0..1, the probability of the class (or mono8, 0..255)',
            _confidence),
+    Output('depth_confidence', '32FC1 metres, the standard deviation of the depth that the '
+           'network predicts', _depth_confidence, metric=True, deviation=True),
     Output('influence/depth', '32FC1 metres by which semantics moved the depth (jrn only)',
            _influence_depth, influence=True, metric=True),
     Output('influence/semantics', '32FC1, -1..1, probability that depth added to the class '

@@ -140,6 +140,8 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      {'low': 0.0, 'high': 1000.0}),
     ('out_of_range', 'nan', 'depth outside of the limits: nan, or inf, which is -inf before and '
      '+inf beyond them (REP 117)', {'choices': ('nan', 'inf')}),
+    ('depth_confidence_threshold', 0.0, 'depth is invalid where its standard deviation is a '
+     'larger share of it; 0 for off', {'low': 0.0, 'high': 10.0}),
     ('no_depth_classes', 'predicted', 'depth of windows, mirrors and sky; cap is the largest '
      'valid depth', {'choices': ('predicted', 'nan', 'inf', 'cap')}),
     ('camera_height', 0.0, 'metres of the camera above the floor, which scale depth where floor '

@@ -281,6 +281,15 @@ def test_idle_says_so_if_somebody_listens_to_what_the_network_does_not_have(robo
     assert robot.status(lambda status: status.values['state'] == 'running').level == OK
 
 
+def test_idle_says_so_if_somebody_listens_to_a_deviation_that_was_not_fitted(robot):
+    robot.start()
+    robot.listen('depth_confidence')
+    status = robot.status(lambda status: 'depth_confidence' in status.message)
+    assert (status.level, status.values['state']) == (OK, 'idle')
+    assert status.message == ('idle: depth_confidence has subscribers, but the deviation of depth '
+                              'has not been fitted to these weights (jrn_calibrate --depth)')
+
+
 @pytest.mark.parametrize('max_rate', [0.0, 0.01])
 def test_a_network_that_hangs_is_an_error(robot, tools, infer_gate, max_rate):
     robot.start(max_rate=max_rate)

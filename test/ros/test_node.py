@@ -84,6 +84,7 @@ def test_mono8_is_a_grey_picture(robot, tools):
 @pytest.mark.parametrize('size', [(479, 641), (33, 130), (2, 3)])
 def test_outputs_have_size_stamp_and_frame_of_the_picture(robot, tools, size):
     robot.start(architecture='jrn', variant='cat1')
+    robot.fit_deviation()
     # Reliable on both sides: a picture of this size does not fit the default shared memory.
     robot.camera()
     robot.calibrate(*size)
@@ -275,6 +276,7 @@ def test_without_a_subscriber_the_network_rests_unless_told_otherwise(robot, too
 def test_only_what_somebody_listens_to_is_computed(robot, tools, monkeypatch, wanted):
     made = []
     robot.start(architecture='jrn', variant='cat1')
+    robot.fit_deviation()
     for output in OUTPUTS:
         make = output.make
         # Frozen for everybody but a test that wants to know who was asked.

@@ -3,6 +3,7 @@
 
 """The table of what the node publishes, from a real prediction."""
 
+from dataclasses import replace
 from importlib import import_module
 
 from jrn_perception import labels, perception
@@ -18,6 +19,7 @@ BY_NAME = {output.name: output for output in outputs.OUTPUTS}
 HEADER = Header(frame_id='camera')
 ENCODINGS = {'depth': '32FC1', 'semantics': 'mono8', 'confidence': '32FC1',
              'influence/depth': '32FC1', 'influence/semantics': '32FC1',
+             'depth_confidence': '32FC1',
              'depth_color': 'rgb8', 'semantics_color': 'rgb8', 'overlay': 'rgb8',
              'influence/depth_color': 'rgb8', 'influence/semantics_color': 'rgb8',
              'normals': '32FC3', 'normals_color': 'rgb8',
@@ -27,7 +29,9 @@ CLOUD = ('points', 'points/semantics', 'points/confidence')
 
 @pytest.fixture(scope='module')
 def network():
-    return perception.Perception.load('jrn', 'cat1', weights_file='random', height=64, width=96)
+    loaded = perception.Perception.load('jrn', 'cat1', weights_file='random', height=64, width=96)
+    loaded.card = replace(loaded.card, depth_deviation=(-2.0, 1.0, 0.0, 0.5, 0.0, 0.0))
+    return loaded
 
 
 @pytest.fixture
@@ -65,8 +69,8 @@ def test_the_table_is_the_documented_one():
     assert {name for name, output in BY_NAME.items() if output.cloud} == {
         *CLOUD, 'normals', 'normals_color'}
     assert {name for name, output in BY_NAME.items() if output.metric} == {
-        'depth', 'depth_color', 'influence/depth', 'influence/depth_color', 'points', 'normals',
-        'normals_color'}
+        'depth', 'depth_confidence', 'depth_color', 'influence/depth', 'influence/depth_color',
+        'points', 'normals', 'normals_color'}
     assert {name for name, output in BY_NAME.items() if not output.optional} == {
         'depth', 'semantics', 'confidence'}
     assert all(output.meaning for output in outputs.OUTPUTS)

@@ -285,6 +285,28 @@ def out_of_range(robot, tools):
     assert np.array_equal(np.isnan(shown.array()), (full < low) | (full > high))
 
 
+def depth_confidence_threshold(robot, tools, folder):
+    loaded = weights.load('hydranet', weights='random')
+    file = folder / 'mine.safetensors'
+    weights.save(loaded.network, replace(
+        loaded.card, depth_deviation=(-2.0, 0.5, 0.1, 1.0, 0.3, 0.0)), file)
+    shown = Shown(robot, tools, 'depth', weights=str(file))
+    expected = shown.library(weights_file=str(file))
+    found = tools.array_of(robot.ask(shown.rgb, robot.listen('depth_confidence')))
+    assert np.array_equal(found, expected.depth_deviation) and (found > 0).all()
+    share = expected.depth_deviation / expected.depth
+    threshold = float(np.median(share))
+    shown.configure(depth_confidence_threshold=threshold)
+    assert np.array_equal(np.isnan(shown.array()),
+                          expected.depth_deviation > threshold * expected.depth)
+    assert 0.3 < np.isnan(shown.array()).mean() < 0.7
+    # Other weights, whose deviation is not known.
+    shown.start(depth_confidence_threshold=threshold)
+    assert not np.isnan(shown.array()).any()
+    assert 'depth_confidence_threshold has no effect' in robot.status(
+        lambda status: status.level == 1).message
+
+
 def no_depth_classes(robot, tools):
     shown = Shown(robot, tools, 'depth')
     full, mirror = shown.array(), shown.library().labels == labels.NYU40.names.index('mirror')
@@ -518,16 +540,16 @@ EFFECTS = {check.__name__.rstrip('_'): check for check in (
     precision, backend, threads,
     inference_height, inference_width, image_transport, depth_encoding, confidence_encoding,
     points_stride, focal_correction, rectified, min_depth, max_depth, out_of_range,
-    no_depth_classes, camera_height, range_inputs, range_max_age, range_extrinsics, anchoring,
-    confidence_threshold, autostart, enabled, lazy, max_rate, max_age, overlay_alpha,
-    depth_colormap, max_processing_time_ms, max_silence_s, labels_)}
+    depth_confidence_threshold, no_depth_classes, camera_height, range_inputs, range_max_age,
+    range_extrinsics, anchoring, confidence_threshold, autostart, enabled, lazy, max_rate,
+    max_age, overlay_alpha, depth_colormap, max_processing_time_ms, max_silence_s, labels_)}
 
 
 @pytest.mark.parametrize('name', BY_NAME)
 def test_every_parameter_changes_what_can_be_seen(robot, tools, tmp_path, name, request):
-    arguments = ((robot, tools, tmp_path)
-                 if name in ('weights', 'focal_correction', 'semantics_source')
-                 else (robot, tools))
+    with_folder = ('weights', 'focal_correction', 'semantics_source',
+                   'depth_confidence_threshold')
+    arguments = (robot, tools, tmp_path) if name in with_folder else (robot, tools)
     if name == 'backend':
         arguments += request.getfixturevalue('cache'),
     EFFECTS[name](*arguments)

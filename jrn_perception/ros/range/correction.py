@@ -76,6 +76,10 @@ class DepthCorrection:
         """Subscribe to the sensors while frames are wanted."""
         self.inputs.subscribe(wanted)
 
+    def close(self) -> None:
+        """Destroy all subscriptions."""
+        self.inputs.close()
+
     def report(self) -> CorrectionReport:
         """Return what has corrected the last picture."""
         return self._last

@@ -124,7 +124,7 @@ class RangeInputs:
             self._extrinsics.listen(wanted)
 
     def close(self) -> None:
-        """End all subscriptions."""
+        """Destroy all subscriptions."""
         self.subscribe(False)
         if self._info_subscription is not None:
             self._node.destroy_subscription(self._info_subscription)

@@ -192,3 +192,25 @@ def test_sensors_are_read_only_while_frames_are_wanted(robot, tools):
     np.testing.assert_allclose(scene.look(0.0), FACTOR * scene.plain, rtol=0.03)
     assert '/range/scan: nobody publishes it' in robot.status(
         lambda status: status.level == 1).message
+
+
+def test_a_manager_that_cleans_up_ends_the_subscriptions(robot):
+    lifecycle = import_module('lifecycle_msgs.srv')
+    transition = import_module('lifecycle_msgs.msg').Transition
+
+    def change(number):
+        return robot.call(lifecycle.ChangeState, 'change_state',
+                          transition=transition(id=number)).success
+
+    def topics():
+        return [subscription.topic_name for subscription in robot.node.subscriptions
+                if subscription.topic_name.startswith('/range/')]
+    robot.start(autostart=False, lazy=False, range_inputs='image, points')
+    for _ in range(2):
+        assert change(transition.TRANSITION_CONFIGURE)
+        assert change(transition.TRANSITION_ACTIVATE)
+        assert sorted(topics()) == ['/range/camera_info', '/range/image', '/range/points']
+        assert change(transition.TRANSITION_DEACTIVATE)
+        assert topics() == ['/range/camera_info']
+        assert change(transition.TRANSITION_CLEANUP)
+        assert topics() == []
