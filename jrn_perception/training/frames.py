@@ -16,7 +16,7 @@ from jrn_perception.evaluation.measures.frames import parse_crop
 from jrn_perception.frame import Frame
 from jrn_perception.training import folds
 from jrn_perception.training.recipes import Settings
-from jrn_perception.training.unlabelled.clips import Unlabelled
+from jrn_perception.training.unlabelled.clips import Unlabelled, WHOLE
 from jrn_perception.training.unlabelled.labelled import with_labels
 
 # Metres that a Kinect measures, and the paper's evaluation covers.
@@ -37,7 +37,7 @@ class TrainingFrames:
 
     def __init__(self, settings: Settings):
         self._skip_damaged = settings.skip_damaged
-        self.fit = self._open(settings.reader, settings.data, settings.fit)
+        self.fit = own_classes(self._open(settings.reader, settings.data, settings.fit))
         self.depth_range = getattr(self.fit, 'depth_range', None) or DEPTH_RANGE
         self.own_classes = self.fit.labels.name == labels.CUSTOM
         if self.own_classes and not settings.network.startswith(LEARN_ANY_CLASSES):
@@ -46,34 +46,38 @@ class TrainingFrames:
         if settings.hold_out:
             self.fit = folds.split(self.fit, settings.hold_out).seen
         self.all_fit = self.fit
-        self.unlabelled: list[Sequence[Frame]] = []
+        self.crop = parse_crop(settings.crop, settings.reader)
+        self.region = self.crop or WHOLE
+        self.unlabelled: list[Unlabelled] = []
         if settings.labels:
             parts = with_labels(self.fit, settings)
             self.fit = parts.seen
-            self.unlabelled += [Unlabelled(parts.unseen)] if len(parts.unseen) else []
+            if len(parts.unseen):
+                self.unlabelled.append(Unlabelled(parts.unseen, self.region))
         self.unlabelled += [
             Unlabelled(self._open(more.reader, more.folder, more.split or None))
             for more in (NamedFrames.parse(text, '--unlabelled') for text in settings.unlabelled)]
-        self.val = self._open(settings.reader, settings.data, settings.val)
+        self.val = own_classes(self._open(settings.reader, settings.data, settings.val))
         if not settings.skip_damaged:
             # They are read first when epochs of training have passed.
             require_undamaged(self.val)
-        self.crop = parse_crop(settings.crop, settings.reader)
-        self.region = self.crop or (slice(None), slice(None))
         self.extra = [self._open_extra(NamedFrames.parse(text)) for text in settings.extra]
 
     def _open(self, reader: str, folder: Path | str, split: str | None) -> Sequence[Frame]:
         frames = open_to_train(reader, folder, split)
-        if frames.labels not in (None, labels.NYU40):
-            frames = OwnClasses(frames)
         return Undamaged(frames, 'skip').selection() if self._skip_damaged else frames
 
     def _open_extra(self, extra: NamedFrames) -> Sequence[Frame]:
         frames = self._open(extra.reader, extra.folder, extra.split or None)
-        if frames.labels not in (None, self.fit.labels):
+        if frames.labels and frames.labels.names != self.fit.labels.names:
             raise ValueError(f'--extra {extra.text}: is labelled in {frames.labels.name}, the '
                              f'frames of --data in {self.fit.labels.name}')
         return frames
+
+
+def own_classes(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """Return the frames with other classes than NYU-Depth v2's as classes of one's own."""
+    return frames if frames.labels in (None, labels.NYU40) else OwnClasses(frames)
 
 
 def few_labels(settings: Settings) -> dict[str, Any]:

@@ -257,7 +257,8 @@ def test_a_run_leaves_its_recipe_and_its_losses(tmp_path):
 
 
 def test_recipes_name_what_exists():
-    assert set(RECIPES) == {'teacher', 'hydranet', 'depth', 'semantics', 'jrn'}
+    assert set(RECIPES) == {'teacher', 'hydranet', 'depth', 'semantics', 'symbiosis',
+                            'symbiosis_cityscapes', 'symbiosis_scannet', 'jrn'}
     for name, recipe in RECIPES.items():
         if name != 'jrn':
             assert networks.find(*recipe.network).variant == recipe.network[1]

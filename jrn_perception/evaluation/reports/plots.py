@@ -60,7 +60,7 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
         points.append((x, y))
         axes.errorbar(x, y, _bars(up), _bars(across), 'o', color=colour, capsize=2, linewidth=1)
         axes.annotate(name, (x, y), (6, 5), textcoords='offset points', color=colour)
-        if not item['paper']:
+        if item['computation'] == 'attention':
             continue
         row = paper.FIGURE_7[name]
         there = getattr(row, direction), getattr(row, accuracy)

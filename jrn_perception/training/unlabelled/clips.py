@@ -21,14 +21,20 @@ import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, Dataset
 
+WHOLE = (slice(None), slice(None))
+
 
 class Unlabelled(Sequence):
-    """The frames of a data set without their labels; depth, camera and neighbours stay."""
+    """
+    The frames of a data set without their labels; depth, camera and neighbours stay.
+
+    ``region`` (rows, columns) is the part of a frame whose depth can be trusted.
+    """
 
     labels: LabelSet | None = None
 
-    def __init__(self, frames: Sequence[Frame]):
-        self.frames = frames
+    def __init__(self, frames: Sequence[Frame], region: tuple[slice, slice] = WHOLE):
+        self.frames, self.region = frames, region
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -51,6 +57,7 @@ class Clip(Sequence):
     """
 
     labels: LabelSet | None = None
+    region = WHOLE
 
     def __init__(self, name: str, size: tuple[int, int]):
         source = open_source(name)
@@ -120,7 +127,7 @@ class VideoViews(Views):
                 'transforms': torch.from_numpy(transforms)}
 
 
-def unlabelled_views(settings: Settings, frames: Sequence[Sequence[Frame]],
+def unlabelled_views(settings: Settings, frames: Sequence[Unlabelled],
                      recipe: SymbiosisRecipe, focal_length: tuple[float, float] | None
                      ) -> Dataset | None:
     """
@@ -134,15 +141,16 @@ def unlabelled_views(settings: Settings, frames: Sequence[Sequence[Frame]],
             raise ValueError('--unlabelled and --video have no use: the weights consistency_weight'
                              ', unlabelled_depth and video_weight are 0')
         return None
-    sources = [*frames, *(Clip(name, recipe.input_size) for name in settings.video)]
-    if not sources:
-        return None
     if recipe.video_weight and recipe.rotation:
         raise ValueError('--rotation: the views of a video are not turned; --rotation 0')
+    sources: list[Unlabelled | Clip] = [*frames]
+    sources += [Clip(name, recipe.input_size) for name in settings.video]
+    if not sources:
+        return None
     kind = partial(VideoViews, step=recipe.video_step) if recipe.video_weight else Views
     augmentation = Augmentation(recipe.crop, recipe.zoom, recipe.rotation)
     return ConcatDataset([
-        kind(source, recipe.input_size, augmentation, cache=False,
+        kind(source, recipe.input_size, augmentation, source.region, cache=False,
              focal_length=focal_length) for source in sources])
 
 

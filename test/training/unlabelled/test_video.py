@@ -136,3 +136,29 @@ def test_pictures_without_a_camera_are_no_clip(tmp_path):
         cv2.imwrite(str(tmp_path / f'{index}.png'), Scene(1).render(0, 48, 64).rgb)
     with pytest.raises(ValueError, match='has no calibrated camera'):
         clips.Clip(str(tmp_path), (48, 64))
+
+
+def test_the_depth_of_unlabelled_frames_counts_inside_their_region_and_labels_never():
+    frames = [Scene(1).render(0, 48, 64)]
+    whole, part = (clips.Unlabelled(frames, region) for region in (
+        clips.WHOLE, (slice(8, 40), slice(None))))
+    assert whole[0].labels is None and frames[0].labels is not None
+    samples = [clips.VideoViews(each, (48, 64), region=each.region)[0] for each in (whole, part)]
+    assert (samples[0]['labels'] == 255).all()
+    assert samples[0]['depth'].isfinite().all()
+    assert samples[1]['depth'].isfinite().sum() == 32 * 64
+    assert not samples[0]['known'].any()
+
+
+def test_depth_is_found_by_descending_the_loss(walk):
+    batch = batch_of(clips.VideoViews(walk, SIZE))
+    true = batch['depth'].nan_to_num(3.)
+    scale = torch.tensor(0.35, requires_grad=True)  # Of the logarithm: 1.42 times too far.
+    optimiser = torch.optim.Adam([scale], 0.02)
+    for _ in range(40):
+        optimiser.zero_grad()
+        video.video_loss(true * scale.exp(), batch['image'].float() / 255,
+                         batch['neighbours'].float() / 255, batch['known'], batch['projection'],
+                         batch['transforms']).backward()
+        optimiser.step()
+    assert abs(scale.item()) < 0.08
