@@ -85,13 +85,15 @@ def find_break(path: Path) -> Break | None:
 
 def _has_index(file: BinaryIO, size: int) -> bool:
     """Return whether a whole file has the parts of its summary that ``rosbags`` relies on."""
-    file.seek(size - len(MAGIC) - _FOOTER.size)
+    file.seek(max(0, size - len(MAGIC) - _FOOTER.size))
     summary, _, _ = _FOOTER.unpack(file.read(_FOOTER.size))
     counts, channels, chunks = None, set(), 0
     for code, start, end in _records(file, summary, size) if summary else ():
         file.seek(start + _HEAD.size)
         content = file.read(end - start - _HEAD.size)
         if code == STATISTICS:
+            if len(content) % 10 != (_STATISTICS.size + 4) % 10:
+                return False  # Not as in the specification.
             counts = _STATISTICS.unpack_from(content)
             counted = {key for key, _ in struct.iter_unpack('<HQ', content[_STATISTICS.size + 4:])}
         elif code == CHANNEL:
