@@ -3,6 +3,7 @@
 
 """The symbiosis network as all others: muted, exported, measured."""
 
+from importlib.util import find_spec
 import json
 
 from jrn_perception import weights
@@ -73,6 +74,14 @@ def test_an_exported_network_computes_the_same(path, perception, runtime, tmp_pa
     assert not exported.can_mute
     with pytest.raises(ValueError, match='exported symbiosis cannot be muted; choose the backend'):
         exported(picture(), mute='depth')
+    if find_spec('rclpy'):  # A node refuses it at start, not at each picture.
+        from jrn_perception.ros import configuration, parameters
+        values = {row.name: row.default for row in parameters.PARAMETERS} | {
+            'architecture': 'symbiosis', 'weights': str(path), 'backend': runtime,
+            'mute': 'depth', 'inference_height': 64, 'inference_width': 96}
+        settings = parameters.check_together(parameters.Settings(**values))
+        with pytest.raises(ValueError, match='mute: an exported symbiosis cannot be muted'):
+            configuration.load(settings)
 
 
 def test_the_influence_command_measures_it_and_shows_the_gammas(path, tmp_path, capsys):
