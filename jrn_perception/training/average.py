@@ -31,8 +31,9 @@ def average(paths: Sequence[Path]) -> Average:
     accuracy without increasing inference time", ICML 2022, Section 2: the uniform soup. The mean
     of networks that were not trained from the same start is worthless. The card tells once how
     each file was trained, and at its top the facts that all files share. Its temperature is 1
-    and it has no deviation of depth, because none was fitted to the mean. Raises ValueError for a file that lacks a part
-    of the first network, or is for other labels, another focal length or encoder stride.
+    and it has no deviation of depth, because none was fitted to the mean. Raises ValueError for a
+    file that lacks a part of the first network, or is for other labels, another focal length or
+    encoder stride.
     """
     loaded = [weights.load_file(path) for path in paths]
     network, card = loaded[0]
