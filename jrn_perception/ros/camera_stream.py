@@ -134,9 +134,9 @@ class CameraStream:
     def is_wanted(self) -> bool:
         """Return whether frames should be processed now."""
         settings, perception = self._latest
-        return self._active and settings.enabled and (not settings.lazy
-                                     or bool(self.outputs.listened_to(perception))
-                                     or self._has_info_listener())
+        return self._active and settings.enabled and (
+            not settings.lazy or bool(self.outputs.listened_to(perception))
+            or self._has_info_listener())
 
     def _has_info_listener(self) -> bool:
         return (self._info_publisher is not None

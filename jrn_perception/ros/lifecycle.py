@@ -28,7 +28,7 @@ class ManagedNode(LifecycleNode):
     state = 'unconfigured'
     _error: Exception | None = None
 
-    def open(self) -> None:
+    def open(self) -> None:  # noqa: A003
         """Get ready to process; ValueError or RuntimeError says what cannot be used."""
         raise NotImplementedError
 

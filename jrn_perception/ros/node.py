@@ -95,7 +95,7 @@ class PerceptionNode(ManagedNode):
 
     # The lifecycle: on the executor's thread.
 
-    def open(self) -> None:
+    def open(self) -> None:  # noqa: A003
         """Load the network, and make all publishers and subscriptions."""
         settings = self._settings
         configuration = load(settings)

@@ -276,8 +276,8 @@ class Robot:
         """Set parameters as `ros2 param set` does, all at once; return the result."""
         from rcl_interfaces.srv import SetParametersAtomically
         return self.call(SetParametersAtomically, 'set_parameters_atomically',
-                          parameters=[Parameter(name, value=value).to_parameter_msg()
-                                      for name, value in values.items()]).result
+                         parameters=[Parameter(name, value=value).to_parameter_msg()
+                                     for name, value in values.items()]).result
 
     def get(self, name):
         """Return the value of a parameter, as `ros2 param get` does."""

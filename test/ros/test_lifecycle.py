@@ -4,6 +4,7 @@
 """The node driven by a lifecycle manager, through the services that Nav2's calls."""
 
 import gc
+from importlib import import_module
 import weakref
 
 from jrn_perception import weights
@@ -11,8 +12,9 @@ import pytest
 
 pytest.importorskip('rclpy', reason='a node needs rclpy')
 
-from lifecycle_msgs.msg import Transition  # noqa: I100
-from lifecycle_msgs.srv import ChangeState, GetState
+Transition = import_module('lifecycle_msgs.msg').Transition
+ChangeState = import_module('lifecycle_msgs.srv').ChangeState
+GetState = import_module('lifecycle_msgs.srv').GetState
 
 CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP, SHUTDOWN = (
     Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE,
