@@ -75,13 +75,18 @@ def load(settings: Settings) -> Configuration:
         height=settings.inference_height, width=settings.inference_width,
         backend=settings.backend, threads=settings.threads,
         depth_source=settings.depth_source, semantics_source=settings.semantics_source)
-    if settings.mute != 'none' and not perception.can_mute:
-        raise ValueError(f'mute: an exported {settings.architecture} cannot be muted; choose the '
-                         'backend torch')
+    check_mute(settings, perception)
     # The first run allocates, and shows whether the network fits on the device.
     perception.warm_up()
     settings.labels = list(perception.label_set.names)
     return Configuration(settings, perception)
+
+
+def check_mute(settings: Settings, perception: Perception) -> None:
+    """Raise ValueError if ``settings`` mute a network that cannot be muted in its backend."""
+    if settings.mute != 'none' and not perception.can_mute:
+        raise ValueError(f'mute: an exported {settings.architecture} cannot be muted; choose the '
+                         'backend torch')
 
 
 def load_or_refuse(settings: Settings) -> Configuration:

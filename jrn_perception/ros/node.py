@@ -21,7 +21,7 @@ import traceback
 from diagnostic_msgs.msg import DiagnosticArray
 from jrn_perception.ros import parameters, qos
 from jrn_perception.ros.camera_stream import CameraStream, THROTTLE_S
-from jrn_perception.ros.configuration import Configuration, load, load_or_refuse
+from jrn_perception.ros.configuration import check_mute, Configuration, load, load_or_refuse
 from jrn_perception.ros.conversions.label_info import label_message, LabelInfo
 from jrn_perception.ros.diagnostics import without_network
 from jrn_perception.ros.lifecycle import ManagedNode
@@ -247,6 +247,7 @@ class PerceptionNode(ManagedNode):
             # Set by code of this process, not by a service: that code waits for the network.
             configuration = load_or_refuse(settings)
         parameters.check_limits(settings, configuration.perception.card.depth_range)
+        check_mute(settings, configuration.perception)
         return settings, configuration
 
     def _apply(self, changed: list[Parameter]) -> None:

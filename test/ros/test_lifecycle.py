@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """The node driven by a lifecycle manager, through the services that Nav2's calls."""
-# flake8: noqa (the skip comes before the imports that it spares)
 
 import gc
+from importlib import import_module
 import weakref
 
 from jrn_perception import weights
@@ -12,8 +12,9 @@ import pytest
 
 pytest.importorskip('rclpy', reason='a node needs rclpy')
 
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+Transition = import_module('lifecycle_msgs.msg').Transition
+ChangeState = import_module('lifecycle_msgs.srv').ChangeState
+GetState = import_module('lifecycle_msgs.srv').GetState
 
 CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP, SHUTDOWN = (
     Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE,
