@@ -43,8 +43,8 @@ def test_depth_and_semantics_beside_it_stay_what_they_were(robot, tools, mute):
 def test_without_a_subscriber_only_one_setup_runs(robot, tools, monkeypatch):
     asked = []
     original = Perception.infer
-    monkeypatch.setattr(Perception, 'infer', lambda self, pictures, set_up: (
-        asked.append(set_up), original(self, pictures, set_up))[1])
+    monkeypatch.setattr(Perception, 'infer', lambda self, pictures, set_up, *inputs: (
+        asked.append(set_up), original(self, pictures, set_up, *inputs))[1])
     robot.start(architecture='jrn', variant='cat10', lazy=False)
     robot.camera()
     robot.ask(tools.picture(), robot.listen('depth'))
