@@ -152,7 +152,7 @@ def test_auto_takes_torch_for_a_size_that_no_graph_has(file, first, monkeypatch)
 
 
 def test_auto_takes_torch_and_says_why_if_all_runtimes_are_wrong(file, first, monkeypatch,
-                                                                runtimes):
+                                                                 runtimes):
     def refuse(self, path, content):
         raise BackendFault(f'{self.name} is not used: wrong')
 
