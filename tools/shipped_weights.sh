@@ -56,11 +56,9 @@ jrn_average base/$semantics $hydranet{,} "${data[@]}" --output $semantics
 jrn_train hydranet "${data[@]}" --output half --hold-out 1/2 --set epochs=18 --set mix_after=0
 jrn_train jrn "${data[@]}" --output . --fold half
 
-# The temperatures of the confidence and the deviations of depth. They change neither the weights nor
-# the inputs of the JRNs.
+# The temperatures of the confidence and the deviation of HydraNet's depth. They change neither the
+# weights nor the inputs of the JRNs.
 for file in $hydranet $semantics jrn_{sum60,cat60,cat10,cat5,cat1}.safetensors; do
   jrn_calibrate $file "${data[@]}"
 done
-for file in $hydranet $depth jrn_{sum60,cat60,cat10,cat5,cat1}.safetensors; do
-  jrn_calibrate $file "${data[@]}" --depth
-done
+jrn_calibrate $hydranet "${data[@]}" --depth

@@ -30,9 +30,10 @@ def average(paths: Sequence[Path]) -> Average:
     Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves
     accuracy without increasing inference time", ICML 2022, Section 2: the uniform soup. The mean
     of networks that were not trained from the same start is worthless. The card tells once how
-    each file was trained, and at its top the facts that all files share. Its temperature is 1,
-    because no temperature was fitted to the mean. Raises ValueError for a file that lacks a part
-    of the first network, or is for other labels, another focal length or encoder stride.
+    each file was trained, and at its top the facts that all files share. Its temperature is 1
+    and it has no deviation of depth, because none was fitted to the mean. Raises ValueError for a
+    file that lacks a part of the first network, or is for other labels, another focal length or
+    encoder stride.
     """
     loaded = [weights.load_file(path) for path in paths]
     network, card = loaded[0]
@@ -64,7 +65,7 @@ def average(paths: Sequence[Path]) -> Average:
     licence = weights.joint_licence(*(other.licence for _, other in loaded))
     training = {**common, 'averaged': _once(made_of, set())}
     return Average(network, replace(card, training=training, metrics={}, licence=licence,
-                                    temperature=1.0))
+                                    temperature=1.0, depth_deviation=None))
 
 
 def _once(facts: Any, known: set[str]) -> Any:
