@@ -102,7 +102,7 @@ def test_a_second_start_neither_exports_nor_compiles(file, first, monkeypatch, r
     assert perception.backend.name == runtime.name == runtimes[0]
     if runtime.name == 'openvino':
         assert runtime.compiled == 0
-        # Another size is another graph.
+        # Each size has a graph of its own.
         perception.infer(np.zeros((1, 96, 32, 3), np.uint8))
         assert runtime.compiled == 1
 
