@@ -46,6 +46,13 @@ class ManagedNode(LifecycleNode):
             if trigger() != SUCCESS:
                 raise self._error or RuntimeError(f'cannot start from state {self.state}')
 
+    def destroy_node(self) -> None:
+        super().destroy_node()
+        # It holds the node's handle until the garbage collector runs, and the end of that handle
+        # would silence /rosout for a new node of the same name.
+        self._callbacks.clear()
+        self._state_machine = None
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             self.set_up()
