@@ -75,7 +75,8 @@ def test_the_attention_of_a_symbiosis_network_is_muted_and_shown(robot, tools, t
     depth, influence = robot.listen('depth'), robot.listen('influence/depth')
     rgb = tools.picture(seed=3)
     answers = [tools.array_of(message) for message in robot.ask(rgb, depth, influence)]
-    library = Perception.load('symbiosis', weights_file=str(file), height=64, width=96)
+    library = Perception.load('symbiosis', weights_file=str(file), height=64, width=96,
+                              backend='torch')
     maps = library.infer(library.preprocess(rgb)[None],
                          SetUp('semantics', 'zero', influence=True))
     expected = library.postprocess(maps, rgb.shape[:2])
