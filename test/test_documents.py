@@ -33,7 +33,7 @@ SUBCOMMANDS = {'jrn_evaluate': ('dataset', 'influence', 'bag', 'bags', 'record')
 # Options of other programs: ROS, torchrun, Docker, git and Python's own.
 FOREIGN = {'--ros-args', '--params-file', '--nnodes', '--nproc-per-node', '--no-python',
            '--rdzv-endpoint', '--shm-size', '--system-site-packages', '--from-paths',
-           '--ignore-src', '--packages-select', '--fix', '--help'}
+           '--ignore-src', '--packages-select', '--fix', '--help', '--enclave'}
 OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]*')
 
 
