@@ -3,23 +3,24 @@
 
 """Damaged messages of all input types: readers refuse them in one line, the node goes on."""
 
+from importlib import import_module
 
-import numpy as np
-import pytest
-
-pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
-pytest.importorskip('hypothesis', reason="needs pip install '.[test]'")
-import damaged_messages as messages
-from hypothesis import given, HealthCheck, Phase, seed, settings, strategies
 from jrn_perception.messages import camera_info, maps, ranges
 from jrn_perception.messages.images import BadImage, compressed_to_rgb
 from jrn_perception.messages.lens import rays
 from jrn_perception.messages.poses import from_text
-from jrn_perception.ros.conversions.images import to_rgb
 from jrn_perception.ros.conversions.normals import surface_normals
-from jrn_perception.ros.conversions.points import cloud_message
 from jrn_perception.ros.range import anchors
-from sensor_msgs.msg import PointCloud2
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
+hypothesis = pytest.importorskip('hypothesis', reason="needs pip install '.[test]'")
+strategies, Phase = hypothesis.strategies, hypothesis.Phase
+messages = import_module('damaged_messages')
+to_rgb = import_module('jrn_perception.ros.conversions.images').to_rgb
+cloud_message = import_module('jrn_perception.ros.conversions.points').cloud_message
+PointCloud2 = import_module('sensor_msgs.msg').PointCloud2
 
 SIZE = messages.HEIGHT, messages.WIDTH
 DEPTH = np.full(SIZE, 2.0, np.float32)
@@ -91,9 +92,9 @@ READERS = {
 
 def with_each(strategy, count, check, phases=tuple(Phase)):
     """Call ``check`` with ``count`` examples, the same in each run."""
-    limits = settings(max_examples=count, deadline=None, database=None, phases=phases,
-                      suppress_health_check=list(HealthCheck))
-    limits(seed(0)(given(strategy)(check)))()
+    limits = hypothesis.settings(max_examples=count, deadline=None, database=None, phases=phases,
+                                 suppress_health_check=list(hypothesis.HealthCheck))
+    limits(hypothesis.seed(0)(hypothesis.given(strategy)(check)))()
 
 
 def fuzz(kind, count):
