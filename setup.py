@@ -64,6 +64,7 @@ EXTRAS = {
         'flake8-docstrings',
         'flake8-import-order',
         'flake8-quotes',
+        'hypothesis>=6',
         'moto[server]>=5',
         'mypy>=1.11',
         'onnx',

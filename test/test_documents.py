@@ -33,8 +33,8 @@ SUBCOMMANDS = {'jrn_evaluate': ('dataset', 'influence', 'bag', 'bags', 'record')
 # Options of other programs: ROS, torchrun, Docker, git and Python's own.
 FOREIGN = {'--ros-args', '--params-file', '--nnodes', '--nproc-per-node', '--no-python',
            '--rdzv-endpoint', '--shm-size', '--system-site-packages', '--from-paths',
-           '--ignore-src', '--packages-select', '--fix', '--help'}
-# What the programs in benchmarks/ read.
+           '--ignore-src', '--packages-select', '--fix', '--help', '--enclave',
+           '--file', '--tag', '--rm', '--network', '--ipc', '--gpus', '--build-arg'}
 OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]*')
 
 

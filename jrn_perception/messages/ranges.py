@@ -42,7 +42,8 @@ def cloud_points(msg: Any) -> np.ndarray:
     """
     fields = {field.name: field for field in msg.fields}
     if not {'x', 'y', 'z'} <= set(fields):
-        raise BadRange(f'the cloud has the fields {", ".join(fields) or "none"}, not x, y and z')
+        names = ' '.join(', '.join(fields).split())
+        raise BadRange(f'the cloud has the fields {names or "none"}, not x, y and z')
     order = '>' if msg.is_bigendian else '<'
     try:
         layout = np.dtype({

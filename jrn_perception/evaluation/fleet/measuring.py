@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 import hashlib
 import json
 from pathlib import Path
-import pickle
 import tempfile
 from typing import Any, NamedTuple
 
 import jrn_perception
+from jrn_perception.evaluation.fleet import stored
 from jrn_perception.evaluation.measures.metrics import METRICS
 from jrn_perception.evaluation.recordings.bag import evaluate_bag
 from jrn_perception.evaluation.recordings.session import BagEvaluation, Request
@@ -111,12 +111,17 @@ def measure(task: Task) -> Row:
 
 
 def read_part(store: Store, key: str) -> Part:
-    """Return the totals of a measured recording; ValueError if the folder does not have them."""
+    """Return the totals of a measured recording; ValueError if they are absent or damaged."""
     data = store.read(f'{FOLDER}/{key}.totals')
     if data is None:
         raise ValueError(f'{store.path(FOLDER)}: has no {key}.totals, which a worker wrote: is '
                          'the output a folder that all machines share?')
-    return Part(*pickle.loads(data))
+    try:
+        totals, labels = stored.from_bytes(data)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{store.path(FOLDER)}: {key}.totals: {error}; delete it to have it '
+                         'measured again') from error
+    return Part(totals, labels)
 
 
 def metrics_of(document: dict[str, Any]) -> dict[str, float | None]:
@@ -137,7 +142,7 @@ def _measure(task: Task, perception: Perception, store: Store, key: str) -> byte
             document = _rename(document, str(path), task.address)
         if task.page:
             store.write(f'{FOLDER}/{key}.html', _page(evaluation, document))
-        store.write(f'{FOLDER}/{key}.totals', pickle.dumps(tuple(_part(evaluation))))
+        store.write(f'{FOLDER}/{key}.totals', stored.to_bytes(tuple(_part(evaluation))))
     # Last: its presence says that the recording is done.
     content = serialise(document).encode()
     store.write(f'{FOLDER}/{key}.json', content)

@@ -38,7 +38,8 @@ class Reading:
 
     def __init__(self, message: Any, read: Callable[[Any], Any]):
         self.message, self._read = message, read
-        self.stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
+        # Not by rclpy's Time, which raises for a stamp before 1970: on the executor's thread.
+        self.stamp_ns = message.header.stamp.sec * 10 ** 9 + message.header.stamp.nanosec
 
     @cached_property
     def values(self) -> Any:
