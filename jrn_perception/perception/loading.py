@@ -100,7 +100,9 @@ def _with_sources(opened: Opened, options: Options) -> Opened:
     warnings = [f'the weights learned from the {task} source {name}, {task}_source is '
                 f'{chosen[task]}' for task, name in card.sources.items() if chosen[task] != name]
     if sources == Sources():
-        return replace(opened, warnings=(*opened.warnings, *warnings))
+        # The card of a perception tells the sources that it runs on.
+        return replace(opened, card=replace(card, sources={}),
+                       warnings=(*opened.warnings, *warnings))
     if not card.spec.inputs:
         raise ValueError(f'depth_source {sources.depth!r}, semantics_source '
                          f'{sources.semantics!r}: {card.architecture} sees pictures alone; choose '

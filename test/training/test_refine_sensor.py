@@ -147,5 +147,6 @@ def test_weights_of_a_sensor_are_measured_behind_one(tmp_path, room):
     # Before any training the JRN gives back what it gets.
     assert found['holes']['rms'] == pytest.approx(found[f'holes, {SMOOTH}']['rms'], rel=0.05)
     jrn = Perception.load('jrn', 'cat1', weights_file=str(path), device='cpu')
+    assert jrn.card.sources == {}, 'it runs on its own networks'
     assert jrn.warnings == ('the weights learned from the depth source sensor, depth_source is '
                             'network',)
