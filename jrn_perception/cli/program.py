@@ -9,7 +9,7 @@ What all commands share: exit codes, error lines, Ctrl-C, progress bars and comm
 | 0 | done; also Ctrl-C where only the user can end the work (jrn_node, jrn_play, jrn_predict) |
 | 1 | failed; a line on stderr, ``NAME: reason``, says why |
 | 2 | argparse refused the command line |
-| 3 | partial results (``jrn_evaluate bag``, ``bags`` and ``record``, ``jrn_replay``) |
+| 3 | partial results (``jrn_evaluate`` and ``jrn_distill`` on recordings, ``jrn_replay``) |
 | 4 | a threshold is missed (``jrn_evaluate bags``) |
 | 130 | stopped by Ctrl-C; ``jrn_evaluate`` and ``jrn_predict`` keep the results until then |
 

@@ -227,17 +227,19 @@ def cached_export(spec: networks.Spec, path: Path | None) -> Path:
     Return the ONNX file of the weights at ``path``, None for random ones; export it if missing.
 
     The first export takes torch and about half a minute, which the log says. The same weights are
-    found again by their content.
+    found again by their content. Raises NotExportableError.
     """
     digest = hashlib.sha256(f'{spec.name} {EXPORTER}'.encode())
     for part in _files(path) if path else _random(spec):
         digest.update(part)
     output = cache_folder() / 'exported' / digest.hexdigest()[:32] / f'{spec.name}{SUFFIX}'
     if not output.is_file():
+        from jrn_perception.networks.exporting import require_exportable
         from jrn_perception.perception.export import export
+        loaded = weights.load(spec.architecture, spec.variant, str(path or weights.RANDOM))
+        require_exportable(loaded.network)
         _log.warning('exporting %s to %s, once for these weights: about half a minute',
                      spec.name, output)
-        loaded = weights.load(spec.architecture, spec.variant, str(path or weights.RANDOM))
         folder = output.parent.parent
         folder.mkdir(parents=True, exist_ok=True)
         # Appears as a whole: two processes may export the same weights at once.
