@@ -30,7 +30,7 @@ class ModelDepth:
         """
         Return the factor on the metres for a picture (height, width) of a camera.
 
-        It is 1 unless ``focal_length`` (x, y), in pixels of the picture, and the model's are known.
+        1 unless both ``focal_length`` (x, y), in pixels of the picture, and the model's are known.
         """
         if self.focal_length is None or self.size is None or focal_length is None:
             return 1.0

@@ -93,8 +93,8 @@ class TransformersModel:
     def _complete(self, description: Description) -> Description:
         """Return the description with the numbers of the model's own files where it has none."""
         if description.output or description.layout != 'nchw':
-            raise SourceError(f'{description.model}: output and layout are entries for ONNX files: '
-                              'remove them')
+            raise SourceError(f'{description.model}: output and layout are entries for ONNX '
+                              'files: remove them')
         path = self.folder / PREPROCESSOR
         if not path.is_file() and None in (description.mean, description.std):
             raise SourceError(f'{description.model}: has no {PREPROCESSOR}; describe it in a yaml '
