@@ -305,7 +305,7 @@ class ModularNetwork(nn.Module):
             # In a common batch muted semantics would count as decisions for a class.
             each = [self.refine(*given, size, setup, mute_value, inputs.validity)
                     for setup in MUTE]
-            maps = Maps(*(torch.cat(part) for part in zip(*(found[:2] for found in each))))
+            depths, logits = [maps.depth for maps in each], [maps.semantics for maps in each]
         else:
             pairs = [self.refine.muted(*given, setup, mute_value) for setup in MUTE]
             validity = None
@@ -313,8 +313,7 @@ class ModularNetwork(nn.Module):
                 validity = torch.cat([inputs.validity * (setup != 'depth') for setup in MUTE])
             maps = self.refine(*(torch.cat(part) for part in zip(*pairs)), size,
                                validity=validity)
-        depths = maps.depth.chunk(len(MUTE))
-        logits = maps.semantics.chunk(len(MUTE))
+            depths, logits = maps.depth.chunk(len(MUTE)), maps.semantics.chunk(len(MUTE))
         both, without_depth, without_semantics = range(len(MUTE))
         decided = logits[both].argmax(1, keepdim=True)
         probability = [x.softmax(1).gather(1, decided) for x in logits]
