@@ -24,7 +24,7 @@ def frame(architecture):
     """Return a function that processes a drawn room."""
     from jrn_perception.perception import Perception
     from jrn_perception.rooms.scenes import scenes
-    perception = Perception.load(architecture)
+    perception = Perception.load(architecture, backend='torch')
     rgb = next(iter(scenes(1))).rgb
 
     def once():

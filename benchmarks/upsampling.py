@@ -97,7 +97,7 @@ def load(arguments):
     """Return the network; without shipped weights, print so and use random weights."""
     try:
         return Perception.load(arguments.network, arguments.variant,
-                               weights_file=arguments.weights, device='cpu')
+                               weights_file=arguments.weights, device='cpu', backend='torch')
     except weights.WeightsError as error:
         if arguments.weights:
             raise SystemExit(f'upsampling.py: {error}') from error

@@ -132,7 +132,8 @@ def run(cell: Cell, folder: Path, options: argparse.Namespace) -> int:
 def measure(folder: Path, options: argparse.Namespace) -> None:
     """Keep the sums of each image of the split val."""
     path = folder / f'{NETWORK}.safetensors'
-    perception = Perception.load('symbiosis', 'nyu40', weights_file=str(path))
+    # As it was trained, and without an export of each run.
+    perception = Perception.load('symbiosis', 'nyu40', weights_file=str(path), backend='torch')
     table = evaluate(perception, open_dataset('nyuv2', options.data, 'val'),
                      Protocol(crop=parse_crop('', 'nyuv2'))).output
     np.savez(folder / SUMS, labels=table.labels.sum(1), depth=table.depth.sum((1, 2)))

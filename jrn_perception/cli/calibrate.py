@@ -21,12 +21,14 @@ from jrn_perception.evaluation.measures.comparison import Protocol
 from jrn_perception.evaluation.measures.frames import open_frames, parse_crop
 from jrn_perception.frame import Frame
 from jrn_perception.perception import Perception
+from jrn_perception.weights.onnx import SUFFIX
 
 DESCRIPTION = """\
 Fit the temperature of a network's confidence, or with --depth the standard deviation of its
 depth, to annotated frames, and write it into the card of the weights file. The weights, the
 labels and the depth stay the same. Take frames that the network has not learned from: on its own
-training frames a network is right too often.
+training frames a network is right too often. The temperature comes first: the deviation depends
+on the confidence, so that a new temperature removes it from the card.
 """
 
 
@@ -60,27 +62,40 @@ def _calibrate(options: argparse.Namespace) -> None:
     path = options.weights
     if not path.is_file():
         raise weights.WeightsError(f'{path}: no such weights file')
+    if path.suffix == SUFFIX:
+        raise ValueError(f'{path}: calibrate the safetensors file that it was exported from, and '
+                         'export it again')
     card = weights.check(path)
     frames = open_frames(options.reader, options.data, options.split)
     protocol = Protocol(parse_crop(options.crop, options.reader))
     perception = Perception.load(card.architecture, card.variant, weights_file=str(path),
                                  device=options.device, backend='torch')
+    for warning in perception.warnings:
+        print(f'warning: {warning}', file=sys.stderr)
     if options.depth:
-        _calibrate_depth(options, perception, frames, protocol)
+        _calibrate_depth(options, perception, frames, protocol, card)
         return
     fit = temperature.fit(perception, frames, protocol, partial(program.track, title='measuring'))
     before, after = (float(ece_estimate(part).value) for part in (fit.before, fit.after))
     found = {'reader': options.reader, 'split': options.split or None, 'images': len(frames),
              'pixels': fit.pixels, 'ece_before': round(before, 4), 'ece': round(after, 4)}
-    weights.write_card(replace(card, temperature=fit.temperature,
-                               metrics={**card.metrics, 'calibration': found}), path)
+    metrics = {**card.metrics, 'calibration': found}
+    stale = card.depth_deviation is not None and fit.temperature != card.temperature
+    if stale:
+        metrics.pop('depth_deviation', None)
+    weights.write_card(replace(
+        card, temperature=fit.temperature, metrics=metrics,
+        depth_deviation=None if stale else card.depth_deviation), path)
     print(f'{path}: temperature {fit.temperature:g} (was {card.temperature:g}), ECE '
           f'{after:.4f} (was {before:.4f}) on {len(frames)} frames')
+    if stale:
+        print(f'{path}: the deviation of depth was fitted to another confidence and is removed: '
+              'fit it again with --depth')
 
 
 def _calibrate_depth(options: argparse.Namespace, perception: Perception,
-                     frames: Sequence[Frame], protocol: Protocol) -> None:
-    path, card = options.weights, perception.card
+                     frames: Sequence[Frame], protocol: Protocol, card: weights.Card) -> None:
+    path = options.weights
     fit = deviation.fit(perception, frames, protocol, partial(program.track, title='measuring'))
     found = {'reader': options.reader, 'split': options.split or None, 'images': len(frames),
              'pixels': fit.pixels}

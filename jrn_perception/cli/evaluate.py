@@ -90,7 +90,7 @@ def run_dataset(options: argparse.Namespace) -> int:
     protocol = replace(protocol_of(options, options.reader, options.labels),
                        sampling=_sampling(options))
     frames = _frames(options)
-    perception = program.load(options)
+    perception = program.load(options, measured=True)
     frames = _measured(options, frames, perception)
     if options.reliability:
         comparison.Comparison(perception, frames.labels, protocol)
@@ -155,7 +155,8 @@ def run_influence(options: argparse.Namespace) -> None:
     variants = list(dict.fromkeys(options.variants or usual))
     perceptions = {
         variant: program.load_network(options, architecture, variant,
-                                      _weights_of(options.weights, architecture, variant))
+                                      _weights_of(options.weights, architecture, variant),
+                                      mutes=True)
         for variant in variants}
     frames = _measured(options, frames, perceptions[variants[0]])
     measurement = influence.measure(perceptions, frames, protocol, options.skip_damaged,

@@ -165,6 +165,8 @@ def _pictures(options: argparse.Namespace) -> Iterable[np.ndarray]:
     from jrn_perception.perception.loading import drawn_rooms
 
     _check_limit(options)
+    if options.split and not options.data:
+        raise ValueError('--split needs --data, the folder of the frames')
     if not options.data:
         return islice(drawn_rooms(), options.limit)
     frames = open_dataset(options.reader, options.data, _split(options, 'fit'))

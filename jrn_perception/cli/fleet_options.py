@@ -14,6 +14,7 @@ from typing import Any
 from jrn_perception.fleet.clusters import LOCAL
 from jrn_perception.fleet.engine import Engine, Network
 from jrn_perception.fleet.finding import Shard
+from jrn_perception.perception.inputs.interface import NETWORK, SENSOR
 from jrn_perception.weights import RANDOM
 
 SOURCES = ('a recording, a folder with recordings below it, a quoted glob, or a manifest: a .txt '
@@ -54,11 +55,21 @@ def network_of(options: argparse.Namespace) -> Network:
     """Return the network that the options of ``program.add_network`` name."""
     weights = options.weights
     if weights not in ('', RANDOM):
-        # The processes of a cluster have working directories of their own.
-        weights = os.path.abspath(os.path.expanduser(weights))
+        weights = _absolute(weights)
+    depth, semantics = map(_source, (options.depth_source, options.semantics_source))
     return Network(options.architecture, options.variant, weights, options.device,
                    options.precision, options.height, options.width, options.backend,
-                   options.threads, options.depth_source, options.semantics_source)
+                   options.threads, depth, semantics)
+
+
+def _source(name: str) -> str:
+    is_file = name not in (NETWORK, SENSOR) and os.path.exists(os.path.expanduser(name))
+    return _absolute(name) if is_file else name
+
+
+def _absolute(path: str) -> str:
+    """Return a path for the processes of a cluster, which have other working directories."""
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def print_warnings(rows: Iterable[Any]) -> None:

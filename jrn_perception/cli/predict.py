@@ -47,7 +47,8 @@ def parser() -> argparse.ArgumentParser:
                              '.mp4 or .avi for a video')
     program.add_network(result, choices=architectures_with('depth', 'semantics'))
     result.add_argument('--mute', default='none', choices=MUTE,
-                        help='the input of the JRN that is muted; default: %(default)s')
+                        help='the input of the JRN, or the direction of the attention of '
+                             'symbiosis, that is muted; default: %(default)s')
     result.add_argument('--topic', default='', metavar='NAME',
                         help='topic of a recording; default: its only colour topic')
     add_span(result)
@@ -86,7 +87,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     origin, output = source.origin, arguments.output
     pictures = isinstance(origin, Pictures)
     writer = Sheets(output, origin) if pictures else Film(output, source)
-    perception = program.load(arguments)
+    perception = program.load(arguments, mutes=arguments.mute != 'none')
     done, known, interrupted = 0, 0, False
     total = min((n for n in (source.length, arguments.count) if n), default=None)
     try:

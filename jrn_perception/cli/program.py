@@ -9,7 +9,7 @@ What all commands share: exit codes, error lines, Ctrl-C, progress bars and comm
 | 0 | done; also Ctrl-C where only the user can end the work (jrn_node, jrn_play, jrn_predict) |
 | 1 | failed; a line on stderr, ``NAME: reason``, says why |
 | 2 | argparse refused the command line |
-| 3 | partial results (``jrn_evaluate bag``, ``bags`` and ``record``, ``jrn_replay``) |
+| 3 | partial results (``jrn_evaluate`` and ``jrn_distill`` on recordings, ``jrn_replay``) |
 | 4 | a threshold is missed (``jrn_evaluate bags``) |
 | 130 | stopped by Ctrl-C; ``jrn_evaluate`` and ``jrn_predict`` keep the results until then |
 
@@ -220,21 +220,36 @@ def add_inference(parser: argparse._ActionsContainer) -> None:
                         'default: as trained')
 
 
-def load(options: argparse.Namespace) -> Perception:
-    """Return the network that the options of ``add_network`` name."""
-    return load_network(options, options.architecture, options.variant, options.weights)
+def load(options: argparse.Namespace, mutes: bool = False, measured: bool = False) -> Perception:
+    """Return the network that the options of ``add_network`` name; see ``load_network``."""
+    perception = load_network(options, options.architecture, options.variant, options.weights,
+                              mutes)
+    if not measured:
+        perception.refuse_sensor()
+    return perception
 
 
-def load_network(options: argparse.Namespace, architecture: str, variant: str, weights_file: str
-                 ) -> Perception:
-    """Return a network under the options of ``add_inference``; print its warnings."""
+def load_network(options: argparse.Namespace, architecture: str, variant: str, weights_file: str,
+                 mutes: bool = False) -> Perception:
+    """
+    Return a network under the options of ``add_inference``; print its warnings.
+
+    ``mutes``: the network will be muted. Among exported networks a JRN alone can be, so that
+    ``auto`` is then torch for the others.
+    """
+    from jrn_perception import networks
     from jrn_perception.perception import Perception
     from jrn_perception.perception.inputs.interface import NETWORK
+    from jrn_perception.weights.onnx import SUFFIX
 
+    backend = options.backend
+    if mutes and backend == 'auto' and not weights_file.endswith(SUFFIX) and (
+            not networks.find(architecture, variant).inputs):
+        backend = 'torch'
     perception = Perception.load(
         architecture, variant, weights_file=weights_file, device=options.device,
         precision=options.precision, height=options.height, width=options.width,
-        backend=options.backend, threads=options.threads,
+        backend=backend, threads=options.threads,
         # Commands that choose their network themselves have no sources.
         depth_source=getattr(options, 'depth_source', NETWORK),
         semantics_source=getattr(options, 'semantics_source', NETWORK))

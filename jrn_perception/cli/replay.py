@@ -33,12 +33,15 @@ the numbers of frames sent, processed and dropped, and the latency. The metrics 
 that the node processed; --lossless, or --speed below 1, lets it process all.
 
 Arguments after --ros-args go to the node: -p architecture:=hydranet, --params-file FILE. During
-the measurement min_depth, max_depth, confidence_threshold and focal_correction are off: jrn_replay
-applies limits and correction to the node's outputs, as `jrn_evaluate bag` does.
+the measurement the parameters that limit or correct depth and labels (min_depth, max_depth,
+out_of_range, no_depth_classes, confidence_threshold, depth_confidence_threshold, focal_correction,
+anchoring, camera_height) are off: jrn_replay applies limits and the focal length to the node's
+outputs, as `jrn_evaluate bag` does.
 """
 # The node's parameters that choose its network, and values of others that leave results unchanged.
-NETWORK_PARAMETERS = ('architecture', 'variant', 'weights', 'device', 'precision',
-                      'inference_height', 'inference_width')
+NETWORK_PARAMETERS = ('architecture', 'variant', 'weights', 'depth_source', 'semantics_source',
+                      'device', 'precision', 'backend', 'threads', 'inference_height',
+                      'inference_width')
 NEUTRAL = {'mute': 'none', 'depth_encoding': '32FC1', 'max_rate': 0.0, 'max_age': 0.0}
 
 
@@ -214,7 +217,9 @@ def _connect(evaluator: Evaluator, plan: _Plan, settings: dict[str, Any],
     perception = Perception.load(
         settings['architecture'], settings['variant'], weights_file=settings['weights'],
         device=settings['device'], precision=settings['precision'],
-        height=settings['inference_height'], width=settings['inference_width'])
+        height=settings['inference_height'], width=settings['inference_width'],
+        backend=settings['backend'], threads=settings['threads'],
+        depth_source=settings['depth_source'], semantics_source=settings['semantics_source'])
     replay = Replay(perception, plan.recording, plan.request, plan.outputs)
     for topic in plan.topics.values():
         evaluator.listen(topic.name, topic.msgtype)

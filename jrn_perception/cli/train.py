@@ -63,6 +63,8 @@ def folds_of(settings: Settings) -> list[Settings]:
                          'to learn from')
     if settings.fold:
         raise ValueError('--folds: trains all folds itself, --fold names others; choose one')
+    if settings.hold_out:
+        raise ValueError('--hold-out: --folds holds out each part in turn; name no other')
     runs = []
     for part in range(1, settings.folds + 1):
         words = ['hydranet', '--data', str(settings.data)]

@@ -74,6 +74,7 @@ class Network:
 @lru_cache(maxsize=1)
 def _load(network: Network) -> Perception:
     perception = Perception.load(**vars(network))
+    perception.refuse_sensor()
     # So that the first frame's latency does not include the allocations.
     perception.warm_up()
     return perception

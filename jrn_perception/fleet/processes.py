@@ -28,6 +28,13 @@ class Died:
     reason: str
 
 
+def one_line(error: Exception) -> str:
+    """Return an error as a line, with the name of its class if a command does not expect it."""
+    text = ' '.join(str(error).split())
+    expected = isinstance(error, (ValueError, OSError, ImportError))
+    return text if expected and text else f'{type(error).__name__}: {text}'
+
+
 def run(work: Callable[[Any], Any], tasks: Sequence[Any], processes: int,
         interrupted: Callable[[], bool]) -> Iterator[tuple[int, Any]]:
     """

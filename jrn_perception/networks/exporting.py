@@ -70,19 +70,36 @@ def _channels_last(maps: Maps) -> tuple[Tensor, ...]:
     return tuple(result)
 
 
+def require_exportable(network: nn.Module) -> None:
+    """Raise NotExportableError if it is known, before any work, that a network has no graph."""
+    modular = isinstance(network, ModularNetwork)
+    for part in (network.depth, network.semantics) if modular else (network,):
+        if not hasattr(part, 'encoder'):
+            raise NotExportableError(
+                f'{type(part).__name__} cannot be exported: its maps do not follow the size of '
+                'the picture')
+    if not modular:
+        return
+    if network.refine.options.semantics_input == 'one_hot':
+        raise NotExportableError(
+            'a JRN with the option semantics_input one_hot cannot be exported: its graph cannot '
+            'know which input is muted')
+    if network.refine.options.validity or network.refine.options.geometry:
+        raise NotExportableError(
+            'a JRN with the options validity or geometry cannot be exported: its graph would need '
+            'more inputs than depth and probabilities')
+    if network.depth.output_stride != network.semantics.output_stride:
+        raise NotExportableError('a JRN whose inputs differ in size cannot be exported')
+
+
 def export_pictures(network: nn.Module, tasks: tuple[str, ...], mean: Tensor, std: Tensor) -> Any:
     """
     Return the graph of a network with ``tasks``, of a modular network that of its inputs.
 
     The result is an ``onnx_ir`` program with ``save`` and ``model``. Raises NotExportableError
-    for a network without an encoder of this package.
+    as ``require_exportable``.
     """
-    for part in (network.depth, network.semantics) if isinstance(network, ModularNetwork) else (
-            network,):
-        if not hasattr(part, 'encoder'):
-            raise NotExportableError(
-                f'{type(part).__name__} cannot be exported: its maps do not follow the size of '
-                'the picture')
+    require_exportable(network)
     rows, columns = _lengths(MULTIPLE)
     return _export(
         _FromPictures(network, mean, std),
@@ -97,17 +114,8 @@ def export_refinement(network: ModularNetwork) -> Any:
 
     Muting is left to the caller: it replaces the graph's inputs.
     """
-    if network.refine.options.semantics_input == 'one_hot':
-        raise NotExportableError(
-            'a JRN with the option semantics_input one_hot cannot be exported: its graph cannot '
-            'know which input is muted')
-    if network.refine.options.validity or network.refine.options.geometry:
-        raise NotExportableError(
-            'a JRN with the options validity or geometry cannot be exported: its graph would need '
-            'more inputs than depth and probabilities')
+    require_exportable(network)
     stride = network.semantics.output_stride
-    if network.depth.output_stride != stride:
-        raise NotExportableError('a JRN whose inputs differ in size cannot be exported')
     step = MULTIPLE // stride
     rows, columns = _lengths(MULTIPLE)
     classes = len(network.fold)

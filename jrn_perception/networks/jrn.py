@@ -301,13 +301,19 @@ class ModularNetwork(nn.Module):
     def _all_setups(self, inputs: Maps, size: tuple[int, int], mute: str, mute_value: str) -> Maps:
         """Refine in all set-ups of Fig. 4 as one batch; return ``mute``'s maps and influence."""
         given = _given(inputs)
-        pairs = [self.refine.muted(*given, setup, mute_value) for setup in MUTE]
-        validity = None
-        if inputs.validity is not None:
-            validity = torch.cat([inputs.validity * (setup != 'depth') for setup in MUTE])
-        maps = self.refine(*(torch.cat(maps) for maps in zip(*pairs)), size, validity=validity)
-        depths = maps.depth.chunk(len(MUTE))
-        logits = maps.semantics.chunk(len(MUTE))
+        if self.refine.options.semantics_input == 'one_hot':
+            # In a common batch muted semantics would count as decisions for a class.
+            each = [self.refine(*given, size, setup, mute_value, inputs.validity)
+                    for setup in MUTE]
+            depths, logits = [maps.depth for maps in each], [maps.semantics for maps in each]
+        else:
+            pairs = [self.refine.muted(*given, setup, mute_value) for setup in MUTE]
+            validity = None
+            if inputs.validity is not None:
+                validity = torch.cat([inputs.validity * (setup != 'depth') for setup in MUTE])
+            maps = self.refine(*(torch.cat(part) for part in zip(*pairs)), size,
+                               validity=validity)
+            depths, logits = maps.depth.chunk(len(MUTE)), maps.semantics.chunk(len(MUTE))
         both, without_depth, without_semantics = range(len(MUTE))
         decided = logits[both].argmax(1, keepdim=True)
         probability = [x.softmax(1).gather(1, decided) for x in logits]

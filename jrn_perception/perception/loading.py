@@ -100,7 +100,9 @@ def _with_sources(opened: Opened, options: Options) -> Opened:
     warnings = [f'the weights learned from the {task} source {name}, {task}_source is '
                 f'{chosen[task]}' for task, name in card.sources.items() if chosen[task] != name]
     if sources == Sources():
-        return replace(opened, warnings=(*opened.warnings, *warnings))
+        # The card of a perception tells the sources that it runs on.
+        return replace(opened, card=replace(card, sources={}),
+                       warnings=(*opened.warnings, *warnings))
     if not card.spec.inputs:
         raise ValueError(f'depth_source {sources.depth!r}, semantics_source '
                          f'{sources.semantics!r}: {card.architecture} sees pictures alone; choose '
@@ -225,17 +227,19 @@ def cached_export(spec: networks.Spec, path: Path | None) -> Path:
     Return the ONNX file of the weights at ``path``, None for random ones; export it if missing.
 
     The first export takes torch and about half a minute, which the log says. The same weights are
-    found again by their content.
+    found again by their content. Raises NotExportableError.
     """
     digest = hashlib.sha256(f'{spec.name} {EXPORTER}'.encode())
     for part in _files(path) if path else _random(spec):
         digest.update(part)
     output = cache_folder() / 'exported' / digest.hexdigest()[:32] / f'{spec.name}{SUFFIX}'
     if not output.is_file():
+        from jrn_perception.networks.exporting import require_exportable
         from jrn_perception.perception.export import export
+        loaded = weights.load(spec.architecture, spec.variant, str(path or weights.RANDOM))
+        require_exportable(loaded.network)
         _log.warning('exporting %s to %s, once for these weights: about half a minute',
                      spec.name, output)
-        loaded = weights.load(spec.architecture, spec.variant, str(path or weights.RANDOM))
         folder = output.parent.parent
         folder.mkdir(parents=True, exist_ok=True)
         # Appears as a whole: two processes may export the same weights at once.

@@ -12,7 +12,7 @@ from typing import Any
 from jrn_perception import weights
 from jrn_perception.perception.backends.choice import Options
 from jrn_perception.perception.backends.interface import ArrayMaps, SetUp
-from jrn_perception.perception.inputs.interface import NETWORK, Sources
+from jrn_perception.perception.inputs.interface import NETWORK, SourceError, Sources
 from jrn_perception.perception.inputs.joined import Seen
 from jrn_perception.perception.inputs.measured import check_registered
 from jrn_perception.perception.loading import in_torch, open_network, Opened
@@ -98,6 +98,14 @@ class Perception:
     def reads_measured(self) -> bool:
         """Return whether measured depth changes the result."""
         return self.inputs is not None and self.inputs.reads_measured
+
+    def refuse_sensor(self) -> None:
+        """Raise SourceError if a source reads a depth camera: the caller has pictures alone."""
+        if self.reads_measured:
+            assert self.inputs is not None
+            raise SourceError(f'depth_source {self.inputs.sources.depth!r} reads a depth camera, '
+                              'which these pictures do not have; jrn_node reads one on '
+                              'sensor_depth, and jrn_evaluate dataset --simulate-sensor has one')
 
     @property
     def corrects_focal_length(self) -> bool:

@@ -32,8 +32,8 @@ def average(paths: Sequence[Path]) -> Average:
     of networks that were not trained from the same start is worthless. The card tells once how
     each file was trained, and at its top the facts that all files share. Its temperature is 1 and
     it has no deviation of depth, because none was fitted to the mean. Raises ValueError for a file
-    that lacks a part of the first network, or is for other labels, another focal length or encoder
-    stride.
+    that lacks a part of the first network, or is for other labels, another focal length, encoder
+    stride or source of depth.
     """
     loaded = [weights.load_file(path) for path in paths]
     network, card = loaded[0]
@@ -41,7 +41,7 @@ def average(paths: Sequence[Path]) -> Average:
     for path, state, (_, other) in zip(paths, states, loaded, strict=True):
         if card.label_set and other.label_set not in (None, card.label_set):
             raise ValueError(f'{path}: is labelled in {other.labels}, {paths[0]} in {card.labels}')
-        for entry in ('input_size', 'focal_length', 'inputs'):
+        for entry in ('input_size', 'focal_length', 'inputs', 'sources'):
             if getattr(other, entry) != getattr(card, entry):
                 raise ValueError(f'{path}: has the {entry} {getattr(other, entry)}, {paths[0]} '
                                  f'{getattr(card, entry)}')

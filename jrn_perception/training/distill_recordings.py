@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception.fleet.engine import Engine, Network
-from jrn_perception.fleet.processes import Died
+from jrn_perception.fleet.processes import Died, one_line
 from jrn_perception.fleet.remote import digest, local_copy, Store
 from jrn_perception.labels import custom, NYU40
 from jrn_perception.perception import Perception
@@ -103,10 +103,11 @@ def annotate_recording(task: Task) -> Row:
     try:
         teacher = task.teacher.load()
     except Exception as error:  # noqa: B902, BLE001 the command reports it and ends
-        return Row(task.name, _one_line(error), fatal=True)
+        return Row(task.name, one_line(error), fatal=True)
     try:
+        # The temperature decides which pixels are confident enough.
         facts = [digest(task.address), describe_teacher(teacher), task.settings, task.threshold,
-                 teacher.inference_size(480, 640)]
+                 teacher.card.temperature, teacher.inference_size(480, 640)]
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
         store = Store(str(task.output))
         data = store.read(f'{FOLDER}/{key}.json')
@@ -120,7 +121,7 @@ def annotate_recording(task: Task) -> Row:
                                 'found': Annotations(**content['found'])})
     # Whatever one damaged recording does, the others are annotated.
     except Exception as error:  # noqa: B902, BLE001
-        return Row(task.name, _one_line(error))
+        return Row(task.name, one_line(error), warnings=teacher.warnings)
 
 
 def join(rows: Sequence[Row], folder: Path, threshold: float, share: float) -> list[Row]:
@@ -198,9 +199,3 @@ def _divide(parts: Sequence[Annotations], share: float) -> tuple[list[str], list
     if count == len(only):
         raise ValueError(f'{len(only)} frames are too few for the splits {FIT} and {VALIDATION}')
     return only[:-count], only[-count:]
-
-
-def _one_line(error: Exception) -> str:
-    text = ' '.join(str(error).split())
-    expected = isinstance(error, (ValueError, OSError, ImportError))
-    return text if expected and text else f'{type(error).__name__}: {text}'

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import math
-
 from jrn_perception.labels import LabelSet
 from jrn_perception.networks.interface import Maps, MEAN, STD
 from jrn_perception.networks.layers import resize
@@ -18,7 +16,6 @@ from jrn_perception.perception.inputs.models import (
     semantics_source,
     task_of,
 )
-from jrn_perception.perception.preprocessing import focal_ratio
 import torch
 from torch import nn, Tensor
 
@@ -49,17 +46,10 @@ class ModelTeacher(nn.Module):
     def _map(self, picture: Tensor) -> Tensor:
         rgb = picture.contiguous().numpy()
         if isinstance(self.model, ModelDepth):
-            depth = self._scale(*rgb.shape[:2]) * self.model.depth(rgb, None)
+            scale = self.model.scale(rgb.shape[:2], self.focal_length)
+            depth = scale * self.model.depth(rgb, None)
             return torch.from_numpy(depth).float()[None]
         return torch.from_numpy(self.model.probabilities(rgb)).float().permute(2, 0, 1)
-
-    def _scale(self, height: int, width: int) -> float:
-        model = self.model
-        assert isinstance(model, ModelDepth)
-        if None in (self.focal_length, model.focal_length, model.size):
-            return 1.0
-        enlarged = math.sqrt(model.size[0] * model.size[1] / (height * width))
-        return focal_ratio(tuple(enlarged * f for f in self.focal_length), model.focal_length)
 
 
 def model_teacher(name: str, labels: LabelSet | None,

@@ -96,9 +96,9 @@ class Card:
     ``auto``; 'auto' here leaves the choice to the device. ``temperature`` divides the logits
     before they become the confidence (Guo et al., "On Calibration of Modern Neural Networks", ICML
     2017, Eq. 9); at 1 the confidence is the network's own probability. ``sources``, by task, name
-    the sources that a JRN learned from or runs on (``perception.inputs``) if they are not the
-    networks of ``inputs``. ``depth_deviation`` are the six coefficients of the deviation of depth
-    (``perception.deviation``), None if not fitted.
+    the sources that a JRN learned from, in a ``Perception`` those that it runs on
+    (``perception.inputs``), if they are not the networks of ``inputs``. ``depth_deviation`` are
+    the six coefficients of the deviation of depth (``perception.deviation``), None if not fitted.
     """
 
     architecture: str

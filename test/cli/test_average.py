@@ -87,6 +87,7 @@ def test_a_network_with_more_heads_gives_the_parts_that_the_first_has(frames, tm
     ({'variant': 'kitti6'}, 'is labelled in kitti6, '),
     ({'input_size': (96, 96)}, 'has the input_size (96, 96), '),
     ({'focal_length': (70., 70.)}, 'has the focal_length (70.0, 70.0), '),
+    ({'sources': {'depth': 'sensor'}}, "has the sources {'depth': 'sensor'}, "),
     ({'options': {'encoder_stride': 16}}, 'has the encoder stride 16, ')])
 def test_what_cannot_be_averaged_is_named(frames, tmp_path, capsys, other, message):
     first, second = write(tmp_path, 1), write(tmp_path, 2, **other)

@@ -34,11 +34,11 @@ def rooms(tmp_path_factory):
 
 @pytest.fixture
 def file(tmp_path):
-    """Return a copy of the shipped HydraNet whose temperature is 1."""
+    """Return a copy of the shipped HydraNet, temperature 1, no deviation of depth."""
     path = tmp_path / 'mine.safetensors'
     shutil.copy(weights.SHIPPED / 'hydranet_nyu40.safetensors', path)
     card = weights.read_card(weights.SHIPPED / 'hydranet_nyu40.safetensors')
-    weights.write_card(replace(card, temperature=1.0), path)
+    weights.write_card(replace(card, temperature=1.0, depth_deviation=None), path)
     return path
 
 
@@ -74,6 +74,20 @@ def test_the_deviation_of_depth_is_written_alone(file, rooms, capsys):
         f'{file}: deviation of depth fitted to 4000 pixels of 2 frames\n')
 
 
+def test_a_new_temperature_removes_the_deviation_that_depends_on_it(file, rooms, capsys):
+    arguments = [str(file), '--data', str(rooms), '--device', 'cpu']
+    assert main([*arguments, '--depth']) == 0
+    assert main(arguments) == 0
+    card = weights.check(file)
+    assert card.depth_deviation is None and 'depth_deviation' not in card.metrics
+    assert 'is removed: fit it again with --depth' in capsys.readouterr().out
+    assert main([*arguments, '--depth']) == 0
+    fitted = weights.check(file)
+    # The same temperature again removes nothing.
+    assert main(arguments) == 0
+    assert weights.check(file).depth_deviation == fitted.depth_deviation is not None
+
+
 def test_split_and_crop_are_used(file, rooms):
     temperatures = []
     for options in ((), ('--split', 'other'), ('--crop', '0:200,0:300')):
@@ -100,6 +114,7 @@ def test_no_temperature_is_written_where_none_fits(tmp_path, rooms, capsys):
 @pytest.mark.parametrize('arguments, message', [
     (('/nowhere.safetensors',), '/nowhere.safetensors: no such weights file'),
     ((str(weights.SHIPPED / 'depth_mobilenetv2.safetensors'),), 'predicts no labels'),
+    ((str(weights.SHIPPED / 'onnx' / 'hydranet_nyu40.onnx'),), 'and export it again'),
     ((str(weights.SHIPPED / 'hydranet_nyu40.safetensors'), '--split', 'none'), 'no such split'),
     ((str(weights.SHIPPED / 'hydranet_nyu40.safetensors'), '--crop', '1'), 'y0:y1,x0:x1')])
 def test_what_cannot_be_calibrated_is_named(rooms, capsys, arguments, message):

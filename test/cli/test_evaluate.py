@@ -105,6 +105,14 @@ def test_the_plot_shows_the_mute_value_that_is_asked_for(tmp_path):
         assert (first == second) is same
 
 
+def test_a_variant_that_the_paper_does_not_have(tmp_path):
+    assert main(['influence', '--variants', 'cat1_nyu40', *NETWORK, '--reader', 'scenes',
+                 '--limit', '1', '--output', str(tmp_path)]) == 0
+    item = read(tmp_path / 'influence.json')['variants']['cat1_nyu40']
+    assert item['paper'] is None and item['computation'] == 'coupled'
+    assert '| cat1_nyu40 | coupled |' in (tmp_path / 'influence.md').read_text()
+
+
 def run_dataset(tmp_path, *options):
     path = tmp_path / 'result.json'
     assert main(['dataset', '--variant', 'cat1', *NETWORK, '--reader', 'scenes', '--limit', '1',

@@ -3,12 +3,15 @@
 
 """``jrn_evaluate bags`` as its user has it."""
 
+import argparse
 import importlib.util
 import json
 import time
 
 from fleet_runs import finished, NETWORK, results, TRUTH, write_fleet
+from jrn_perception.cli import program
 from jrn_perception.cli.evaluate import main
+from jrn_perception.cli.fleet_options import network_of
 import pytest
 
 pytestmark = pytest.mark.skipif(
@@ -29,6 +32,20 @@ def measured(fleet, tmp_path_factory):
     assert main(['bags', str(fleet), '--output', str(output), *NETWORK, *TRUTH,
                  '--jobs', '1']) == 0
     return output
+
+
+def test_sources_are_found_from_other_working_directories(tmp_path, monkeypatch):
+    (tmp_path / 'depth.onnx').touch()
+    monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    program.add_network(parser)
+    found = network_of(parser.parse_args([
+        '--depth-source', 'depth.onnx', '--semantics-source', 'owner/name']))
+    assert found.depth_source == str(tmp_path / 'depth.onnx')
+    assert found.semantics_source == 'owner/name' and found.weights_file == ''
+    # No folder of this name is meant.
+    (tmp_path / 'network').mkdir()
+    assert network_of(parser.parse_args([])).depth_source == 'network'
 
 
 def test_a_fleet_again_in_two_processes_has_the_same_results(fleet, measured, tmp_path, capsys):

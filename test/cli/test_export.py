@@ -89,6 +89,7 @@ def test_a_loss_of_accuracy_is_refused_unless_it_is_accepted(hydranet, frames, o
     (['missing.safetensors', 'out.onnx'], 'missing.json: missing'),
     (['hydranet', 'out.onnx', '--limit', '0'], '--limit: at least 1'),
     (['hydranet', 'out.onnx', '--data', 'nowhere'], 'nowhere'),
+    (['hydranet', 'out.onnx', '--split', 'val'], '--split needs --data'),
     (['hydranet', 'out.onnx', '--int8'], '--int8 needs --data: annotated frames'),
     (['hydranet', 'out.onnx', '--accept'], '--accept: only with --int8 or --bf16'),
     (['hydranet', 'out.onnx', '--calibrate', 'folder=x'], '--calibrate: only with --int8 or'),

@@ -155,6 +155,14 @@ def test_depth_of_a_recording_is_that_of_its_camera(tmp_path):
     assert index == 1
 
 
+def test_a_depth_camera_that_pictures_do_not_have_is_refused(tmp_path, capsys):
+    path = save(tmp_path / 'a.png', picture(0))
+    assert predict.main([str(path), '--output', str(tmp_path), '--weights', 'random', '--variant',
+                         'cat1', '--device', 'cpu', '--depth-source', 'sensor']) == 1
+    assert "depth_source 'sensor' reads a depth camera, which these pictures do not have" in (
+        capsys.readouterr().err)
+
+
 def test_ctrl_c_keeps_what_is_done(tmp_path, capsys, monkeypatch):
     path = video(tmp_path / 'film.avi', 10)
     calls = []

@@ -64,6 +64,20 @@ def parameters_of(node):
         rclpy.try_shutdown()
 
 
+def test_each_parameter_of_the_node_is_kept_neutral_or_changes_no_result():
+    parameters = pytest.importorskip('jrn_perception.ros.parameters', reason='needs rclpy')
+    from jrn_perception.cli.replay import NETWORK_PARAMETERS, NEUTRAL
+    from jrn_perception.evaluation.recordings.replay import PARAMETERS
+    harmless = {
+        'mute_value',  # Without mute.
+        'range_inputs', 'range_max_age', 'range_extrinsics',  # Anchoring is off.
+        'rectified',  # So is the correction for the focal length.
+        'confidence_encoding',  # Each answer of another encoding is refused.
+        'image_transport', 'points_stride', 'autostart', 'enabled', 'lazy', 'overlay_alpha',
+        'depth_colormap', 'max_processing_time_ms', 'max_silence_s', 'labels'}
+    assert set(parameters.BY_NAME) == {*NETWORK_PARAMETERS, *NEUTRAL, *PARAMETERS, *harmless}
+
+
 def test_without_loss_it_is_the_evaluation_of_the_bag(ros_domain, spawn, bag, tmp_path):
     child = spawn('replay', bag, *TRUTH, '--lossless', '--json', tmp_path / 'replay.json',
                   '--ros-args', *NETWORK)
@@ -90,9 +104,10 @@ def test_without_loss_it_is_the_evaluation_of_the_bag(ros_domain, spawn, bag, tm
 
 def test_at_the_recorded_pace_every_picture_is_accounted_for(ros_domain, spawn, bag, tmp_path):
     child = spawn('replay', bag, *TRUTH, '--player', 'jrn_play', '--namespace', '/front', '--json',
-                  tmp_path / 'replay.json', '--ros-args', *NETWORK)
+                  tmp_path / 'replay.json', '--ros-args', *NETWORK, '-p', 'depth_source:=sensor')
     assert child.wait(300) == 0, child.output
     found = json.loads((tmp_path / 'replay.json').read_text())
+    assert found['network']['sources'] == {'depth': 'sensor', 'semantics': 'network'}
     frames = found['replay']['frames']
     assert frames['sent'] == FRAMES == frames['processed'] + frames['dropped']
     assert frames['processed'] == found['source']['frames'] == found['source']['with_depth'] > 0

@@ -162,6 +162,7 @@ def test_folds_are_trained_first_and_once(frames, begun, tmp_path, capsys):
     assert times == [path.stat().st_mtime_ns for path in sorted(begun.glob('fold*/*.safetensors'))]
     for words, message in ((('--folds', '1'), '--folds 1: at least 2'),
                            (('--fold-set', 'epochs=1'), '--folds 0: at least 2'),
+                           (('--folds', '2', '--hold-out', '1/2'), '--hold-out: --folds holds'),
                            (('--folds', '2', '--fold', 'a'), 'choose one')):
         refused(capsys, message, 'jrn', '--data', frames, '--output', begun, *TINY, *words)
     refused(capsys, '--folds: has no use for depth', 'depth', '--data', frames, '--folds', '2',

@@ -43,6 +43,29 @@ def flat(maps):
             for x in ([value] if torch.is_tensor(value) else flat(value))]
 
 
+@pytest.mark.parametrize('options', [
+    {}, {'semantics_input': 'one_hot'}, {'validity': True}], ids=str)
+@pytest.mark.parametrize('value', MUTE_VALUES)
+def test_influence_is_the_difference_between_separate_runs(modular, image, options, value):
+    torch.manual_seed(1)
+    network = ModularNetwork(modular.depth, modular.semantics,
+                             networks.find('jrn', 'cat10').build(**options), modular.fold).eval()
+    with torch.inference_mode():
+        inputs = network.predict_inputs(image)
+        if options.get('validity'):
+            inputs = inputs._replace(validity=torch.ones_like(inputs.depth))
+        both, without_depth, without_semantics = (
+            network(image, mute, value, inputs=inputs) for mute in MUTE)
+        found = network(image, 'none', value, influence=True, inputs=inputs)
+    torch.testing.assert_close(found.influence.depth, both.depth - without_semantics.depth,
+                               rtol=1e-4, atol=1e-4)
+    decided = both.semantics.argmax(1, keepdim=True)
+    torch.testing.assert_close(
+        found.influence.semantics,
+        both.semantics.softmax(1).gather(1, decided)
+        - without_depth.semantics.softmax(1).gather(1, decided), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize('influence', [False, True])
 @pytest.mark.parametrize('mute', MUTE)
 @pytest.mark.parametrize('value', MUTE_VALUES)

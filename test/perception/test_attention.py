@@ -6,7 +6,9 @@
 from importlib.util import find_spec
 import json
 
+import cv2
 from jrn_perception import weights
+from jrn_perception.cli import predict
 from jrn_perception.cli.evaluate import main
 from jrn_perception.perception import Perception, SetUp
 from jrn_perception.rooms.scenes import Scene
@@ -36,7 +38,8 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def perception(path):
-    return Perception.load('symbiosis', weights_file=str(path), device='cpu', **SIZE)
+    return Perception.load('symbiosis', weights_file=str(path), device='cpu', backend='torch',
+                           **SIZE)
 
 
 def test_it_mutes_but_refines_nothing(perception):
@@ -101,11 +104,26 @@ def test_the_influence_command_measures_it_and_shows_the_gammas(path, tmp_path, 
     assert (tmp_path / 'depth_to_semantics.png').stat().st_size > 1000
 
 
+def test_a_command_that_mutes_takes_torch_by_itself(path, tmp_path):
+    file = tmp_path / 'room.png'
+    cv2.imwrite(str(file), picture(64, 96))
+    network = ('--architecture', 'symbiosis', '--weights', str(path), '--height', '64', '--width',
+               '96', '--device', 'cpu')
+    found = {}
+    for name, options in (('whole', ('--backend', 'torch')), ('muted', ('--mute', 'semantics'))):
+        assert predict.main([str(file), *network, *options, '--raw', '--output',
+                             str(tmp_path / name)]) == 0
+        found[name] = {part: cv2.imread(str(tmp_path / name / f'room_{part}.png'),
+                                        cv2.IMREAD_UNCHANGED) for part in ('depth', 'labels')}
+    np.testing.assert_array_equal(found['muted']['labels'], found['whole']['labels'])
+    assert (found['muted']['depth'] != found['whole']['depth']).any()
+
+
 def test_the_gammas_are_in_the_document_of_a_data_set(path, tmp_path, capsys):
     file = tmp_path / 'out.json'
     assert main(['dataset', '--architecture', 'symbiosis', '--weights', str(path), '--reader',
-                 'scenes', '--limit', '1', '--height', '64', '--width', '96', '--json',
-                 str(file)]) == 0
+                 'scenes', '--limit', '1', '--height', '64', '--width', '96', '--backend', 'torch',
+                 '--json', str(file)]) == 0
     document = json.loads(file.read_text())
     assert document['network']['gammas']['depth_to_semantics'] == 0.5
     assert 'inputs' not in document

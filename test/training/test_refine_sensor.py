@@ -124,7 +124,7 @@ def test_the_adjustment_of_a_mean_of_networks(tmp_path):
         pipeline.adjustment_of({'averaged': []}, tmp_path)
 
 
-def test_weights_of_a_sensor_are_measured_behind_one(tmp_path, room):
+def test_weights_of_a_sensor_are_measured_behind_one(tmp_path, room, told):
     from jrn_perception.training.results import measure
 
     class Rooms(list):
@@ -146,6 +146,11 @@ def test_weights_of_a_sensor_are_measured_behind_one(tmp_path, room):
     assert {'output', 'inputs', 'holes', f'holes, {SMOOTH}'} <= set(found)
     # Before any training the JRN gives back what it gets.
     assert found['holes']['rms'] == pytest.approx(found[f'holes, {SMOOTH}']['rms'], rel=0.05)
-    jrn = Perception.load('jrn', 'cat1', weights_file=str(path), device='cpu')
+    log = told('jrn_perception.perception.loading')
+    auto = Perception.load('jrn', 'cat1', weights_file=str(path), device='cpu')
+    # No export is begun in vain.
+    assert auto.backend.name == 'torch' and not log
+    jrn = Perception.load('jrn', 'cat1', weights_file=str(path), device='cpu', backend='torch')
+    assert jrn.card.sources == {}, 'it runs on its own networks'
     assert jrn.warnings == ('the weights learned from the depth source sensor, depth_source is '
                             'network',)

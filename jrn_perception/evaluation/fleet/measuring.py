@@ -28,6 +28,7 @@ from jrn_perception.evaluation.reports.bag_document import bag_document, timings
 from jrn_perception.evaluation.reports.documents import describe_network, FORMAT, serialise
 from jrn_perception.evaluation.reports.page import jpegs, write_html
 from jrn_perception.fleet.engine import Network
+from jrn_perception.fleet.processes import one_line
 from jrn_perception.fleet.remote import digest, local_copy, Store
 from jrn_perception.labels import LabelSet
 from jrn_perception.perception import Perception
@@ -92,7 +93,7 @@ def measure(task: Task) -> Row:
     try:
         perception = task.network.load()
     except Exception as error:  # noqa: B902, BLE001 the command reports it and ends
-        return Row(task.name, task.address, FAILED, _one_line(error), fatal=True)
+        return Row(task.name, task.address, FAILED, one_line(error), fatal=True)
     try:
         store = Store(task.output)
         key = _key(task, perception)
@@ -104,7 +105,7 @@ def measure(task: Task) -> Row:
         document = json.loads(found)
     # Whatever one damaged recording does, the others are measured.
     except Exception as error:  # noqa: B902, BLE001
-        return Row(task.name, task.address, FAILED, _one_line(error),
+        return Row(task.name, task.address, FAILED, one_line(error),
                    warnings=perception.warnings)
     return Row(task.name, task.address, PARTIAL if document['partial'] else DONE,
                document['reason'] or '', key, document, skipped, warnings=perception.warnings)
@@ -183,9 +184,3 @@ def _rename(value: Any, before: str, after: str) -> Any:
     if isinstance(value, list):
         return [_rename(item, before, after) for item in value]
     return value.replace(before, after) if isinstance(value, str) else value
-
-
-def _one_line(error: Exception) -> str:
-    text = ' '.join(str(error).split())
-    expected = isinstance(error, (ValueError, OSError, ImportError))
-    return text if expected and text else f'{type(error).__name__}: {text}'

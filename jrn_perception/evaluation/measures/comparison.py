@@ -15,10 +15,7 @@ from jrn_perception.evaluation.measures.completion import Completion
 from jrn_perception.evaluation.measures.metrics import Crop, Table, Truth
 from jrn_perception.evaluation.measures.sampling import AnchorCounts, anchored, sample, Sampling
 from jrn_perception.evaluation.measures.sparsification import sample as sample_pixels
-from jrn_perception.evaluation.measures.sparsification import (
-    Sparsification,
-    sparsification,
-)
+from jrn_perception.evaluation.measures.sparsification import Sparsification, sparsification
 from jrn_perception.frame import Frame
 from jrn_perception.labels import fold_matrix, FOLDS, LABEL_SETS, LabelSet, map_labels
 from jrn_perception.perception import Perception, Prediction
@@ -97,14 +94,18 @@ class Comparison:
             return prediction
         return prediction.folded(self._fold, self.labels)
 
+    def limits(self, prediction: Prediction) -> tuple[float, float]:
+        """Return the metres to which the depth of a prediction is clamped."""
+        return self.protocol.clamp or prediction.depth_limits()
+
     def depth(self, prediction: Prediction) -> np.ndarray | None:
         """Return the clamped depth, NaN where it is not finite; None if none is predicted."""
         depth = prediction.depth
         if depth is None:
             return None
-        clamp = self.protocol.clamp or prediction.depth_limits()
+        clamped = np.clip(depth, *self.limits(prediction))
         # An infinity is a fault for the metrics to refuse, not a far wall.
-        return np.where(np.isfinite(depth), np.clip(depth, *clamp), np.float32(math.nan))
+        return np.where(np.isfinite(depth), clamped, np.float32(math.nan))
 
     def anchored(self, prediction: Prediction, frame: Frame, index: int,
                  counts: AnchorCounts) -> Prediction:
@@ -122,8 +123,7 @@ class Comparison:
             return []
         chosen = sample_pixels(frame.depth, self.protocol.crop, index)
         error = self.depth(prediction) - frame.depth
-        return [np.stack((error.reshape(-1)[chosen],
-                          prediction.depth_deviation.reshape(-1)[chosen]))]
+        return [np.stack((error.flat[chosen], prediction.depth_deviation.flat[chosen]))]
 
     def class_ids(self, prediction: Prediction) -> np.ndarray | None:
         """Return the labels, None if they cannot be compared."""
@@ -220,10 +220,11 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         if inputs is not None:
             comparison.add(inputs, step.frame, truth, prediction.inputs)
         if corrected is not None:
+            # With the network's own classes, as on a robot.
             comparison.add(corrected, step.frame, truth, comparison.anchored(
-                prediction, step.frame, step.item, anchors), labels=False)
+                step.prediction, step.frame, step.item, anchors), labels=False)
         if completion is not None:
-            completion.add(step.frame, step.prediction, comparison.clamp)
+            completion.add(step.frame, step.prediction, comparison.limits(step.prediction))
         errors += comparison.errors_and_deviations(step.prediction, step.frame, step.item)
         if calibration is not None:
             comparison.add_confidence(calibration, step.frame, truth, prediction)

@@ -144,6 +144,11 @@ def measure(perceptions: dict[str, Perception], frames: Sequence[Frame],
     label_set = comparisons[first].labels
     if label_set is None:
         raise ValueError('the influence test needs a data set with labels')
+    for name, comparison in comparisons.items():
+        if comparison.labels != label_set:
+            raise ValueError(f'{first} is compared in {label_set.name}, {name} in '
+                             f'{comparison.labels.name}: name one label set with --labels, or '
+                             'measure them apart')
     runs = {name: Runs(perception.card, *_tables(len(label_set)))
             for name, perception in perceptions.items()}
     source = Undamaged(frames, 'skip' if skip_damaged else 'raise')
@@ -177,10 +182,10 @@ def measure(perceptions: dict[str, Perception], frames: Sequence[Frame],
 
 
 def _inputs_of(name: str, perception: Perception, frame: Frame) -> tuple:
-    """Return a key that is equal for JRNs with the same single-task networks and input size."""
+    """Return a key that is equal for JRNs with the same single-task networks, classes and size."""
     files = tuple(digest for _, digest in sorted(perception.card.inputs.values()))
     # Random single-task networks have no file; each JRN has its own.
-    return files or name, perception.inference_size(*frame.rgb.shape[:2])
+    return files or name, perception.label_set, perception.inference_size(*frame.rgb.shape[:2])
 
 
 def influences(measurement: Measurement) -> dict[str, Influence]:

@@ -41,10 +41,9 @@ OUTPUTS = ('depth', 'semantics', 'confidence')
 # confidence and the correction for the focal length are applied here, as in ``bag``. Range sensors
 # and the camera's height are left out.
 PARAMETERS = {'min_depth': 1e-6, 'max_depth': 1000.0, 'confidence_threshold': 0.0,
-              'focal_correction': False, 'anchoring': 'off', 'camera_height': 0.0,
-              'no_depth_classes': 'predicted', 'out_of_range': 'nan',
-              'depth_confidence_threshold': 0.0}
-
+              'depth_confidence_threshold': 0.0, 'focal_correction': False,
+              'anchoring': 'off', 'camera_height': 0.0, 'no_depth_classes': 'predicted',
+              'out_of_range': 'nan'}
 # Pictures that may still get an answer; no node is farther behind.
 WAITING = 200
 

@@ -155,7 +155,8 @@ def influence_document(measurement: Measurement, found: dict[str, Influence],
                                for value, omega in item.semantics_to_depth.items()},
         'shifts': {value: {part: _estimate(mean) for part, mean in shift._asdict().items()}
                    for value, shift in item.shifts.items()},
-        'paper': paper.FIGURE_7[name]._asdict() if perceptions[name].refines else None}
+        # The paper has neither symbiosis networks nor JRNs of forty classes.
+        'paper': paper.FIGURE_7[name]._asdict() if name in paper.FIGURE_7 else None}
         for name, item in found.items()}
     return plain({
         'format': FORMAT, 'versions': versions(*perceptions.values()),
@@ -167,7 +168,7 @@ def _computation(perception: Perception, variant: str) -> str:
     """Return the paper's kind of a JRN's computation, 'attention' for a symbiosis network."""
     if not perception.refines:
         return 'attention'
-    return 'coupled' if variant in paper.COUPLED else 'loose'
+    return 'coupled' if variant.partition('_')[0] in paper.COUPLED else 'loose'
 
 
 def write(document: dict[str, Any], path: Path) -> None:

@@ -43,7 +43,7 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
 
     ``direction`` is ``depth_to_semantics`` or ``semantics_to_depth``; ``value`` is the value with
     which the other modality was muted. Bars are bootstrap intervals; coupled variants are green,
-    loose variants red, symbiosis networks, which are not of this paper, blue. The paper's points
+    loose variants red, symbiosis networks blue. The paper's points, of the variants that it has,
     are faint and use the right axis: the paper had other inputs, and its variants lie closer
     together than our intervals are wide.
     """
@@ -60,7 +60,7 @@ def plot(document: dict[str, Any], direction: str, path: Path, value: str = 'zer
         points.append((x, y))
         axes.errorbar(x, y, _bars(up), _bars(across), 'o', color=colour, capsize=2, linewidth=1)
         axes.annotate(name, (x, y), (6, 5), textcoords='offset points', color=colour)
-        if item['computation'] == 'attention':
+        if name not in paper.FIGURE_7:
             continue
         row = paper.FIGURE_7[name]
         there = getattr(row, direction), getattr(row, accuracy)

@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from jrn_perception.perception.inputs.interface import SourceError, UNITS
+from jrn_perception.perception.inputs.interface import SourceError, UNITS, UNSCALED
 import yaml
 
 LAYOUTS = ('nchw', 'nhwc')
@@ -96,6 +96,10 @@ def read(path: Path) -> Description:
         content['classes'] = list(content['classes'])
     entries: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value
                                for name, value in content.items()}
+    for name in ('factor', 'focal_length'):
+        if name in content and content.get('unit') in UNSCALED:
+            raise SourceError(f'{path}: {name} has no effect on the unit {content["unit"]}, whose '
+                              'scale a measurement gives: remove it')
     return Description(**entries)
 
 

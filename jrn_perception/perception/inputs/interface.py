@@ -88,6 +88,9 @@ class DepthSource(Protocol):
     focal_length: tuple[float, float] | None
     size: tuple[int, int] | None
 
+    def scale(self, size: tuple[int, int], focal_length: tuple[float, float] | None) -> float:
+        """Return the factor on the metres for a picture (height, width) of a camera."""
+
     def depth(self, rgb: np.ndarray, measured: np.ndarray | None) -> np.ndarray:
         """
         Return metres (h, w) for uint8 RGB (H, W, 3).

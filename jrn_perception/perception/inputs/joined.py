@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-import math
 
 import cv2
 from jrn_perception.labels import LabelSet
@@ -22,7 +21,6 @@ from jrn_perception.perception.inputs.interface import (
 )
 from jrn_perception.perception.inputs.measured import complete, shrink
 from jrn_perception.perception.inputs.models import depth_source, semantics_source
-from jrn_perception.perception.preprocessing import focal_ratio
 import numpy as np
 
 # Maps have ceil(1/4) of the network's rows and columns, as those of the package's networks.
@@ -105,13 +103,7 @@ class Inputs:
     def depth_scale(self, size: tuple[int, int],
                     focal_length: tuple[float, float] | None) -> float:
         """Return the factor on a depth model's metres: see ``Perception.depth_scale``."""
-        model = self.depth_model
-        if model is None or model.focal_length is None or model.size is None or (
-                focal_length is None):
-            return 1.0
-        # Of a picture with as many pixels as the model's own.
-        scale = math.sqrt(model.size[0] * model.size[1] / (size[0] * size[1]))
-        return focal_ratio((scale * focal_length[0], scale * focal_length[1]), model.focal_length)
+        return 1.0 if self.depth_model is None else self.depth_model.scale(size, focal_length)
 
     def warm_up(self, picture: np.ndarray) -> ArrayMaps:
         """Return maps like those of a picture, also where there is no scale yet."""

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import math
 
 from jrn_perception.labels import LabelSet
 from jrn_perception.perception.inputs.classes import class_map
 from jrn_perception.perception.inputs.description import describe, Description
 from jrn_perception.perception.inputs.interface import Model, SourceError, UNSCALED
 from jrn_perception.perception.inputs.measured import scaled, shrink
+from jrn_perception.perception.preprocessing import focal_ratio
 import numpy as np
 
 
@@ -23,6 +25,19 @@ class ModelDepth:
         self._factor = description.factor
         self.needs_measured = unit in UNSCALED
         self.focal_length, self.size = description.focal_length, description.size
+
+    def scale(self, size: tuple[int, int], focal_length: tuple[float, float] | None) -> float:
+        """
+        Return the factor on the metres for a picture (height, width) of a camera.
+
+        1 unless both ``focal_length`` (x, y), in pixels of the picture, and the model's are known.
+        """
+        if self.focal_length is None or self.size is None or focal_length is None:
+            return 1.0
+        # Of a picture with as many pixels as the model's own.
+        enlarged = math.sqrt(self.size[0] * self.size[1] / (size[0] * size[1]))
+        return focal_ratio((enlarged * focal_length[0], enlarged * focal_length[1]),
+                           self.focal_length)
 
     def raw(self, rgb: np.ndarray) -> np.ndarray:
         """Return the model's values (h, w); SourceError for another shape."""
@@ -92,6 +107,8 @@ def depth_source(name: str, device: str, threads: int) -> ModelDepth:
         from jrn_perception.perception.inputs.transformers import depth_unit, TransformersModel
         model = TransformersModel(description, 'depth', device)
         source = ModelDepth(model, description.unit or depth_unit(model), model.description)
+    if source.focal_length and not source.size:
+        raise SourceError(f'{name}: focal_length needs size, the picture whose pixels it counts')
     # A model of another task shows here, not at the first picture.
     source.raw(np.zeros((*(source.size or (64, 64)), 3), np.uint8))
     return source

@@ -92,13 +92,17 @@ class TransformersModel:
 
     def _complete(self, description: Description) -> Description:
         """Return the description with the numbers of the model's own files where it has none."""
+        if description.output or description.layout != 'nchw':
+            raise SourceError(f'{description.model}: output and layout are entries for ONNX '
+                              'files: remove them')
         path = self.folder / PREPROCESSOR
-        if not path.is_file():
-            if description.mean is None or description.std is None:
-                raise SourceError(f'{description.model}: has no {PREPROCESSOR}; describe it in a '
-                                  'yaml file with model, mean and std')
-            return description
-        own = _read_json(path)
+        if not path.is_file() and None in (description.mean, description.std):
+            raise SourceError(f'{description.model}: has no {PREPROCESSOR}; describe it in a yaml '
+                              'file with model, mean and std')
+        own = _read_json(path) if path.is_file() else {}
+        step = description.multiple_of
+        if step is None:
+            step = own.get('ensure_multiple_of') or own.get('size_divisor') or self._patch()
         normalises = own.get('do_normalize', 'image_mean' in own)
         return replace(
             description,
@@ -106,9 +110,7 @@ class TransformersModel:
                                            else (0., 0., 0.)),
             std=description.std or tuple(own.get('image_std') or STD if normalises
                                          else (1., 1., 1.)),
-            size=description.size or _size(own.get('size')),
-            multiple_of=description.multiple_of or own.get('ensure_multiple_of')
-            or own.get('size_divisor') or self._patch())
+            size=description.size or _size(own.get('size')), multiple_of=step)
 
     def _patch(self) -> int:
         """Return the length of a vision transformer's patch, otherwise 32."""
@@ -124,9 +126,10 @@ class TransformersModel:
     @torch.inference_mode()
     def run(self, rgb: np.ndarray) -> np.ndarray:
         """Return depth (h, w) or class probabilities (h, w, K) for uint8 RGB (H, W, 3)."""
-        step = self.description.multiple_of or 32
         height, width = rgb.shape[:2]
-        size = input_size_for(self.description.size or (height, width), height, width, step)
+        size = self.description.size or (height, width)
+        if self.description.multiple_of:
+            size = input_size_for(size, height, width, self.description.multiple_of)
         picture = normalised(rgb, size, self.description)
         output = self._model(pixel_values=torch.from_numpy(picture).permute(2, 0, 1)[None].to(
             self.device))

@@ -53,6 +53,12 @@ def whole(tmp_path_factory):
     return path
 
 
+def test_a_depth_camera_that_recordings_do_not_give_is_refused(whole, tmp_path):
+    network = replace(NETWORK, depth_source='sensor')
+    row = measuring.measure(measuring.Task('bag', str(whole), network, REQUEST, str(tmp_path)))
+    assert row.fatal and "'sensor' reads a depth camera" in row.reason
+
+
 @pytest.fixture(scope='module')
 def parts(whole, tmp_path_factory):
     """Return two recordings that together have the frames of the whole."""

@@ -3,6 +3,8 @@
 
 """The errors in the holes of a depth camera."""
 
+from dataclasses import replace
+
 from jrn_perception.evaluation.measures.completion import Completion, NEAREST, SMOOTH
 from jrn_perception.frame import Frame
 from jrn_perception.perception import ArrayMaps, Prediction
@@ -62,7 +64,7 @@ def test_the_crop_counts_and_a_coarse_sensor_is_enlarged():
 
 def test_a_jrn_behind_a_simulated_sensor(room):
     from jrn_perception.datasets.sensor import WithSensor
-    from jrn_perception.evaluation.measures.comparison import evaluate
+    from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
     from jrn_perception.labels import NYU40
     from jrn_perception.perception import Perception
 
@@ -76,3 +78,10 @@ def test_a_jrn_behind_a_simulated_sensor(room):
     assert set(summary) == {'output', SMOOTH, NEAREST, f'output minus {SMOOTH}',
                             f'output minus {NEAREST}'}
     assert 0 < summary[SMOOTH]['rms'].value < 3
+    # In the holes, as everywhere, the limits of depth follow the camera.
+    scale = jrn.depth_scale((96, 128), frames[0].focal_length)
+    assert abs(scale - 1) > 0.05
+    jrn.card = replace(jrn.card, depth_range=(0.1, 1.5))
+    protocol = Protocol(clamp=(scale * 0.1, scale * 1.5))
+    np.testing.assert_array_equal(evaluate(jrn, frames).completion.output.depth,
+                                  evaluate(jrn, frames, protocol).completion.output.depth)

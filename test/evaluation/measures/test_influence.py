@@ -186,6 +186,23 @@ def test_the_intervals_are_paired(measurement):
         assert omegas['zero'].total == (0, 0, 0)
 
 
+def test_variants_of_other_classes_share_no_inputs(folder, rooms):
+    fine = networks.find('jrn', 'cat1_nyu40')
+    inputs = weights.read_card(folder / 'jrn_cat1.safetensors').inputs
+    torch.manual_seed(1)
+    weights.save(fine.build(), weights.Card('jrn', fine.variant, 'nyu40', inputs=inputs),
+                 folder / f'{fine.name}.safetensors')
+    both = {variant: Perception.load('jrn', variant, device='cpu', height=64, backend='torch',
+                                     weights_file=str(folder / f'jrn_{variant}.safetensors'))
+            for variant in ('cat1', fine.variant)}
+    with pytest.raises(ValueError, match='cat1 is compared in nyu5, cat1_nyu40 in nyu40: name'):
+        measure(both, rooms)
+    protocol = Protocol(labels=LABEL_SETS['nyu5'])
+    found = measure(both, rooms, protocol)
+    expected = evaluate(both[fine.variant], rooms, protocol).output
+    np.testing.assert_array_equal(found.runs[fine.variant].both.labels, expected.labels)
+
+
 def counted(perceptions, parts=('depth', 'semantics')):
     """Return a list that gets a name whenever one of the ``parts`` of a network runs."""
     runs = []

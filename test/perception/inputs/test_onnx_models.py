@@ -108,6 +108,8 @@ def test_metres_of_a_known_focal_length_follow_the_camera(described):
     ({'unit': 'feet'}, "unit cannot be 'feet'"), ({'mean': [1, 2]}, r'mean cannot be \[1, 2\]'),
     ({'std': [1, 0, 1]}, 'std cannot be'), ({'colour': 'red'}, "unknown entry 'colour'"),
     ({'size': [48, 64.5]}, 'size cannot be'), ({'factor': -1}, 'factor cannot be -1'),
+    ({'unit': 'relative', 'factor': 2}, 'factor has no effect on the unit relative'),
+    ({'unit': 'disparity', 'focal_length': [64, 64]}, 'focal_length has no effect on the unit'),
     ({'output': 'normals'}, "has no output 'normals'; it has depth"),
     ({'layout': 'nhwc'}, 'cannot run 48x64 in nhwc')])
 def test_a_wrong_description_is_refused(described, entries, message):

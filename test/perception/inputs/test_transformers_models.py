@@ -145,6 +145,22 @@ def test_a_description_takes_precedence(models, tmp_path):
     np.testing.assert_allclose(source.depth(rgb, None), 1 / source.raw(rgb), rtol=1e-5)
 
 
+def test_an_exact_size_is_kept_and_entries_without_effect_are_refused(models, tmp_path):
+    file = tmp_path / 'mine.yaml'
+    begin = f'model: {models["metric"]}\nsize: [56, 70]\n'
+    file.write_text(f'{begin}multiple_of: 0\n')
+    assert depth_source(str(file), 'cpu', 0).depth(picture(120, 160), None).shape == (56, 70)
+    for entry in ('output: depth', 'layout: nhwc'):
+        file.write_text(f'{begin}{entry}\n')
+        with pytest.raises(SourceError, match='output and layout are entries for ONNX files'):
+            depth_source(str(file), 'cpu', 0)
+    sizeless = glpn(tmp_path / 'glpn', preprocessor={
+        name: value for name, value in PREPROCESSOR.items() if name != 'size'})
+    file.write_text(f'model: {sizeless}\nfocal_length: [60, 60]\n')
+    with pytest.raises(SourceError, match='focal_length needs size'):
+        depth_source(str(file), 'cpu', 0)
+
+
 def test_an_unstated_licence_is_a_warning(tmp_path):
     folder = glpn(tmp_path / 'glpn', card='')
     jrn = Perception.load('jrn', 'cat1', depth_source=folder, **SMALL)
