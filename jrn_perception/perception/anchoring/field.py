@@ -23,6 +23,8 @@ OUTLIER_SPREAD = 0.5
 # A log ratio this far from the median is half believed at first.
 GROSS = 0.4
 ROUNDS = 2
+# Anchors are checked against at most so many others.
+PART = 100
 # An anchor that is less probably no outlier than this does not count.
 LEAST = 0.02
 # Errors of depth have heavy tails: near edges, and on small things.
@@ -192,13 +194,20 @@ def _believed(covariance: np.ndarray, ratios: np.ndarray, noise: np.ndarray
     outlier = OUTLIERS / (1 - OUTLIERS) / OUTLIER_SPREAD
     belief = 1 / (1 + ((ratios - np.median(ratios)) / GROSS) ** 4)
     doubt = 1 / np.maximum(belief, LEAST)
+    # The time of an inverse grows with the cube of its size: each anchor is predicted from those
+    # of its part.
+    count = 1 + (len(ratios) - 1) // PART
+    parts = [slice(first, None, count) for first in range(count)]
     for _ in range(ROUNDS):
-        total = covariance.copy()
-        total[np.diag_indices(len(ratios))] += noise * doubt
-        inverse = np.linalg.inv(total)
-        precision = inverse.diagonal()
-        variances = np.maximum(1 / precision - noise * doubt, 0) + noise
-        distances = (inverse @ ratios / precision) ** 2 / variances
+        errors, variances = np.empty_like(ratios), np.empty_like(noise)
+        for part in parts:
+            total = covariance[part, part].copy()
+            total[np.diag_indices(len(total))] += (noise * doubt)[part]
+            inverse = np.linalg.inv(total)
+            errors[part] = inverse @ ratios[part] / inverse.diagonal()
+            variances[part] = 1 / inverse.diagonal()
+        variances = np.maximum(variances - noise * doubt, 0) + noise
+        distances = errors ** 2 / variances
         highest = 1 / np.sqrt(2 * np.pi * variances)
         density = highest * np.exp(-0.5 * distances)
         belief = density / (density + outlier)
