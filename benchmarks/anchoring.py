@@ -16,12 +16,9 @@ import argparse
 from collections import defaultdict
 from contextlib import ExitStack
 import os
+import sys
 import time
 from unittest.mock import patch
-
-# NumPy reads this when it is imported.
-os.environ.setdefault('OMP_NUM_THREADS', '1')
-os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 import cv2
 from jrn_perception.evaluation.measures.sampling import sample, Sampling
@@ -29,6 +26,7 @@ from jrn_perception.perception.anchoring import Anchoring, anchoring, field
 from jrn_perception.rooms.scenes import scenes
 import numpy as np
 
+ONE_CORE = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
 PARTS = {'prediction on a grid': (anchoring, '_guide'),
          'choice of the points': (anchoring, 'thinned'),
          'covariances': (field, '_covariance'), 'outliers': (field, '_believed'),
@@ -85,6 +83,9 @@ def main():
     parser.add_argument('--points', type=int, nargs='+', default=[5, 50, 200, 500],
                         help='(default: 5 50 200 500)')
     arguments = parser.parse_args()
+    if not ONE_CORE.items() <= os.environ.items():
+        # NumPy reads them when it is imported.
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_CORE})
     cv2.setNumThreads(1)
     frame = next(iter(scenes(1)))
     print('| points | ms | deviation, ms |\n| ---: | ---: | ---: |')

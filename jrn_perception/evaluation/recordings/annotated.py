@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jrn_perception.evaluation.recordings.bag import _Visit, Run
 from jrn_perception.evaluation.recordings.pairing import pair
-from jrn_perception.evaluation.recordings.ranging import POINTS, Ranging, RangeSensor
+from jrn_perception.evaluation.recordings.ranging import POINTS, RangeSensor, Ranging
 from jrn_perception.evaluation.recordings.session import Request
 from jrn_perception.frame import Frame
 from jrn_perception.perception import Perception
