@@ -44,7 +44,11 @@ def main(argv: Sequence[str]) -> int:
                         help='pictures; default: the only colour topic')
     parser.add_argument('--depth', default='', metavar='TOPIC',
                         help='depth images, dense or sparse, in the view of the pictures: 32FC1, '
-                        '16UC1 or compressedDepth; default: depth is from the teacher')
+                        '16UC1 or compressedDepth; or the points of a PointCloud2 or LaserScan; '
+                        'default: depth is from the teacher')
+    parser.add_argument('--range-extrinsics', default='', metavar='"X Y Z QX QY QZ QW"',
+                        help='pose of the sensor of such points in the optical frame of the '
+                        'pictures; default: the one of /tf_static')
     parser.add_argument('--labels', default='', metavar='TOPIC',
                         help='mono8, raw or PNG; default: labels are from the teacher')
     parser.add_argument('--label-map', type=Path, metavar='FILE',
@@ -73,6 +77,8 @@ def main(argv: Sequence[str]) -> int:
 def _distil(options: argparse.Namespace) -> int:
     if options.label_map and not options.labels:
         raise ValueError('--label-map needs --labels, the topic whose ids it names')
+    if options.range_extrinsics and not options.depth:
+        raise ValueError('--range-extrinsics needs --depth, the topic of the points')
     if is_url(options.output):
         raise ValueError(f'{options.output}: the data set is written to a folder, not to a URL')
     if options.every < 1:
@@ -82,7 +88,8 @@ def _distil(options: argparse.Namespace) -> int:
         raise ValueError(f'{output}: holds frames of another kind; choose another folder')
     label_map = options.label_map and options.label_map.absolute()
     request = Request(options.image, options.depth, options.labels, label_map,
-                      options.tolerance, camera_info=options.camera_info)
+                      options.tolerance, camera_info=options.camera_info,
+                      range_extrinsics=options.range_extrinsics)
     names = label_map.read_text() if label_map else ''
     addresses = finding.find(options.sources)
     named = dict(zip(addresses, finding.names(addresses)))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import copy
 from dataclasses import replace
 from functools import cached_property
@@ -14,7 +14,7 @@ import math
 import cv2
 from jrn_perception.labels import LabelSet, UNLABELLED
 from jrn_perception.perception.backends.interface import ArrayMaps
-from jrn_perception.perception.deviation import deviation
+from jrn_perception.perception.deviation import deviation, lowered
 import numpy as np
 
 # Logits are enlarged towards the picture's size until they are this many values, then the class
@@ -46,6 +46,9 @@ class Prediction:
         self.label_set = label_set
         self.depth_scale, self.depth_range = depth_scale, depth_range
         self.temperature = temperature
+        # The prediction before its depth was corrected, and what that leaves of the variance.
+        self._before: Prediction | None = None
+        self._remaining: Callable[[], np.ndarray] | None = None
 
     @classmethod
     def of_arrays(cls, depth: np.ndarray, labels: np.ndarray, confidence: np.ndarray,
@@ -57,17 +60,20 @@ class Prediction:
         vars(prediction).update(depth=depth, labels=labels, confidence=confidence)
         return prediction
 
-    def with_depth(self, depth: np.ndarray, scale: float = 1.0) -> Prediction:
+    def with_depth(self, depth: np.ndarray, scale: float = 1.0,
+                   remaining: Callable[[], np.ndarray] | None = None) -> Prediction:
         """
         Return the same prediction with other ``depth``, float32 (H, W), such as corrected depth.
 
         ``scale`` is the factor between both on the whole, which the limits of depth and the
-        influence on depth share.
+        influence on depth share. The deviation of each pixel changes by the factor on its depth;
+        where anchors have corrected depth, ``remaining`` (``Anchoring.remaining``) lowers it.
         """
         other = copy.copy(self)
         other.depth_scale = self.depth_scale * scale
         for name in ('influence_depth', 'mean_influence', 'inputs', 'depth_deviation'):
             vars(other).pop(name, None)
+        other._before, other._remaining = self, remaining
         # In place of the cached property.
         vars(other).update(depth=depth)
         return other
@@ -95,15 +101,25 @@ class Prediction:
     @cached_property
     def depth_deviation(self) -> np.ndarray | None:
         """
-        Return the standard deviation of the depth that was predicted, metres, float32 (H, W).
+        Return the standard deviation of ``depth``, metres, float32 (H, W).
 
         None if it was not fitted to this network, and for folded classes, because it was fitted
         to the confidence of the network's own.
         """
         if self._deviation is None or self.depth is None:
             return None
+        if self._before is not None:
+            return self._corrected_deviation(self._before)
         scale = np.float32(self.depth_scale)
         return scale * deviation(self.depth / scale, self.confidence, self._deviation)
+
+    def _corrected_deviation(self, before: Prediction) -> np.ndarray | None:
+        if before.depth is None or before.depth_deviation is None or self.depth is None:
+            return None
+        known = before.depth > 0
+        found = before.depth_deviation * np.where(
+            known, self.depth / np.where(known, before.depth, 1), 1)
+        return found if self._remaining is None else lowered(found, self._remaining())
 
     @cached_property
     def labels(self) -> np.ndarray | None:

@@ -225,8 +225,8 @@ OUTPUTS = (
     Output('semantics', 'mono8 class ids, 255 = unlabelled', _semantics),
     Output('confidence', '32FC1, 0..1, the probability of the class (or mono8, 0..255)',
            _confidence),
-    Output('depth_confidence', '32FC1 metres, the standard deviation of the depth that the '
-           'network predicts', _depth_confidence, metric=True, deviation=True),
+    Output('depth_confidence', '32FC1 metres, the standard deviation of depth, lower '
+           'around the points of range sensors', _depth_confidence, metric=True, deviation=True),
     Output('influence/depth', '32FC1 metres by which semantics moved the depth (jrn only)',
            _influence_depth, influence=True, metric=True),
     Output('influence/semantics', '32FC1, -1..1, probability that depth added to the class '

@@ -73,6 +73,8 @@ def test_the_command_makes_a_data_set_of_recordings(tmp_path, capsys):
     (('bags', '/nowhere', 'OUT'), '/nowhere: no such file or folder'),
     (('bags', 'BAG', 'OUT', '--every', '0'), '--every 0: at least 1'),
     (('bags', 'BAG', 'OUT', '--label-map', 'x'), '--label-map needs --labels'),
+    (('bags', 'BAG', 'OUT', '--range-extrinsics', '0 0 0 0 0 0 1'),
+     '--range-extrinsics needs --depth'),
     (('bags', 'BAG', 's3://out'), 's3://out: the data set is written to a folder, not to a URL'),
     (('bags', 'BAG', 'BAG'), 'holds frames of another kind'),
     (('bags', 'BAG', 'OUT', '--weights', '/nowhere'), 'no such weights file')])

@@ -110,11 +110,11 @@ class Comparison:
     def anchored(self, prediction: Prediction, frame: Frame, index: int,
                  counts: AnchorCounts) -> Prediction:
         """Return the prediction with its depth corrected by points of the frame's truth."""
-        depth, sampling = prediction.depth, self.protocol.sampling
-        if depth is not None and frame.depth is not None and sampling is not None:
-            points = sample(frame.depth, sampling, index, self.protocol.crop)
-            return prediction.with_depth(anchored(depth, prediction.labels, points, counts))
-        return prediction
+        sampling = self.protocol.sampling
+        if frame.depth is None or sampling is None:
+            return prediction
+        return anchored(prediction, sample(frame.depth, sampling, index, self.protocol.crop),
+                        counts)
 
     def errors_and_deviations(self, prediction: Prediction, frame: Frame,
                               index: int) -> list[np.ndarray]:
@@ -161,7 +161,8 @@ class Evaluation:
     as the protocol's ``sampling`` corrects it, None without a sampling, ``anchors`` counts the
     points. ``note`` says why labels were not compared although both sides have some, '' otherwise.
     ``completion`` has the errors in the holes of a depth camera, None without one. ``deviation``
-    compares the deviation of depth with its errors, None without one.
+    compares the deviation of depth with its errors, None without one; ``anchored_deviation``
+    does so for the corrected depth.
     """
 
     output: Table
@@ -178,6 +179,7 @@ class Evaluation:
     note: str = ''
     completion: Completion | None = None
     deviation: Sparsification | None = None
+    anchored_deviation: Sparsification | None = None
 
 
 def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol | None = None,
@@ -203,6 +205,7 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         completion = Completion(comparison.protocol.crop, comparison.protocol.max_depth)
     anchors, scales = AnchorCounts(), list[float]()
     errors: list[np.ndarray] = []
+    anchored_errors: list[np.ndarray] = []
     source = Undamaged(frames, 'skip' if skip_damaged else 'raise')
     done, reason = 0, ''
     for step in track(stream(perception, range(len(frames)), comparison.reader(source),
@@ -220,9 +223,10 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
         if inputs is not None:
             comparison.add(inputs, step.frame, truth, prediction.inputs)
         if corrected is not None:
-            # With the network's own classes, as on a robot.
-            comparison.add(corrected, step.frame, truth, comparison.anchored(
-                step.prediction, step.frame, step.item, anchors), labels=False)
+            # As in a node, the network's own classes guide the correction.
+            by_points = comparison.anchored(step.prediction, step.frame, step.item, anchors)
+            comparison.add(corrected, step.frame, truth, by_points, labels=False)
+            anchored_errors += comparison.errors_and_deviations(by_points, step.frame, step.item)
         if completion is not None:
             completion.add(step.frame, step.prediction, comparison.limits(step.prediction))
         errors += comparison.errors_and_deviations(step.prediction, step.frame, step.item)
@@ -245,8 +249,11 @@ def evaluate(perception: Perception, frames: Sequence[Frame], protocol: Protocol
     note = f'{fault}: depth alone is compared' if fault else ''
     return Evaluation(output, inputs, comparison.labels, comparison.clamp, source.damaged, scales,
                       reason, calibration, inputs_calibration, corrected, anchors, note,
-                      completion,
-                      sparsification(*np.concatenate(errors, 1)) if errors else None)
+                      completion, *map(_sparsification, (errors, anchored_errors)))
+
+
+def _sparsification(errors: list[np.ndarray]) -> Sparsification | None:
+    return sparsification(*np.concatenate(errors, 1)) if errors else None
 
 
 def _comparison(perception: Perception, truth_labels: LabelSet | None, protocol: Protocol

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import re
 
 from jrn_perception.evaluation.measures.metrics import Crop
+from jrn_perception.perception import Prediction
 from jrn_perception.perception.anchoring import Anchoring, Anchors, anchors_from_image
 import numpy as np
 
@@ -104,11 +105,14 @@ def sample(depth: np.ndarray, sampling: Sampling, index: int, crop: Crop | None 
                    np.full(len(found), max(sampling.noise, 1e-3), np.float32))
 
 
-def anchored(depth: np.ndarray, labels: np.ndarray | None, anchors: Anchors,
-             counts: AnchorCounts) -> np.ndarray:
-    """Return the depth of a single frame (H, W) corrected by anchors, which are counted."""
+def anchored(prediction: Prediction, anchors: Anchors, counts: AnchorCounts) -> Prediction:
+    """Return the prediction of a single frame with depth corrected by anchors, and count them."""
+    if prediction.depth is None:
+        return prediction
     anchoring = Anchoring()
-    found = anchoring(depth, labels, anchors, 0.0)
+    found = prediction.with_depth(
+        anchoring(prediction.depth, prediction.labels, anchors, 0.0),
+        remaining=anchoring.remaining)
     counts.used += anchoring.last.used
     counts.rejected += anchoring.last.rejected
     return found

@@ -49,6 +49,8 @@ class _Visit:
     name: str = ''
     fault: str = ''
     anchors: Anchors = field(default_factory=Anchors.none)
+    # Why the range sensor's measurement cannot be used.
+    unmeasured: str = ''
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,8 @@ class Run(Session):
         try:
             return ranging.sensor.anchors(partner.message, size, camera.intrinsics)
         except ValueError as error:
-            visit.remarks.notes.append(str(error))
+            visit.unmeasured = str(error)
+            visit.remarks.notes.append(visit.unmeasured)
             return Anchors.none()
 
     def _ranged(self, finished: _Finished) -> Measured:

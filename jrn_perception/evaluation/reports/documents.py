@@ -291,11 +291,14 @@ def _range(evaluation: Evaluation, protocol: Protocol) -> dict[str, Any]:
     table, counts = evaluation.anchored, evaluation.anchors
     drawings, gain = resamplings(len(table)), gains(table, evaluation.output)
     names = DepthMetrics._fields
-    return {**asdict(protocol.sampling), 'seed': sampling.SEED, 'used': counts.used,
-            'rejected': counts.rejected,
-            'pooled': {name: _estimate(estimate(pooled(table, name), drawings))
-                       for name in names},
-            'gain': {name: _estimate(gain[name]) for name in names}}
+    found = {**asdict(protocol.sampling), 'seed': sampling.SEED, 'used': counts.used,
+             'rejected': counts.rejected,
+             'pooled': {name: _estimate(estimate(pooled(table, name), drawings))
+                        for name in names},
+             'gain': {name: _estimate(gain[name]) for name in names}}
+    if evaluation.anchored_deviation is not None:
+        found['depth_deviation'] = sparsification.describe(evaluation.anchored_deviation)
+    return found
 
 
 def _calibration(found: Calibration) -> dict[str, Any]:

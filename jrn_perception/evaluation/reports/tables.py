@@ -95,11 +95,14 @@ def _dataset_tables(document: dict[str, Any]) -> Iterable[TextTable]:
     if 'range' in document:
         yield _range(document)
     if 'depth_deviation' in document:
-        found = document['depth_deviation']
-        yield TextTable('deviation of depth', ['value'], [
-            ['errors within one deviation', percent(found['coverage'])],
-            ['area of sparsification', number(found['area'])],
-            ['area for a constant', number(found['constant_area'])]])
+        columns = {'without range points': document['depth_deviation'],
+                   'with': document.get('range', {}).get('depth_deviation')}
+        found = {name: column for name, column in columns.items() if column}
+        yield TextTable('deviation of depth', list(found) if len(found) > 1 else ['value'], [
+            [title, *(show(column[key]) for column in found.values())]
+            for title, key, show in (('errors within one deviation', 'coverage', percent),
+                                     ('area of sparsification', 'area', number),
+                                     ('area for a constant', 'constant_area', number))])
     for title, key, names in (('class', 'classes', ('iou', 'rel', 'rms', 'delta1')),
                               ('true depth', 'bins', ('rel', 'rms', 'delta1', 'mean_iou'))):
         if document['output'][key]:

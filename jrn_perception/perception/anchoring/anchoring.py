@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 import math
 
 import cv2
@@ -31,6 +33,8 @@ USUAL = 0.9
 # whole picture and of one cell.
 MOTION = 0.03
 CELL_MOTION = 0.06
+# What the anchors leave of the variance is computed at every so many cells: it is smooth.
+CELLS = 2
 # Without anchors the shape of the field is forgotten so many times as fast as its scale: the
 # camera may look elsewhere.
 SHAPE_FADES = 4
@@ -78,17 +82,21 @@ class Anchoring:
     """
     The anchoring of one camera, which keeps its state over time.
 
-    ``last`` reports on the last picture.
+    ``last`` reports on the last picture. ``remaining`` returns the shares (h, w), 0..1, that its
+    anchors leave of the variance of the error that anchors can correct, on a coarse grid of the
+    picture; it is None without a correction. It may be called later, and computes only then.
     """
 
     def __init__(self, settings: AnchoringSettings | None = None, prior: Prior | None = None):
         self.settings, self._prior = settings or AnchoringSettings(), prior or Prior()
         self.last = Report()
+        self.remaining: Callable[[], np.ndarray] | None = None
         self._shape: tuple[int, int] = 0, 0
         # Stamps of the last picture and of the last anchors.
         self._seconds = self._anchored = -math.inf
         self._scale_and_power = 0.0, 0.0
         self._field: np.ndarray | None = None
+        self._left: Callable[[], np.ndarray] | None = None
         self._previous: np.ndarray | None = None
 
     def __call__(self, depth: np.ndarray, labels: np.ndarray | None, anchors: Anchors,
@@ -101,6 +109,7 @@ class Anchoring:
         anew. Depth that is not finite and positive is returned as it is.
         """
         guide = _guide(depth, labels)
+        self.remaining = None
         if guide is None:
             self.last = Report()
             return depth
@@ -127,7 +136,7 @@ class Anchoring:
     def _forget(self) -> None:
         self._seconds = self._anchored = -math.inf
         self._scale_and_power = 0.0, 0.0
-        self._field = self._previous = None
+        self._field = self._left = self._previous = None
 
     def _fitted(self, guide: _Guide, places: Places, measured: np.ndarray,
                 deviations: np.ndarray, seconds: float) -> np.ndarray | None:
@@ -143,6 +152,7 @@ class Anchoring:
         field = found.on_grid(guide.columns, guide.rows, guide.log_depth, guide.labels)
         self._scale_and_power = _line(guide.log_depth, field)
         self._field, self._anchored = field, seconds
+        self._left = self.remaining = partial(guide.remaining, found, self._prior)
         return field
 
     def _faded(self, guide: _Guide, seconds: float) -> np.ndarray | None:
@@ -156,7 +166,10 @@ class Anchoring:
                            'scale_shift')
         scale, power = self._scale_and_power
         smooth = scale + power * guide.log_depth
-        return (1 - age) * (smooth + max(0, 1 - SHAPE_FADES * age) * (self._field - smooth))
+        shape = max(0.0, 1 - SHAPE_FADES * age)
+        if self._left is not None:
+            self.remaining = partial(_forgotten, self._left, shape)
+        return (1 - age) * (smooth + shape * (self._field - smooth))
 
     def _steady(self, target: np.ndarray, elapsed: float) -> np.ndarray:
         """Return log depth on the grid that changes slowly where it changes little."""
@@ -209,6 +222,19 @@ class _Guide:
             np.log(depth[rows, columns]).astype(np.float32) - np.float32(USUAL),
             np.zeros(len(rows), np.uint8) if labels is None else labels[rows, columns])
         return places, np.log(part.depth), part.deviation
+
+    def remaining(self, field: Field, prior: Prior) -> np.ndarray:
+        """Return what the anchors of ``field`` leave of the variance at every CELLS-th cell."""
+        part = self.log_depth[::CELLS, ::CELLS]
+        columns, rows = np.meshgrid(self.columns[::CELLS], self.rows[::CELLS])
+        places = Places(columns.ravel(), rows.ravel(), part.ravel(),
+                        self.labels[::CELLS, ::CELLS].ravel())
+        return field.remaining(places, prior).reshape(part.shape).astype(np.float32)
+
+
+def _forgotten(left: Callable[[], np.ndarray], share: float) -> np.ndarray:
+    """Return what anchors leave of the variance when a share of their knowledge is left."""
+    return 1 - share * (1 - left())
 
 
 def _guide(depth: np.ndarray, labels: np.ndarray | None) -> _Guide | None:

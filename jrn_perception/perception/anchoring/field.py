@@ -17,15 +17,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-# An anchor is an outlier if the others predict it more than this many deviations away.
-OUTLIER = 3.0
-# A log ratio farther than this from the median is not believed at first.
-GROSS = 0.7
-ROUNDS = 4
+# The share of outliers, and the range of log ratios over which they lie, all equally probable.
+OUTLIERS = 0.05
+OUTLIER_SPREAD = 0.5
+# A log ratio this far from the median is half believed at first.
+GROSS = 0.4
+ROUNDS = 2
+# Anchors are checked against at most so many others.
+PART = 100
+# An anchor that is less probably no outlier than this does not count.
+LEAST = 0.02
 # Errors of depth have heavy tails: near edges, and on small things.
 FREEDOM = 3.0
 # The levels of log depth between which the field is interpolated.
 LEVELS = 10
+
+
+class Places(NamedTuple):
+    """Points of a picture: columns and rows in widths from its centre, log depth, class id."""
+
+    column: np.ndarray
+    row: np.ndarray
+    log_depth: np.ndarray
+    label: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -65,14 +79,12 @@ class Prior:
         return replace(self, tilt=(0.0, 0.0), depth=0.0, place=0.0, surface=0.0, thing=0.0,
                        category=0.0, rest=0.17)
 
-
-class Places(NamedTuple):
-    """Points of a picture: columns and rows in widths from its centre, log depth, class id."""
-
-    column: np.ndarray
-    row: np.ndarray
-    log_depth: np.ndarray
-    label: np.ndarray
+    def variance(self, at: Places) -> np.ndarray:
+        """Return the variances (m,) of the field at places, without anchors."""
+        everywhere = sum(part ** 2 for part in (
+            self.scale, self.depth, self.place, self.surface, self.thing, self.category))
+        return (everywhere + (self.power * at.log_depth) ** 2
+                + (self.tilt[0] * at.column) ** 2 + (self.tilt[1] * at.row) ** 2)
 
 
 class Field:
@@ -80,21 +92,25 @@ class Field:
     The field that anchors determine.
 
     ``places`` (n,) are the anchors, ``ratios`` (n,) the logarithms of measured over predicted
-    depth, ``deviations`` (n,) those of the measurement. ``used`` (n,) are the anchors that are no
-    outliers.
+    depth, ``deviations`` (n,) those of the measurement. ``used`` (n,) are the anchors that are
+    more probably right than outliers; anchors in between count by their probability.
     """
 
     def __init__(self, places: Places, ratios: np.ndarray, deviations: np.ndarray, prior: Prior):
         self._places, self._prior = places, prior
         noise = deviations ** 2 + prior.rest ** 2
-        covariance = _covariance(places, prior)
-        self.used, doubt = _believed(covariance, ratios, noise)
+        covariance = _covariance(places, places, prior)
+        belief, doubt = _believed(covariance, ratios, noise)
+        self.used = belief > 0.5
         self._weights = np.zeros(len(ratios), np.float32)
-        chosen = np.flatnonzero(self.used)
+        # Where all are outliers, none is half believed either.
+        chosen = np.flatnonzero(belief > LEAST) if self.used.any() else np.zeros(0, np.intp)
+        self._chosen = chosen
+        # The covariances of the anchors that count, as they were measured.
+        self._total = covariance[np.ix_(chosen, chosen)]
         if len(chosen):
-            part = covariance[np.ix_(chosen, chosen)]
-            part[np.diag_indices(len(chosen))] += (noise * doubt)[chosen]
-            self._weights[chosen] = np.linalg.solve(part, ratios[chosen])
+            self._total[np.diag_indices(len(chosen))] += (noise * doubt)[chosen]
+            self._weights[chosen] = np.linalg.solve(self._total, ratios[chosen])
 
     def on_grid(self, columns: np.ndarray, rows: np.ndarray, log_depth: np.ndarray,
                 labels: np.ndarray) -> np.ndarray:
@@ -133,16 +149,27 @@ class Field:
                                   + prior.category ** 2 * weights[own].sum())
         return found.reshape(log_depth.shape).astype(np.float32)
 
+    def remaining(self, at: Places, whole: Prior) -> np.ndarray:
+        """
+        Return the shares (m,), 0..1, of the field's variance that the anchors leave at places.
 
-def _covariance(at: Places, prior: Prior) -> np.ndarray:
-    """Return the prior's covariances (n, n) between anchors."""
-    found = (prior.scale ** 2 + prior.power ** 2 * np.outer(at.log_depth, at.log_depth)
-             + prior.tilt[0] ** 2 * np.outer(at.column, at.column)
-             + prior.tilt[1] ** 2 * np.outer(at.row, at.row))
+        The variance is that of the prior ``whole``, of which the field's own prior may be a part.
+        """
+        anchors = Places(*(part[self._chosen] for part in self._places))
+        across = _covariance(at, anchors, self._prior)
+        known = np.einsum('ij,ij->i', across @ np.linalg.inv(self._total), across)
+        return np.clip(1 - known / whole.variance(at), 0, 1)
+
+
+def _covariance(at: Places, of: Places, prior: Prior) -> np.ndarray:
+    """Return the prior's covariances (m, n) between places (m,) and places (n,)."""
+    found = (prior.scale ** 2 + prior.power ** 2 * np.outer(at.log_depth, of.log_depth)
+             + prior.tilt[0] ** 2 * np.outer(at.column, of.column)
+             + prior.tilt[1] ** 2 * np.outer(at.row, of.row))
     if not prior.thing:
         return found
-    across, down, beyond = (_distances(part, part) for part in at[:3])
-    same = at.label[:, None] == at.label
+    across, down, beyond = (_distances(*parts) for parts in zip(at[:3], of[:3]))
+    same = at.label[:, None] == of.label
     u, v = prior.place_lengths
     found += prior.depth ** 2 * _bell(beyond / prior.depth_length)
     found += prior.place ** 2 * np.exp(-0.5 * ((across / u) ** 2 + (down / v) ** 2))
@@ -158,37 +185,35 @@ def _covariance(at: Places, prior: Prior) -> np.ndarray:
 def _believed(covariance: np.ndarray, ratios: np.ndarray, noise: np.ndarray
               ) -> tuple[np.ndarray, np.ndarray]:
     """
-    Return which anchors (n,) the others do not contradict, and factors (n,) on their noise.
+    Return the probabilities (n,) that anchors are no outliers, and factors (n,) on their noise.
 
-    The factors are those of Student's t distribution with ``FREEDOM`` degrees.
-
-    Each is predicted from the others that are believed (Rasmussen and Williams, Sec. 5.4.2). The
-    inverse is computed once: without some anchors it is a Schur complement.
+    Each anchor is predicted from all others (Rasmussen and Williams, Sec. 5.4.2), which count as
+    far as they are believed themselves. The factors are those of Student's t distribution with
+    ``FREEDOM`` degrees, divided by the probability, relative to an anchor as predicted.
     """
-    total = covariance.copy()
-    total[np.diag_indices(len(ratios))] += noise
-    inverse = np.linalg.inv(total)
-    believed = np.abs(ratios - np.median(ratios)) < GROSS
+    outlier = OUTLIERS / (1 - OUTLIERS) / OUTLIER_SPREAD
+    belief = 1 / (1 + ((ratios - np.median(ratios)) / GROSS) ** 4)
+    doubt = 1 / np.maximum(belief, LEAST)
+    # The time of an inverse grows with the cube of its size: each anchor is predicted from those
+    # of its part.
+    count = 1 + (len(ratios) - 1) // PART
+    parts = [slice(first, None, count) for first in range(count)]
     for _ in range(ROUNDS):
-        without = np.flatnonzero(~believed)
-        kept, rest = inverse, np.zeros(len(ratios), np.float32)
-        if len(without):
-            block = inverse[:, without]
-            kept = inverse - block @ np.linalg.solve(block[without], block.T)
-        weights = kept @ np.where(believed, ratios, 0)
-        precision = np.where(believed, kept.diagonal(), 1)
-        errors = weights / precision
-        variances = 1 / precision
-        if len(without):
-            across = covariance[without]
-            errors[without] = ratios[without] - across @ np.where(believed, weights, 0)
-            variances[without] = total.diagonal()[without] - np.einsum(
-                'ij,jk,ik->i', across, np.where(believed[:, None] & believed, kept, rest), across)
-        before, distances = believed, errors ** 2 / variances
-        believed = distances < OUTLIER ** 2
-        if (before == believed).all():
-            break
-    return believed, np.maximum((FREEDOM + distances) / (FREEDOM + 1), 1)
+        errors, variances = np.empty_like(ratios), np.empty_like(noise)
+        for part in parts:
+            total = covariance[part, part].copy()
+            total[np.diag_indices(len(total))] += (noise * doubt)[part]
+            inverse = np.linalg.inv(total)
+            errors[part] = inverse @ ratios[part] / inverse.diagonal()
+            variances[part] = 1 / inverse.diagonal()
+        variances = np.maximum(variances - noise * doubt, 0) + noise
+        distances = errors ** 2 / variances
+        highest = 1 / np.sqrt(2 * np.pi * variances)
+        density = highest * np.exp(-0.5 * distances)
+        belief = density / (density + outlier)
+        doubt = (np.maximum((FREEDOM + distances) / (FREEDOM + 1), 1)
+                 / np.maximum(belief, LEAST) * highest / (highest + outlier))
+    return belief, doubt
 
 
 def _distances(to: np.ndarray, of: np.ndarray) -> np.ndarray:

@@ -94,20 +94,22 @@ class DepthCorrection:
         depth = prediction.depth
         view = None if camera is None else View(camera, depth)
         seconds = Time.from_msg(header.stamp).nanoseconds / 1e9
-        report, corrected = CorrectionReport(), None
+        report, corrected, remaining = CorrectionReport(), None, None
         if self.inputs and settings.anchoring != 'off':
             found = self.inputs.measure(header, view, depth.shape, settings.range_max_age)
             anchoring = self._anchoring_in(settings.anchoring)
             corrected = anchoring(depth, prediction.labels, found, seconds)
-            last = anchoring.last
+            last, remaining = anchoring.last, anchoring.remaining
             report = CorrectionReport(last.used, last.rejected, last.mode, last.scale,
                                       self.inputs.age, fault=self.inputs.fault())
         if settings.camera_height and report.mode in ('off', 'none'):
             corrected, report = self._on_floor(prediction, view, settings, seconds, report)
+            # The pixels of the floor are no measurements of their own.
+            remaining = None
         self._last = report
         if corrected is None or report.mode in ('off', 'none'):
             return prediction
-        return prediction.with_depth(corrected, report.scale)
+        return prediction.with_depth(corrected, report.scale, remaining)
 
     def _anchoring_in(self, mode: str) -> Anchoring:
         if self._anchoring is None or self._anchoring.settings.mode != mode:

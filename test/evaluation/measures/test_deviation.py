@@ -4,14 +4,17 @@
 """The deviation of depth: its fit, its coverage, and how it orders the errors."""
 
 from dataclasses import replace
+from io import StringIO
 import json
 
 from jrn_perception import weights
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.measures.deviation import fit, fit_coefficients
 from jrn_perception.evaluation.measures.frames import SceneFrames
+from jrn_perception.evaluation.measures.sampling import Sampling
 from jrn_perception.evaluation.measures.sparsification import sparsification
 from jrn_perception.evaluation.reports.documents import dataset_document
+from jrn_perception.evaluation.reports.rows import percent
 from jrn_perception.perception import Perception
 from jrn_perception.perception.deviation import deviation, FEATURES, features
 import numpy as np
@@ -76,6 +79,20 @@ def test_a_fitted_network_covers_its_errors_and_says_so(small):
     assert entry['coverage'] == pytest.approx(0.683, abs=0.05)
     assert entry['area'] <= 1.05 * entry['constant_area']
     assert len(entry['predicted']) == len(entry['best']) == len(entry['removed']) == 50
+    protocol = Protocol(sampling=Sampling('points', 50))
+    ranged = dataset_document(
+        evaluate(perception, SceneFrames(4), protocol), perception, protocol, {'reader': 'rooms'})
+    assert ranged['depth_deviation'] == entry
+    lower = ranged['range']['depth_deviation']
+    assert set(lower) == set(entry)
+    assert 0 < lower['coverage'] < 1 and lower['coverage'] != entry['coverage']
+    console = pytest.importorskip('rich.console')
+    tables = pytest.importorskip('jrn_perception.evaluation.reports.tables')
+    shown = StringIO()
+    tables.print_dataset(ranged, console.Console(file=shown, width=200))
+    rows = [row.split() for row in shown.getvalue().splitlines() if 'within one' in row]
+    assert rows == [['errors', 'within', 'one', 'deviation', *percent(entry['coverage']).split(),
+                     *percent(lower['coverage']).split()]]
 
 
 def test_a_card_keeps_the_coefficients(tmp_path):

@@ -4,6 +4,8 @@
 """A recorded range sensor corrects depth in an evaluation of a recording."""
 
 from bags import PERIOD, run, START
+from jrn_perception.evaluation.recordings.annotated import annotated
+from jrn_perception.evaluation.recordings.session import Request
 from jrn_perception.evaluation.reports import bag_document
 from jrn_perception.evaluation.reports.rows import recording_tables
 from jrn_perception.perception import Perception
@@ -137,3 +139,35 @@ def test_the_true_depth_may_be_the_sensor_and_pictures_may_not(network, frames, 
     assert found.ranged.frames == len(frames)
     with pytest.raises(RecordingError, match='a range topic is'):
         run(network, path, labels='', range_topic='/camera_info')
+
+
+@pytest.mark.parametrize('kind, least', [(CLOUD, 100), (SCAN, 10)])
+def test_points_are_the_sparse_depth_of_annotated_frames(network, frames, tmp_path, kind, least):
+    path = write(tmp_path / 'bag', frames, kind)
+    with annotated(network, path, Request(depth='/lidar')) as found:
+        got = list(found)
+    assert (len(got), found.left_out, found.faults) == (len(frames), 0, [])
+    for frame, truth in zip(got, frames):
+        known = np.isfinite(frame.depth)
+        assert frame.depth.shape == truth.depth.shape and known.sum() >= least
+        assert frame.camera_matrix is not None
+        ratio = frame.depth[known] / truth.depth[known]
+        assert np.mean(np.abs(ratio - 1) < 0.05) > 0.9
+
+
+def test_annotated_frames_need_the_pose_and_the_camera_of_points(network, frames, tmp_path):
+    path = write(tmp_path / 'bag', frames, CLOUD, static=False)
+    with pytest.raises(RecordingError, match="does not connect 'lidar'"), \
+            annotated(network, path, Request(depth='/lidar')):
+        pass
+    pose = ' '.join(map(str, (*PLACE, *QUATERNION)))
+    with annotated(network, path, Request(depth='/lidar', range_extrinsics=pose)) as found:
+        assert len(list(found)) == len(frames)
+    with pytest.raises(ValueError, match='/depth is no point cloud'), \
+            annotated(network, path, Request(depth='/depth', range_extrinsics=pose)):
+        pass
+    blind = write(tmp_path / 'blind', frames, CLOUD, info=False)
+    with annotated(network, blind, Request(depth='/lidar')) as found:
+        assert not list(found)
+    assert len(found.faults) == len(frames)
+    assert 'without the camera_info' in found.faults[0]
