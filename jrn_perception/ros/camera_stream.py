@@ -16,6 +16,7 @@ from jrn_perception.perception.inputs.interface import SourceError
 from jrn_perception.ros import qos
 from jrn_perception.ros.calibration import ImageNeeds
 from jrn_perception.ros.camera_info import CameraInfoTopics
+from jrn_perception.ros.camera_log import CameraLog, in_words
 from jrn_perception.ros.camera_topics import topic
 from jrn_perception.ros.configuration import Configuration
 from jrn_perception.ros.conversions.images import to_rgb
@@ -27,7 +28,6 @@ from jrn_perception.ros.diagnostics import (
     status_name,
     Timing,
 )
-from jrn_perception.ros.fault_log import FaultLog, in_words, THROTTLE_S
 from jrn_perception.ros.frame_checks import no_valid_depth, StampCheck, threshold_without_effect
 from jrn_perception.ros.outputs import Delivery, Frame, Output, OutputPublishers, Result
 from jrn_perception.ros.range.correction import DepthCorrection
@@ -51,8 +51,7 @@ class CameraStream:
     def __init__(self, node: Node, worker: Worker, configuration: Configuration, name: str = ''):
         self._node, self._latest, self._running = node, configuration, configuration
         self.name = name
-        self._logger = node.get_logger().get_child(name) if name else node.get_logger()
-        self._faults = FaultLog(self._logger)
+        self._log = CameraLog(node, name)
         self._active = False
         self.statistics = Statistics()
         self._slot = worker.open_slot(self._process, self._on_failure)
@@ -108,9 +107,9 @@ class CameraStream:
             self._wanted_since = monotonic()
         if wanted and self.subscription is None:
             self.subscription = self._subscribe()
-            self._debug(f'subscribed to {self.topic}: an output is wanted')
+            self._log.debug(f'subscribed to {self.topic}: an output is wanted')
         elif not wanted and self.subscription is not None:
-            self._debug(f'unsubscribed from {self.topic}: no output is wanted')
+            self._log.debug(f'unsubscribed from {self.topic}: no output is wanted')
             # A subscription costs, even if its messages are dropped: each one is deserialised.
             self._node.destroy_subscription(self.subscription)
             self.subscription = None
@@ -122,7 +121,7 @@ class CameraStream:
             self._calibration.forget()
         self.statistics.camera_info_fault = self._calibration.fault()
         self.statistics.correction = correction = self.correction.report()
-        self._faults.tell_once(self.statistics.camera_info_fault, correction.fault)
+        self._log.tell_once(self.statistics.camera_info_fault, correction.fault)
         self.statistics.clock_fault = '' if self._node.get_clock().now().nanoseconds else (
             'use_sim_time is true, but no time has come on /clock: play the recording with '
             '--clock, or set use_sim_time to false')
@@ -132,7 +131,7 @@ class CameraStream:
             self._latest.settings, self._running, self.statistics,
             Activity(wanted_for, self._slot.busy_for(), self._explain_idleness(),
                      lambda: explain_silence(self._node, self.subscription), self._active))
-        self._faults.follow(status)
+        self._log.follow(status)
         return status
 
     def _explain_idleness(self) -> str:
@@ -214,18 +213,16 @@ class CameraStream:
             (started, preprocessed), (preprocessed, inferred), (inferred, made),
             (made, published))]
         self.statistics.finish(Timing(*milliseconds, self._latency_ms(message.header.stamp)))
-        self._debug('frame {}.{:09d}: preprocess {:.1f}, inference {:.1f}, postprocess {:.1f}, '
-                    'publish {:.1f} ms; {}'.format(
-                        message.header.stamp.sec, message.header.stamp.nanosec, *milliseconds,
-                        ', '.join(delivery.delivered)))
+        self._log.debug(
+            'frame {}.{:09d}: preprocess {:.1f}, inference {:.1f}, postprocess {:.1f}, '
+            'publish {:.1f} ms; {}'.format(
+                message.header.stamp.sec, message.header.stamp.nanosec, *milliseconds,
+                ', '.join(delivery.delivered)))
 
     def _latency_ms(self, stamp: TimeMessage) -> float:
         """Return the time since ``stamp``, NaN before a simulation has told the time."""
         now = self._node.get_clock().now()
         return (now - Time.from_msg(stamp)).nanoseconds / 1e6 if now.nanoseconds else float('nan')
-
-    def _debug(self, text: str) -> None:
-        self._logger.debug(text)
 
     def _pass_on_camera_info(self, message: Image | CompressedImage, size: tuple[int, int],
                              started: float) -> None:
@@ -272,7 +269,7 @@ class CameraStream:
         if any(output.metric for output in wanted):
             fault = no_valid_depth(result, self._running)
         if fault:
-            self._logger.warning(fault, throttle_duration_sec=THROTTLE_S)
+            self._log.depth_fails(fault)
         else:
             fault = threshold_without_effect(self._running)
         self.statistics.depth_fault = fault
@@ -286,15 +283,14 @@ class CameraStream:
             raise next(iter(failures.values()))
         self.statistics.miss_outputs({name: in_words(error) for name, error in failures.items()})
         if failures:
-            self._faults.outputs_fail(failures)
+            self._log.outputs_fail(failures)
 
     def _reject(self, reason: str) -> None:
         self.statistics.reject(f'{self.topic}: {reason}')
-        self._logger.warning(f'rejected a message on {self.topic}: {reason}',
-                                        throttle_duration_sec=THROTTLE_S)
+        self._log.rejects(self.topic, reason)
 
     def _on_failure(self, error: Exception) -> None:
         if not self._node.context.ok():  # Ctrl-C while a frame was processed.
             return
         self.statistics.fail(in_words(error))
-        self._faults.frame_fails(error)
+        self._log.frame_fails(error)

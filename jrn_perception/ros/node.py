@@ -20,12 +20,12 @@ import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
 from jrn_perception.ros import parameters, qos
+from jrn_perception.ros.camera_log import THROTTLE_S
 from jrn_perception.ros.camera_stream import CameraStream
 from jrn_perception.ros.camera_topics import parse_cameras
 from jrn_perception.ros.configuration import check_mute, Configuration, load, load_or_refuse
 from jrn_perception.ros.conversions.label_info import label_message, LabelInfo
 from jrn_perception.ros.diagnostics import status_name, without_network
-from jrn_perception.ros.fault_log import THROTTLE_S
 from jrn_perception.ros.lifecycle import ManagedNode
 from jrn_perception.ros.parameter_files import Origins, origins
 from jrn_perception.ros.parameter_services import SetParameterServices

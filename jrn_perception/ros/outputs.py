@@ -80,7 +80,7 @@ class Result:
 
     @cached_property
     def normals(self) -> np.ndarray:
-        """Unit normals of the surfaces, float32 (H, W, 3), NaN where depth is not valid."""
+        """Return unit normals of the surfaces, float32 (H, W, 3), NaN where depth is not valid."""
         return surface_normals(self.depth, self.intrinsics)
 
     @cached_property
