@@ -4,6 +4,7 @@
 """A robot around the node: camera, listeners and operator, in this process, over real DDS."""
 
 from dataclasses import replace
+import gc
 from itertools import count
 import threading
 import time
@@ -414,6 +415,8 @@ def robot(ros_domain, monkeypatch):
     monkeypatch.setattr('jrn_perception.ros.diagnostics.WINDOW_S', WINDOW_S)
     # And what is wrong with camera_info is told with the next status.
     monkeypatch.setattr('jrn_perception.ros.calibration.WAIT_S', 0.0)
+    # rclpy frees the node of the previous test late, and with it ends the log of its name.
+    gc.collect()
     robot = Robot()
     yield robot
     robot.end()

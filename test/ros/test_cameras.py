@@ -3,7 +3,6 @@
 
 """One node, one network, several cameras."""
 
-import gc
 from importlib import import_module
 import time
 
@@ -46,8 +45,6 @@ class Camera:
 
 def start_and_hear(robot, **parameters):
     """Start the node; return when the robot hears its log, so that discovery loses no message."""
-    # rclpy frees the node of the previous test late, and with it ends the log of its name.
-    gc.collect()
     robot.start(**parameters)
     for _ in range(100):
         robot.enable(False)
