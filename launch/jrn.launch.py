@@ -80,6 +80,7 @@ def generate_launch_description():
 def start(context, share):
     """Return the processes that the arguments ask for."""
     given = {name: text for name, text in context.launch_configurations.items() if text}
+    launching.check_cameras(given)
     clock = {'use_sim_time': is_true(given['use_sim_time'])} if 'use_sim_time' in given else {}
     common = {
         'namespace': given.get('namespace', ''),

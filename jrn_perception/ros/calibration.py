@@ -84,12 +84,13 @@ class CalibrationWatch:
 
     The worker's thread pairs, the executor's thread asks for the fault. ``topic`` is where
     camera_info is read, ``points`` where the cloud is published, ``rectified`` whether the images
-    are.
+    are. ``name`` is the name of ``topic`` before remapping.
     """
 
-    def __init__(self, infos: CameraInfoBuffer, topic: str, points: str, rectified: bool = False):
+    def __init__(self, infos: CameraInfoBuffer, topic: str, points: str, rectified: bool = False,
+                 name: str = 'image_camera_info'):
         self._infos, self._topic, self._points = infos, topic, points
-        self._rectified = rectified
+        self._rectified, self._name = rectified, name
         self._last: ImageNeeds | None = None
         self._since: float | None = None
 
@@ -126,7 +127,7 @@ class CalibrationWatch:
         if not camera.fault or not missing:
             return ''
         cure = ('calibrate the camera' if camera.info is not None
-                else "remap image_camera_info to the camera's topic")
+                else f"remap {self._name} to the camera's topic")
         if image.correction and not image.cloud:  # A cloud needs a calibrated camera anyway.
             cure += ', or set focal_correction to false'
         return f'{self._topic}: {camera.fault}; {", ".join(missing)}: {cure}'

@@ -6,67 +6,37 @@
 from __future__ import annotations
 
 from time import monotonic, perf_counter
-import traceback
 
 from builtin_interfaces.msg import Time as TimeMessage
 from diagnostic_msgs.msg import DiagnosticStatus
-from jrn_perception.messages.camera_info import Calibration, is_rectified
+from jrn_perception.messages.camera_info import Calibration
 from jrn_perception.messages.images import BadImage, compressed_to_rgb
 from jrn_perception.perception import ArrayMaps, SetUp
 from jrn_perception.perception.inputs.interface import SourceError
 from jrn_perception.ros import qos
-from jrn_perception.ros.calibration import CalibrationWatch, CameraInfoBuffer, ImageNeeds
+from jrn_perception.ros.calibration import ImageNeeds
+from jrn_perception.ros.camera_info import CameraInfoTopics
+from jrn_perception.ros.camera_log import CameraLog, in_words
+from jrn_perception.ros.camera_topics import topic
 from jrn_perception.ros.configuration import Configuration
-from jrn_perception.ros.conversions.images import to_rgb, with_header
-from jrn_perception.ros.diagnostics import Activity, explain_silence, report, Statistics, Timing
+from jrn_perception.ros.conversions.images import to_rgb
+from jrn_perception.ros.diagnostics import (
+    Activity,
+    explain_silence,
+    report,
+    Statistics,
+    status_name,
+    Timing,
+)
+from jrn_perception.ros.frame_checks import no_valid_depth, StampCheck, threshold_without_effect
 from jrn_perception.ros.outputs import Delivery, Frame, Output, OutputPublishers, Result
 from jrn_perception.ros.range.correction import DepthCorrection
 from jrn_perception.ros.sensor_depth import SensorDepth
 from jrn_perception.ros.worker import RateLimit, Worker
 import numpy as np
 from rclpy.node import Node
-from rclpy.publisher import Publisher
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-
-THROTTLE_S = 5.0
-
-
-def camera_info_topics(image: str, camera_info: str) -> list[str]:
-    """
-    Return the topics to read camera_info from, the resolved one first.
-
-    If nobody has remapped it, the second is the one beside the topic ``image``, where
-    image_transport's convention puts it.
-    """
-    if camera_info.rpartition('/')[2] != 'image_camera_info':
-        return [camera_info]
-    return [camera_info, f'{image.rpartition("/")[0]}/camera_info']
-
-
-class StampCheck:
-    """Refuses images of one camera whose stamps go back in time or are too old."""
-
-    def __init__(self):
-        self._last_ns = 0
-
-    def check(self, stamp: TimeMessage, now: Time, max_age: float) -> None:
-        """
-        Raise ``BadImage`` with the reason if an image with this stamp cannot be used.
-
-        The stamp may not lie before 1970, before the stamp of the previous image, or more than
-        ``max_age`` seconds before ``now`` (0: any age). Time goes on from a refused image.
-        """
-        if stamp.sec < 0:
-            raise BadImage(f'its stamp is before 1970 ({stamp.sec} s)')
-        stamp_ns = Time.from_msg(stamp).nanoseconds
-        previous_ns, self._last_ns = self._last_ns, stamp_ns
-        if stamp_ns < previous_ns:
-            raise BadImage(f'its stamp is {(previous_ns - stamp_ns) / 1e9:.3f} s before the one '
-                           'of the previous frame: a looping recording, or two publishers')
-        age = (now.nanoseconds - stamp_ns) / 1e9
-        if max_age and age > max_age:
-            raise BadImage(f'it is {age:.3f} s old, max_age is {max_age:g}')
+from sensor_msgs.msg import CompressedImage, Image
 
 
 class CameraStream:
@@ -78,39 +48,25 @@ class CameraStream:
     are two configurations: the latest, and the one that frames are processed with.
     """
 
-    def __init__(self, node: Node, worker: Worker, configuration: Configuration):
+    def __init__(self, node: Node, worker: Worker, configuration: Configuration, name: str = ''):
         self._node, self._latest, self._running = node, configuration, configuration
+        self.name = name
+        self._log = CameraLog(node, name)
         self._active = False
         self.statistics = Statistics()
         self._slot = worker.open_slot(self._process, self._on_failure)
         self._rate_limit, self._stamps = RateLimit(), StampCheck()
         self._wanted_since: float | None = None
-        self.infos = CameraInfoBuffer()
-        self.correction = DepthCorrection(node, configuration.settings)
-        self._reported_faults: set[str] = set()
-        self._told_silence = False
-        self._sensor = SensorDepth(node)
+        self.correction = DepthCorrection(node, configuration.settings, name)
+        self._sensor = SensorDepth(node, name)
 
-        self.outputs = OutputPublishers(node, self.update_demand)
-        own = node.resolve_topic_name('camera_info')
-        sources = camera_info_topics(*map(
-            node.resolve_topic_name, ('image', 'image_camera_info')))
-        # If a remapping makes both the same topic, the node must not read its own messages.
-        self._info_publisher: Publisher | None = None
-        if own != sources[0]:
-            self._info_publisher, _ = qos.publish_on_demand(
-                node, CameraInfo, 'camera_info', qos.DATA_QOS, self.update_demand)
-            sources = [topic for topic in sources if topic != own]
-        self._info_subscriptions = [
-            qos.subscribe(node, CameraInfo, topic, self.infos.add, qos.SENSOR_QOS)
-            for topic in sources]
+        self.outputs = OutputPublishers(node, self.update_demand, name)
+        self._info_topics = CameraInfoTopics(node, name, self.update_demand)
+        self.infos = self._info_topics.infos
         # Made once before anybody listens, because that declares the QoS parameters of the topic.
         self.subscription = self._subscribe()
         self.topic = self.subscription.topic_name
-        rectified = configuration.settings.rectified
-        self._calibration = CalibrationWatch(
-            self.infos, *map(node.resolve_topic_name, ('image_camera_info', 'points')),
-            rectified == 'yes' or (rectified == 'auto' and is_rectified(self.topic)))
+        self._calibration = self._info_topics.watch(configuration.settings.rectified, self.topic)
         self.update_demand()
 
     # On the executor's thread: demand, messages, diagnostics.
@@ -130,22 +86,16 @@ class CameraStream:
         self.outputs.close()
         self.correction.close()
         self._sensor.listen(False)
-        if self._info_publisher is not None:
-            self._node.destroy_publisher(self._info_publisher)
-        for subscription in (*self._info_subscriptions, self.subscription):
-            if subscription is not None:
-                self._node.destroy_subscription(subscription)
+        self._info_topics.close()
+        if self.subscription is not None:
+            self._node.destroy_subscription(self.subscription)
 
     def is_wanted(self) -> bool:
         """Return whether frames should be processed now."""
         settings, perception = self._latest
         return self._active and settings.enabled and (
             not settings.lazy or bool(self.outputs.listened_to(perception))
-            or self._has_info_listener())
-
-    def _has_info_listener(self) -> bool:
-        return (self._info_publisher is not None
-                and self._info_publisher.get_subscription_count() > 0)
+            or self._info_topics.has_listener())
 
     def update_demand(self) -> None:
         """Subscribe to the images if they are wanted now, unsubscribe if they are not."""
@@ -157,9 +107,9 @@ class CameraStream:
             self._wanted_since = monotonic()
         if wanted and self.subscription is None:
             self.subscription = self._subscribe()
-            self._debug(f'subscribed to {self.topic}: an output is wanted')
+            self._log.debug(f'subscribed to {self.topic}: an output is wanted')
         elif not wanted and self.subscription is not None:
-            self._debug(f'unsubscribed from {self.topic}: no output is wanted')
+            self._log.debug(f'unsubscribed from {self.topic}: no output is wanted')
             # A subscription costs, even if its messages are dropped: each one is deserialised.
             self._node.destroy_subscription(self.subscription)
             self.subscription = None
@@ -171,30 +121,18 @@ class CameraStream:
             self._calibration.forget()
         self.statistics.camera_info_fault = self._calibration.fault()
         self.statistics.correction = correction = self.correction.report()
-        for fault in (self.statistics.camera_info_fault, correction.fault):
-            if fault and fault not in self._reported_faults:
-                self._reported_faults.add(fault)
-                self._node.get_logger().warning(fault)
+        self._log.tell_once(self.statistics.camera_info_fault, correction.fault)
         self.statistics.clock_fault = '' if self._node.get_clock().now().nanoseconds else (
             'use_sim_time is true, but no time has come on /clock: play the recording with '
             '--clock, or set use_sim_time to false')
         wanted_for = -1.0 if self._wanted_since is None else monotonic() - self._wanted_since
         status = report(
-            self._node.get_fully_qualified_name()[1:], self._latest.settings, self._running,
-            self.statistics, Activity(wanted_for, self._slot.busy_for(), self._explain_idleness(),
-                                      lambda: explain_silence(self._node, self.subscription),
-                                      self._active))
-        self._log_silence(status)
+            status_name(self._node.get_fully_qualified_name(), self.name),
+            self._latest.settings, self._running, self.statistics,
+            Activity(wanted_for, self._slot.busy_for(), self._explain_idleness(),
+                     lambda: explain_silence(self._node, self.subscription), self._active))
+        self._log.follow(status)
         return status
-
-    def _log_silence(self, status: DiagnosticStatus) -> None:
-        """Log once that no frame arrives, with the reason, and once that they arrive again."""
-        silent = status.level == DiagnosticStatus.ERROR and status.values[0].value == 'silent'
-        if silent and not self._told_silence:
-            self._node.get_logger().warning(status.message)
-        elif self._told_silence and not silent:
-            self._node.get_logger().info(f'no longer silent: {status.message}')
-        self._told_silence = silent
 
     def _explain_idleness(self) -> str:
         listened = self.outputs.listened_to()
@@ -208,10 +146,10 @@ class CameraStream:
     def _subscribe(self):
         # image_transport's convention: the name of the transport follows the resolved base topic,
         # so that one remapping of `image` serves both.
-        kind, topic = Image, self._node.resolve_topic_name('image')
+        kind, name = Image, self._node.resolve_topic_name(topic(self.name, 'image'))
         if self._latest.settings.image_transport == 'compressed':
-            kind, topic = CompressedImage, f'{topic}/compressed'
-        return qos.subscribe(self._node, kind, topic, self._on_image, qos.SENSOR_QOS)
+            kind, name = CompressedImage, f'{name}/compressed'
+        return qos.subscribe(self._node, kind, name, self._on_image, qos.SENSOR_QOS)
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         self.statistics.arrive()
@@ -266,9 +204,7 @@ class CameraStream:
         result = Result(Frame(rgb, prediction, message.header, camera.intrinsics), settings)
         self._check_limits(result, wanted)
         delivery = self.outputs.make(result, wanted)
-        if camera.info is not None and self._info_publisher is not None:
-            delivery.add('camera_info', self._info_publisher,
-                         with_header(camera.info, message.header))
+        self._info_topics.add_to(delivery, camera, message.header)
         made = perf_counter()
         delivery.publish()
         published = perf_counter()
@@ -277,26 +213,26 @@ class CameraStream:
             (started, preprocessed), (preprocessed, inferred), (inferred, made),
             (made, published))]
         self.statistics.finish(Timing(*milliseconds, self._latency_ms(message.header.stamp)))
-        self._debug('frame {}.{:09d}: preprocess {:.1f}, inference {:.1f}, postprocess {:.1f}, '
-                    'publish {:.1f} ms; {}'.format(
-                        message.header.stamp.sec, message.header.stamp.nanosec, *milliseconds,
-                        ', '.join(delivery.delivered)))
+        self._log.debug(
+            'frame {}.{:09d}: preprocess {:.1f}, inference {:.1f}, postprocess {:.1f}, '
+            'publish {:.1f} ms; {}'.format(
+                message.header.stamp.sec, message.header.stamp.nanosec, *milliseconds,
+                ', '.join(delivery.delivered)))
 
     def _latency_ms(self, stamp: TimeMessage) -> float:
         """Return the time since ``stamp``, NaN before a simulation has told the time."""
         now = self._node.get_clock().now()
         return (now - Time.from_msg(stamp)).nanoseconds / 1e6 if now.nanoseconds else float('nan')
 
-    def _debug(self, text: str) -> None:
-        self._node.get_logger().debug(text)
-
     def _pass_on_camera_info(self, message: Image | CompressedImage, size: tuple[int, int],
                              started: float) -> None:
         """Serve a frame of which camera_info alone is wanted: the network does not run."""
         preprocessed = perf_counter()
-        info = self._match_camera_info(message.header.stamp, size, []).info
-        if info is not None and self._has_info_listener():
-            self._info_publisher.publish(with_header(info, message.header))
+        delivery = Delivery()
+        self._info_topics.add_to(
+            delivery, self._match_camera_info(message.header.stamp, size, []), message.header)
+        delivery.publish()
+        self._report_failures(delivery)
         self.statistics.finish(Timing(
             1e3 * (preprocessed - started), 0.0, 0.0, 1e3 * (perf_counter() - preprocessed),
             self._latency_ms(message.header.stamp)))
@@ -329,22 +265,13 @@ class CameraStream:
 
     def _check_limits(self, result: Result, wanted: list[Output]) -> None:
         """Report limits that leave no valid depth for this camera, and muting that does."""
-        effect = self._running.mute_effect()
-        low, high = result.depth_range
         fault = ''
-        if low >= high and any(output.metric for output in wanted):
-            fault = (f'no depth is valid: min_depth is {low:.3g} m and max_depth {high:.3g} m, '
-                     "where the weights' limits are scaled by "
-                     f'{result.prediction.depth_scale:.3g} for the focal length; change one')
-        elif effect and any(output.metric for output in wanted) and (
-                not np.isfinite(result.depth).any()):
-            fault = f'no depth is valid: {effect}'
+        if any(output.metric for output in wanted):
+            fault = no_valid_depth(result, self._running)
         if fault:
-            self._node.get_logger().warning(fault, throttle_duration_sec=THROTTLE_S)
-        elif (result.settings.depth_confidence_threshold
-              and self._running.perception.card.depth_deviation is None):
-            fault = ('depth_confidence_threshold has no effect: the deviation of depth has not '
-                     'been fitted to these weights (jrn_calibrate --depth)')
+            self._log.depth_fails(fault)
+        else:
+            fault = threshold_without_effect(self._running)
         self.statistics.depth_fault = fault
 
     def _report_failures(self, delivery: Delivery) -> None:
@@ -354,28 +281,16 @@ class CameraStream:
             return
         if failures and set(delivery.delivered) <= {'camera_info'}:
             raise next(iter(failures.values()))
-        self.statistics.miss_outputs({name: _in_words(error) for name, error in failures.items()})
+        self.statistics.miss_outputs({name: in_words(error) for name, error in failures.items()})
         if failures:
-            self._node.get_logger().error(
-                '\n'.join(f'output {name} fails: {_traceback(error)}'
-                          for name, error in failures.items()),
-                throttle_duration_sec=THROTTLE_S)
+            self._log.outputs_fail(failures)
 
     def _reject(self, reason: str) -> None:
         self.statistics.reject(f'{self.topic}: {reason}')
-        self._node.get_logger().warning(f'rejected a message on {self.topic}: {reason}',
-                                        throttle_duration_sec=THROTTLE_S)
+        self._log.rejects(self.topic, reason)
 
     def _on_failure(self, error: Exception) -> None:
         if not self._node.context.ok():  # Ctrl-C while a frame was processed.
             return
-        self.statistics.fail(_in_words(error))
-        self._node.get_logger().error(_traceback(error), throttle_duration_sec=THROTTLE_S)
-
-
-def _in_words(error: Exception) -> str:
-    return f'{type(error).__name__}: {error}'
-
-
-def _traceback(error: Exception) -> str:
-    return ''.join(traceback.format_exception(error))
+        self.statistics.fail(in_words(error))
+        self._log.frame_fails(error)

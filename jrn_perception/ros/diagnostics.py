@@ -267,7 +267,7 @@ def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:
 def report(name: str, settings: Settings, running: Configuration, statistics: Statistics,
            activity: Activity) -> DiagnosticStatus:
     """
-    Return the status of the node ``name``.
+    Return the status ``name``, which is ``status_name``'s.
 
     ``settings`` are the latest, which ``running`` takes over between two frames.
     """
@@ -280,15 +280,20 @@ def report(name: str, settings: Settings, running: Configuration, statistics: St
     if activity.wanted_for < 0:  # The node does not read images, so it cannot know their rate.
         numbers['rate_in_hz'] = float('nan')
     return DiagnosticStatus(
-        level=level, name=f'{name}: perception', message=message,
+        level=level, name=name, message=message,
         hardware_id=str(running.perception.device),
         values=key_values({'state': state, **identify(running), **numbers}))
 
 
 def without_network(name: str, state: str) -> DiagnosticStatus:
-    """Return the status of the node ``name`` in a state of its lifecycle without a network."""
-    return DiagnosticStatus(level=OK, name=f'{name}: perception', message=INACTIVE[state],
+    """Return the status ``name`` in a state of the node's lifecycle without a network."""
+    return DiagnosticStatus(level=OK, name=name, message=INACTIVE[state],
                             values=key_values({'state': state}))
+
+
+def status_name(node: str, camera: str = '') -> str:
+    """Return the name of the status of a camera of ``node``, a fully qualified name."""
+    return f'{node[1:]}: perception {camera}'.rstrip()
 
 
 def explain_silence(node: Node, subscription: Subscription) -> str:

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception import networks
-from jrn_perception.ros.parameters import Parameter, PARAMETERS, WITH_BOTH_TASKS
+from jrn_perception.ros.parameters import Parameter, PARAMETERS, RANGE_INPUTS, WITH_BOTH_TASKS
 import yaml
 
 # Every parameter that a user sets is an argument of the same name.
 ARGUMENTS = tuple(parameter for parameter in PARAMETERS if parameter.settable)
+# Arguments for the topics of the camera without a name.
+OF_A_SINGLE_CAMERA = ('image', 'camera_info', *(f'range_{kind}' for kind in RANGE_INPUTS),
+                      'point_cloud', 'rviz')
 VARIANTS = tuple(dict.fromkeys(
     variant for name in (*WITH_BOTH_TASKS, networks.EXTERNAL)
     for variant in networks.variants(name)))
@@ -62,6 +65,17 @@ def _read(parameter: Parameter, text: str) -> Any:
     except yaml.YAMLError:
         value = text
     return parameter.check(value)
+
+
+def check_cameras(given: Mapping[str, str]) -> None:
+    """Raise ValueError for an argument beside ``cameras`` that only a single camera has."""
+    if 'cameras' not in given:
+        return
+    single = [name for name in OF_A_SINGLE_CAMERA if given.get(name, 'false').lower() != 'false']
+    if single:
+        raise ValueError(f'cameras: {", ".join(single)} would be for a single camera without a '
+                         'name; remap the topics of each camera, as in '
+                         'front/image:=/front_camera/image_raw (docs/cameras.md)')
 
 
 def parameter_file(given: Mapping[str, str]) -> str:

@@ -20,10 +20,12 @@ import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
 from jrn_perception.ros import parameters, qos
-from jrn_perception.ros.camera_stream import CameraStream, THROTTLE_S
+from jrn_perception.ros.camera_log import THROTTLE_S
+from jrn_perception.ros.camera_stream import CameraStream
+from jrn_perception.ros.camera_topics import parse_cameras
 from jrn_perception.ros.configuration import check_mute, Configuration, load, load_or_refuse
 from jrn_perception.ros.conversions.label_info import label_message, LabelInfo
-from jrn_perception.ros.diagnostics import without_network
+from jrn_perception.ros.diagnostics import status_name, without_network
 from jrn_perception.ros.lifecycle import ManagedNode
 from jrn_perception.ros.parameter_files import Origins, origins
 from jrn_perception.ros.parameter_services import SetParameterServices
@@ -109,7 +111,8 @@ class PerceptionNode(ManagedNode):
         worker.start()
         # Before the topics, whose QoS parameters come by the callbacks below when declared.
         self._latest = self._running = configuration
-        self.cameras = (CameraStream(self, worker, configuration),)
+        for name in parse_cameras(settings.cameras):
+            self.cameras += CameraStream(self, worker, configuration, name),
         if LabelInfo is not None:
             self._label_publisher = qos.publish(self, LabelInfo, 'label_info', qos.LATCHED_QOS)
         if ignored := qos.check_overrides(self, self._overrides, self._given.foreign):
@@ -323,8 +326,8 @@ class PerceptionNode(ManagedNode):
     # Diagnostics: on the executor's thread.
 
     def _diagnose(self) -> None:
-        array = DiagnosticArray(status=[camera.status() for camera in self.cameras]
-                                or [without_network(self.get_fully_qualified_name()[1:],
-                                                    self.state)])
+        array = DiagnosticArray(status=[camera.status() for camera in self.cameras] or [
+            without_network(status_name(self.get_fully_qualified_name(), name), self.state)
+            for name in parse_cameras(self._settings.cameras)])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(array)

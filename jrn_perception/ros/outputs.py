@@ -15,6 +15,7 @@ from jrn_perception.labels import LabelSet
 from jrn_perception.messages.camera_info import Intrinsics
 from jrn_perception.perception import Perception, Prediction
 from jrn_perception.perception.anchoring import depthless_ids, DepthlessRule, without_depth
+from jrn_perception.ros.camera_topics import topic
 from jrn_perception.ros.configuration import Configuration
 from jrn_perception.ros.conversions.images import depth_message, image_message
 from jrn_perception.ros.conversions.normals import surface_normals
@@ -280,19 +281,19 @@ class Delivery:
 
 class OutputPublishers:
     """
-    The publishers of one camera's outputs.
+    The publishers of the outputs of one camera, of which ``camera`` is the name.
 
     ``on_demand`` is called, on the executor's thread, when subscribers come or go.
     """
 
-    def __init__(self, node: Node, on_demand: Callable[[], None]):
+    def __init__(self, node: Node, on_demand: Callable[[], None], camera: str = ''):
         self._node = node
         self._publishers: dict[str, Publisher] = {}
         self._poll: Timer | None = None
         has_events = True
         for output in OUTPUTS:
             self._publishers[output.name], reports = publish_on_demand(
-                node, output.kind, output.name, output.qos, on_demand)
+                node, output.kind, topic(camera, output.name), output.qos, on_demand)
             has_events &= reports
         if not has_events:
             self._poll = node.create_timer(

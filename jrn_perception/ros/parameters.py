@@ -23,6 +23,7 @@ from jrn_perception.perception.backends.choice import BACKENDS
 from jrn_perception.perception.backends.interface import PRECISIONS
 from jrn_perception.perception.inputs.interface import NETWORK, Sources
 from jrn_perception.ros import qos
+from jrn_perception.ros.camera_topics import parse_cameras
 from jrn_perception.ros.parameter_files import Origins
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -121,6 +122,8 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      "picture's aspect", {'low': 0, 'high': 4096, 'dynamic': False}),
     ('inference_width', 0, "columns of the network's input; 0 as for inference_height",
      {'low': 0, 'high': 4096, 'dynamic': False}),
+    ('cameras', '', 'names of several cameras, with commas between, whose topics are front/image, '
+     'front/depth and so on; empty: one camera, with image and depth', {'dynamic': False}),
     ('image_transport', 'raw', 'raw reads image, compressed reads image/compressed',
      {'choices': ('raw', 'compressed'), 'dynamic': False}),
     ('depth_encoding', '32FC1', '32FC1 is metres with NaN for invalid, 16UC1 millimetres with 0',
@@ -335,7 +338,11 @@ def check_together(settings: Settings) -> Settings:
                          f'alone; choose architecture jrn or {networks.EXTERNAL}, or set both to '
                          f'{NETWORK}')
     range_inputs(settings)
+    cameras = parse_cameras(settings.cameras)
     if settings.range_extrinsics:
+        if len(cameras) > 1:
+            raise ValueError('range_extrinsics: is a pose in the frame of one camera, and cameras '
+                             f'names {len(cameras)}; give the poses to tf2')
         try:
             poses.from_text(settings.range_extrinsics)
         except ValueError as error:

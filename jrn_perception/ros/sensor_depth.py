@@ -13,6 +13,7 @@ from builtin_interfaces.msg import Time
 from jrn_perception.messages.images import BadImage
 from jrn_perception.messages.maps import to_depth
 from jrn_perception.ros import qos
+from jrn_perception.ros.camera_topics import topic
 import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import Image
@@ -34,8 +35,8 @@ class SensorDepth:
     line why the last picture had no depth image, '' if it had one.
     """
 
-    def __init__(self, node: Node):
-        self._node = node
+    def __init__(self, node: Node, camera: str = ''):
+        self._node, self._name = node, topic(camera, TOPIC)
         self._recent: deque[Image] = deque(maxlen=KEPT)
         self._changed = threading.Condition()
         self._last_arrival = -ALIVE_S
@@ -45,7 +46,7 @@ class SensorDepth:
         self.topic = self.subscription.topic_name
 
     def _subscribe(self):
-        return qos.subscribe(self._node, Image, TOPIC, self.add, qos.SENSOR_QOS)
+        return qos.subscribe(self._node, Image, self._name, self.add, qos.SENSOR_QOS)
 
     def listen(self, wanted: bool) -> None:
         """Subscribe to the depth images if they are wanted now, unsubscribe if they are not."""

@@ -4,6 +4,7 @@
 """A robot around the node: camera, listeners and operator, in this process, over real DDS."""
 
 from dataclasses import replace
+import gc
 from itertools import count
 import threading
 import time
@@ -81,6 +82,7 @@ class Robot:
         self.body = rclpy.create_node('robot', context=self._contexts[0])
         self.node = self._spinner = self._publisher = self._client = None
         self._publisher_matches = False
+        self._cameras = 1
         self._calibration = None
         self._sensors = {}
         self.logs, self.statuses = [], []
@@ -94,6 +96,7 @@ class Robot:
         """Start the node, in place of the one before; `parameters` over those of the `setup`."""
         from jrn_perception.ros.node import PerceptionNode
         self.stop()
+        self._cameras = len(parameters.get('cameras', '').split(','))
         overrides = [Parameter(name, value=value)
                      for name, value in {**setup, **parameters}.items()]
         self.node = PerceptionNode(
@@ -178,7 +181,9 @@ class Robot:
         """Return when the camera's publisher and the node know each other, if the node listens."""
         if self.node is None or self._publisher is None or not self._publisher_matches:
             return
-        stream, = self.node.cameras
+        topics = [stream.topic for stream in self.node.cameras]
+        stream = self.node.cameras[topics.index(self._publisher.topic_name)
+                                   if len(topics) > 1 else 0]
         self.wait_for(lambda: stream.is_wanted() == (stream.subscription is not None),
                       'the node has subscribed to the camera, or unsubscribed')
         if stream.subscription is None:
@@ -301,24 +306,32 @@ class Robot:
         return future.result()
 
     def _on_diagnostics(self, message):
-        status, = message.status
-        values = {pair.key: pair.value for pair in status.values}
+        assert len(message.status) == self._cameras, 'one status for each camera'
         with self._changed:
-            self.statuses.append(SimpleNamespace(
-                level=ord(status.level), name=status.name, message=status.message,
-                hardware_id=status.hardware_id, header=message.header, values=values,
-                # Not a number while the node does not listen.
-                arrived=(None if values.get('rate_in_hz', 'nan') == 'nan'
-                         else round(float(values['rate_in_hz']) * WINDOW_S)),
-                count={key: int(value) for key, value in values.items() if key[:7] == 'frames_'}))
+            self.statuses += [self._read_status(message.header, status)
+                              for status in message.status]
             self._changed.notify_all()
 
-    def status(self, condition=lambda status: True):
-        """Return the first status from now on that meets the condition."""
+    @staticmethod
+    def _read_status(header, status):
+        values = {pair.key: pair.value for pair in status.values}
+        return SimpleNamespace(
+            level=ord(status.level), name=status.name, message=status.message,
+            hardware_id=status.hardware_id, header=header, values=values,
+            # Not a number while the node does not listen.
+            arrived=(None if values.get('rate_in_hz', 'nan') == 'nan'
+                     else round(float(values['rate_in_hz']) * WINDOW_S)),
+            count={key: int(value) for key, value in values.items() if key[:7] == 'frames_'})
+
+    def status(self, condition=lambda status: True, camera=''):
+        """Return the first status of a camera from now on that meets the condition."""
+        name = f'perception {camera}'.rstrip()
         start = len(self.statuses)
         try:
             return self.wait_for(
-                lambda: next(filter(condition, self.statuses[start:]), None), 'the status')
+                lambda: next((status for status in self.statuses[start:]
+                              if status.name.endswith(f': {name}') and condition(status)), None),
+                'the status')
         except pytest.fail.Exception as failure:
             pytest.fail(f'{failure}\nlast of {len(self.statuses) - start}: {self.statuses[-1:]}')
 
@@ -402,6 +415,8 @@ def robot(ros_domain, monkeypatch):
     monkeypatch.setattr('jrn_perception.ros.diagnostics.WINDOW_S', WINDOW_S)
     # And what is wrong with camera_info is told with the next status.
     monkeypatch.setattr('jrn_perception.ros.calibration.WAIT_S', 0.0)
+    # rclpy frees the node of the previous test late, and with it ends the log of its name.
+    gc.collect()
     robot = Robot()
     yield robot
     robot.end()

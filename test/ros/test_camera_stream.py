@@ -10,7 +10,7 @@ import time
 import pytest
 
 pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
-camera_stream = import_module('jrn_perception.ros.camera_stream')
+frame_checks = import_module('jrn_perception.ros.frame_checks')
 BadImage = import_module('jrn_perception.ros.conversions.images').BadImage
 OUTPUTS = import_module('jrn_perception.ros.outputs').OUTPUTS
 Image = import_module('sensor_msgs.msg').Image
@@ -24,7 +24,7 @@ Time = import_module('rclpy.time').Time
 @pytest.fixture
 def take():
     """Return a function that checks a stamp (s) at `now` (s), after all the stamps before it."""
-    stamps = camera_stream.StampCheck()
+    stamps = frame_checks.StampCheck()
 
     def check(stamp, now=1000, max_age=0.0):
         stamps.check(Stamp(sec=stamp), Time(seconds=now), max_age)

@@ -61,13 +61,13 @@ class CorrectionReport:
 
 class DepthCorrection:
     """
-    The range sensors of one camera, and the correction that they make, with its state over time.
+    The range sensors of ``camera``, and the correction that they make, with its state over time.
 
     The worker's thread corrects; the executor's thread subscribes and asks for the report.
     """
 
-    def __init__(self, node: Node, settings: Settings):
-        self.inputs = RangeInputs(node, settings)
+    def __init__(self, node: Node, settings: Settings, camera: str = ''):
+        self.inputs = RangeInputs(node, settings, camera)
         self._anchoring: Anchoring | None = None
         self._by_floor = Anchoring(AnchoringSettings(mode='scale'))
         self._last = CorrectionReport()

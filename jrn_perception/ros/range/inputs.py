@@ -16,6 +16,7 @@ from typing import Any
 from jrn_perception.messages import camera_info, maps, ranges
 from jrn_perception.perception.anchoring import Anchors, anchors_from_image
 from jrn_perception.ros import calibration, qos
+from jrn_perception.ros.camera_topics import topic
 from jrn_perception.ros.parameters import range_inputs, Settings
 from jrn_perception.ros.range import anchors
 from jrn_perception.ros.range.anchors import View
@@ -53,19 +54,19 @@ class RangeInput:
     The executor's thread adds messages, the worker's thread looks up the nearest to a picture.
     """
 
-    def __init__(self, node: Node, kind: str):
-        self._node, self.kind = node, kind
+    def __init__(self, node: Node, kind: str, camera: str = ''):
+        self._node, self.kind, self._name = node, kind, topic(camera, f'range/{kind}')
         self._message, self._read = KINDS[kind]
         self._recent: deque[Reading] = deque(maxlen=KEPT)
         self._lock = threading.Lock()
         self._subscription: Subscription | None = None
-        self.topic = node.resolve_topic_name(f'range/{kind}')
+        self.topic = node.resolve_topic_name(self._name)
 
     def subscribe(self, wanted: bool) -> None:
         """Subscribe to the topic, or end the subscription."""
         if wanted and self._subscription is None:
-            self._subscription = qos.subscribe(self._node, self._message, f'range/{self.kind}',
-                                               self._add, qos.RANGE_QOS)
+            self._subscription = qos.subscribe(self._node, self._message, self._name, self._add,
+                                               qos.RANGE_QOS)
         elif not wanted and self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
@@ -92,15 +93,15 @@ class RangeInput:
 
 class RangeInputs:
     """
-    The range sensors that the parameter range_inputs names.
+    The range sensors of one camera that the parameter range_inputs names.
 
     ``age`` is the time in seconds between the last picture and the measurements used for it, NaN
     if there were none.
     """
 
-    def __init__(self, node: Node, settings: Settings):
+    def __init__(self, node: Node, settings: Settings, camera: str = ''):
         names = range_inputs(settings)
-        self.sensors = [RangeInput(node, kind) for kind in names]
+        self.sensors = [RangeInput(node, kind, camera) for kind in names]
         if names:
             self._extrinsics = Extrinsics(node, settings.range_extrinsics)
         self.age = math.nan
@@ -111,7 +112,8 @@ class RangeInputs:
         self._node, self._info_subscription = node, None
         if 'image' in names:
             self._info_subscription = qos.subscribe(
-                node, CameraInfo, 'range/camera_info', self.infos.add, qos.SENSOR_QOS)
+                node, CameraInfo, topic(camera, 'range/camera_info'), self.infos.add,
+                qos.SENSOR_QOS)
         self.subscribe(True)  # Declares the QoS parameters of the topics.
 
     def __bool__(self) -> bool:
@@ -190,8 +192,8 @@ class RangeInputs:
         """Return the camera of a range image that is not registered to the picture."""
         size = reading.values.shape
         info = self.infos.find(reading.message.header.stamp, size)
-        topic, = (sensor.topic for sensor in self.sensors if sensor.kind == 'image')
-        found = camera_info.match(info, size, camera_info.is_rectified(topic))
+        image, = (sensor.topic for sensor in self.sensors if sensor.kind == 'image')
+        found = camera_info.match(info, size, camera_info.is_rectified(image))
         if found.intrinsics is None:
             raise ValueError('is not registered to the image, and about range/camera_info: '
                              f'{found.fault}')
