@@ -63,7 +63,7 @@ def test_a_depth_camera(frames, begun, tmp_path, capsys):
                             'validity': True}
     assert card.metrics['holes']['rms'] > 0 and 'holes, nearest neighbour' in card.metrics
     jrn = Perception.load('jrn', 'cat1', weights_file=str(path), device='cpu',
-                          depth_source='sensor')
+                          backend='torch', depth_source='sensor')
     assert jrn.warnings == ()
     assert jrn.backend.network.refine.focal_length.tolist() == pytest.approx(
         depth_card['focal_length'], rel=1e-3)
