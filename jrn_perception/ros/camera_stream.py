@@ -137,7 +137,7 @@ class CameraStream:
     def _explain_idleness(self) -> str:
         listened = self.outputs.listened_to()
         if any(output.influence for output in listened):
-            return 'influence/* has subscribers, which only the jrn computes'
+            return 'influence/* has subscribers, which only jrn and symbiosis compute'
         if listened:
             return ('depth_confidence has subscribers, but the deviation of depth has not been '
                     'fitted to these weights (jrn_calibrate --depth)')

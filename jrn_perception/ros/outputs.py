@@ -228,10 +228,11 @@ OUTPUTS = (
            _confidence),
     Output('depth_confidence', '32FC1 metres, the standard deviation of depth, lower '
            'around the points of range sensors', _depth_confidence, metric=True, deviation=True),
-    Output('influence/depth', '32FC1 metres by which semantics moved the depth (jrn only)',
+    Output('influence/depth', '32FC1 metres by which semantics moved the depth (jrn and '
+           'symbiosis)',
            _influence_depth, influence=True, metric=True),
     Output('influence/semantics', '32FC1, -1..1, probability that depth added to the class '
-           '(jrn only)', _influence_semantics, influence=True),
+           '(jrn and symbiosis)', _influence_semantics, influence=True),
     Output('influence/depth_color', 'rgb8, the influence on depth: blue nearer, red farther',
            _influence_depth_color, picture=True, influence=True, metric=True),
     Output('influence/semantics_color', 'rgb8, the influence on the class: blue against, red for '

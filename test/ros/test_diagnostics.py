@@ -276,7 +276,8 @@ def test_idle_says_so_if_somebody_listens_to_what_the_network_does_not_have(robo
     robot.listen('influence/depth')
     status = robot.status(lambda status: 'influence' in status.message)
     assert (status.level, status.values['state']) == (OK, 'idle')
-    assert status.message == 'idle: influence/* has subscribers, which only the jrn computes'
+    assert status.message == ('idle: influence/* has subscribers, which only jrn and symbiosis '
+                              'compute')
     assert robot.configure(architecture='jrn', variant='cat1').successful
     assert robot.status(lambda status: status.values['state'] == 'running').level == OK
 
