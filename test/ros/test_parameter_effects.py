@@ -515,6 +515,17 @@ def max_silence_s(robot, tools):
     assert robot.status(lambda status: status.values['state'] == 'running').level == 0
 
 
+def cameras(robot, tools):
+    robot.start(cameras='front, left')
+    names = {publisher.topic for publisher in robot.node.publishers}
+    assert {'/front/depth', '/left/depth'} <= names
+    assert '/depth' not in names
+    robot.start(cameras='')
+    assert '/depth' in {publisher.topic for publisher in robot.node.publishers}
+    with pytest.raises(ValueError, match='cameras: '):
+        robot.start(cameras='front,front')
+
+
 def autostart(robot, tools):
     robot.start(autostart=False)
     assert robot.status().values['state'] == 'unconfigured'
@@ -541,8 +552,8 @@ EFFECTS = {check.__name__.rstrip('_'): check for check in (
     inference_height, inference_width, image_transport, depth_encoding, confidence_encoding,
     points_stride, focal_correction, rectified, min_depth, max_depth, out_of_range,
     depth_confidence_threshold, no_depth_classes, camera_height, range_inputs, range_max_age,
-    range_extrinsics, anchoring, confidence_threshold, autostart, enabled, lazy, max_rate,
-    max_age, overlay_alpha, depth_colormap, max_processing_time_ms, max_silence_s, labels_)}
+    range_extrinsics, anchoring, confidence_threshold, cameras, autostart, enabled, lazy,
+    max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms, max_silence_s, labels_)}
 
 
 @pytest.mark.parametrize('name', BY_NAME)

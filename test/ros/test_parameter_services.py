@@ -50,7 +50,7 @@ def test_descriptors_tell_ranges_choices_and_what_is_read_only(robot):
     assert {descriptor.name for descriptor in descriptors if descriptor.read_only} == {
         'device', 'precision', 'backend', 'threads', 'inference_height', 'inference_width',
         'image_transport', 'depth_encoding', 'confidence_encoding', 'rectified', 'range_inputs',
-        'range_extrinsics', 'autostart'}
+        'range_extrinsics', 'autostart', 'cameras'}
 
 
 # What is refused, by whom, in whose words.
