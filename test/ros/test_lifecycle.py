@@ -42,7 +42,7 @@ def manager(robot):
 
 
 def names(node):
-    return {publisher.topic for publisher in node.publishers}
+    return {publisher.topic_name for publisher in node.publishers}
 
 
 def test_by_itself_the_node_is_active(robot, manager):
@@ -60,6 +60,7 @@ def test_a_manager_takes_the_node_through_all_states(robot, manager, tools):
 
     assert manager.change(CONFIGURE)
     assert manager.state == 'inactive'
+    assert '/depth' in names(robot.node)
     robot.wait_for(lambda: robot.body.count_publishers('/depth'))
     status = robot.status(lambda status: status.values['state'] == 'inactive')
     assert status.level == 0

@@ -517,11 +517,11 @@ def max_silence_s(robot, tools):
 
 def cameras(robot, tools):
     robot.start(cameras='front, left')
-    names = {publisher.topic for publisher in robot.node.publishers}
+    names = {publisher.topic_name for publisher in robot.node.publishers}
     assert {'/front/depth', '/left/depth'} <= names
     assert '/depth' not in names
     robot.start(cameras='')
-    assert '/depth' in {publisher.topic for publisher in robot.node.publishers}
+    assert '/depth' in {publisher.topic_name for publisher in robot.node.publishers}
     with pytest.raises(ValueError, match='cameras: '):
         robot.start(cameras='front,front')
 
@@ -548,12 +548,12 @@ def labels_(robot, tools):
 
 EFFECTS = {check.__name__.rstrip('_'): check for check in (
     architecture, variant, mute, mute_value, depth_source, semantics_source, weights_, device,
-    precision, backend, threads,
-    inference_height, inference_width, image_transport, depth_encoding, confidence_encoding,
-    points_stride, focal_correction, rectified, min_depth, max_depth, out_of_range,
-    depth_confidence_threshold, no_depth_classes, camera_height, range_inputs, range_max_age,
-    range_extrinsics, anchoring, confidence_threshold, cameras, autostart, enabled, lazy,
-    max_rate, max_age, overlay_alpha, depth_colormap, max_processing_time_ms, max_silence_s, labels_)}
+    precision, backend, threads, inference_height, inference_width, image_transport,
+    depth_encoding, confidence_encoding, points_stride, focal_correction, rectified, min_depth,
+    max_depth, out_of_range, depth_confidence_threshold, no_depth_classes, camera_height,
+    range_inputs, range_max_age, range_extrinsics, anchoring, confidence_threshold, cameras,
+    autostart, enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap,
+    max_processing_time_ms, max_silence_s, labels_)}
 
 
 @pytest.mark.parametrize('name', BY_NAME)
