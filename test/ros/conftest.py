@@ -22,6 +22,7 @@ try:
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.parameter import Parameter
     from rclpy.parameter_client import AsyncParameterClient
+    from rclpy.qos import DurabilityPolicy, QoSProfile
     from rclpy.time import Time
     from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
     from std_msgs.msg import Header
@@ -88,7 +89,10 @@ class Robot:
         self.logs, self.statuses = [], []
         self._changed = threading.Condition()
         self._last_stamp = 0
-        self.body.create_subscription(Log, '/rosout', self._append_to(self.logs), 100)
+        # What a node logs before it is discovered counts as well.
+        self.body.create_subscription(
+            Log, '/rosout', self._append_to(self.logs), QoSProfile(
+                depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL))
         self.body.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self._body_spinner = Spinner(self.body)
 
