@@ -42,7 +42,8 @@ outputs, as `jrn_evaluate bag` does.
 NETWORK_PARAMETERS = ('architecture', 'variant', 'weights', 'depth_source', 'semantics_source',
                       'device', 'precision', 'backend', 'threads', 'inference_height',
                       'inference_width')
-NEUTRAL = {'mute': 'none', 'cameras': '', 'depth_encoding': '32FC1', 'max_rate': 0.0, 'max_age': 0.0}
+NEUTRAL = {'mute': 'none', 'cameras': '', 'depth_encoding': '32FC1', 'max_rate': 0.0,
+           'max_age': 0.0}
 
 
 @dataclass(frozen=True)
