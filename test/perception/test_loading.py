@@ -60,7 +60,8 @@ def load(file, **options):
 def graph(cache, file, first):
     """Return the ONNX file that the first load has made."""
     digest = weights.sha256(file)
-    found, = (path for path in (cache / 'jrn_perception' / 'exported').glob('*/hydranet_nyu40.onnx')
+    exported = (cache / 'jrn_perception' / 'exported').glob('*/hydranet_nyu40.onnx')
+    found, = (path for path in exported
               if weights.read_card(path).training['exported']['from'] == digest)
     return found
 
