@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import traceback
 
+from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -59,7 +60,7 @@ class ManagedNode(LifecycleNode):
         except Exception as error:  # noqa: B902, BLE001 whatever it is, the manager is told
             self._error = error
             self.tear_down()
-            expected = isinstance(error, (ValueError, RuntimeError, OSError))
+            expected = isinstance(error, (ValueError, RuntimeError, OSError, ParameterException))
             self.get_logger().error('cannot be configured: ' + (
                 str(error) if expected else traceback.format_exc()))
             return FAILURE
