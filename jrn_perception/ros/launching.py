@@ -10,7 +10,7 @@ These imports load no torch, which would cost a second before any part of the ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +38,19 @@ def describe(parameter: Parameter) -> dict[str, Any]:
     described: dict[str, Any] = {'default_value': '',
                                  'description': f'{parameter.meaning} (not given: as in '
                                  'params_file)'}
-    # A list is a text of several choices.
-    if choices and type(parameter.default) is not list:
+    if choices:
         described['choices'] = ('', *choices)
     return described
 
 
-def overrides(given: Mapping[str, str], names: Iterable[str] | None = None) -> dict[str, Any]:
+def overrides(given: Mapping[str, str]) -> dict[str, Any]:
     """
     Return the parameters among the launch arguments ``given``, in the types of the table.
 
-    ``names`` limits them. Raise ValueError with the argument's name if the node would refuse it.
+    Raise ValueError with the argument's name if the node would refuse it.
     """
     return {parameter.name: _read(parameter, given[parameter.name]) for parameter in ARGUMENTS
-            if parameter.name in given and (names is None or parameter.name in names)}
+            if parameter.name in given}
 
 
 def _read(parameter: Parameter, text: str) -> Any:

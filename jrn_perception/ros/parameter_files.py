@@ -16,7 +16,7 @@ import yaml
 @dataclass
 class Origins:
     """
-    The names of the given parameters, by what they are meant for.
+    The names of the given parameters, sorted by the nodes that the user gives them to.
 
     ``own``: parameters that are meant for this node: ``-p`` and the sections with its name.
     ``shared``: parameters of the sections with a wildcard, such as ``/**``, which nodes of several

@@ -32,7 +32,7 @@ class TrainingFrames:
     With few labels ``fit`` has the labelled frames of ``all_fit``, and ``unlabelled`` lists the
     rest and further data sets, without labels. ``crop`` (None: none) and ``region`` are the well
     annotated part of a frame, ``depth_range`` is the range of the depth camera in metres,
-    ``own_classes`` tells whether the classes are other ones than NYU-Depth v2's.
+    ``own_classes`` tells whether the classes differ from NYU-Depth v2's.
     """
 
     def __init__(self, settings: Settings):

@@ -78,7 +78,7 @@ class TransformersModel:
                              self._digest())
 
     def _names(self, name: str, task: str) -> None:
-        """Find the class of the model; SourceError if its task is another one."""
+        """Find the class of the model; SourceError if its task differs."""
         self._config = _read_json(self.folder / 'config.json')
         kind, found, self._loader = class_of(self._config)
         if found != task:
