@@ -4,7 +4,7 @@
 """
 Run a camera, the node and a listening robot as three processes with real DDS.
 
-    python demo/demo.py [--images FOLDER] [--architecture jrn] [--frames 20]
+    python demo/demo.py [--images FOLDER] [--architecture hydranet] [--frames 20]
 
 The demo writes ``demo/output.png`` with the last result and prints the measured rate and latency.
 """
@@ -26,6 +26,7 @@ from jrn_perception import networks
 from jrn_perception.drawing import panel
 from jrn_perception.ros.conversions.images import to_rgb
 from jrn_perception.ros.transport import use_large_segments
+from jrn_perception.weights import network_of
 import numpy as np
 import rclpy
 from rclpy.node import Node
@@ -89,8 +90,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
     parser.add_argument('--images',
                         help='folder of pictures (default: rooms that our renderer draws)')
-    parser.add_argument('--architecture', default='jrn',
-                        choices=networks.architectures_with('depth', 'semantics'))
+    parser.add_argument('--architecture', default='',
+                        choices=networks.architectures_with('depth', 'semantics'),
+                        help='default: the one of the variant or of the weights, else '
+                        f'{networks.DEFAULT}')
     parser.add_argument('--variant', default='',
                         help='variant of the architecture (default: its first)')
     parser.add_argument('--weights', default='',
@@ -101,7 +104,8 @@ def main() -> int:
                         help='frames per second of the camera (default: %(default)s)')
     parser.add_argument('--output', type=Path, default=HERE / 'output.png')
     arguments = parser.parse_args()
-    spec = networks.find(arguments.architecture, arguments.variant)
+    spec = networks.find(*network_of(arguments.architecture, arguments.variant,
+                                     arguments.weights))
 
     parameters = ['--ros-args', '-p', f'architecture:={spec.architecture}',
                   '-p', f'variant:={spec.variant}', '-p', f'weights:={arguments.weights!r}']

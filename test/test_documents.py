@@ -214,7 +214,7 @@ def test_readme_example_runs(monkeypatch):
     exec(example, names)
     assert names['prediction'].depth.shape == rgb.shape[:2]
     # Each value that a line shows is what its comment says of it.
-    assert names['prediction'].inputs.depth.shape == rgb.shape[:2]
+    assert names['jrn'](rgb).inputs.depth.shape == rgb.shape[:2]
     assert names['prediction'].labels.max() < len(names['prediction'].label_set.names)
 
 
@@ -416,7 +416,8 @@ def test_every_named_module_exists(page):
 
 
 def test_nav2_page_configures_our_topics_and_classes():
-    from jrn_perception.labels import NYU5
+    from jrn_perception import networks
+    names = networks.find(networks.DEFAULT).labels.names
     example, = (content for language, content in blocks(PAGES['docs/nav2.md'])
                 if language == 'yaml')
     layer = yaml.safe_load(example)['semantic_segmentation_layer']['camera']
@@ -425,4 +426,4 @@ def test_nav2_page_configures_our_topics_and_classes():
     assert {layer[f'{role}_topic'].strip('/') for role in (
         'segmentation', 'confidence', 'pointcloud')} | {layer['labels_topic'].strip('/')} <= topics
     for kind in layer['class_types']:
-        assert set(layer[kind]['classes']) <= set(NYU5.names)
+        assert set(layer[kind]['classes']) <= set(names)

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         help='confidence below which a pixel stays unlabelled '
                         '(default: %(default)s)')
     parser.add_argument('--skip-damaged', action='store_true', help='leave damaged frames out')
-    program.add_network(parser.add_argument_group('teacher'), 'hydranet')
+    program.add_network(parser.add_argument_group('teacher'))
     arguments = parser.parse_args(words)
     return program.run('jrn_distill', lambda: _distil(arguments))
 

@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
                         help='confidence below which a pixel stays unlabelled; default: '
                         '%(default)s')
     add_engine(parser)
-    program.add_network(parser.add_argument_group('teacher'), 'hydranet')
+    program.add_network(parser.add_argument_group('teacher'))
     parser.set_defaults(threads=THREADS)
     return program.run('jrn_distill', partial(_distil, parser.parse_args(argv)),
                        "pip install '.[train]' '.[play]'")

@@ -15,6 +15,7 @@ from jrn_perception.fleet.clusters import LOCAL
 from jrn_perception.fleet.engine import Engine, Network
 from jrn_perception.fleet.finding import Shard
 from jrn_perception.perception.inputs.interface import NETWORK, SENSOR
+from jrn_perception.weights import network_of as network_of_weights
 from jrn_perception.weights import RANDOM
 
 SOURCES = ('a recording, a folder with recordings below it, a quoted glob, or a manifest: a .txt '
@@ -57,7 +58,8 @@ def network_of(options: argparse.Namespace) -> Network:
     if weights not in ('', RANDOM):
         weights = _absolute(weights)
     depth, semantics = map(_source, (options.depth_source, options.semantics_source))
-    return Network(options.architecture, options.variant, weights, options.device,
+    architecture, variant = network_of_weights(options.architecture, options.variant, weights)
+    return Network(architecture, variant, weights, options.device,
                    options.precision, options.height, options.width, options.backend,
                    options.threads, depth, semantics)
 

@@ -171,14 +171,15 @@ def new_file(text: str) -> Path:
     return path
 
 
-def add_network(parser: argparse._ActionsContainer, default: str = 'jrn',
+def add_network(parser: argparse._ActionsContainer,
                 choices: Iterable[str] | None = None) -> None:
     """Add the options that choose a network; ``choices``: its architecture, by default any."""
     from jrn_perception import networks
 
-    parser.add_argument('--architecture', default=default,
+    parser.add_argument('--architecture', default='',
                         choices=(*(choices or networks.ARCHITECTURES), networks.EXTERNAL),
-                        help='default: %(default)s')
+                        help='default: the one of the variant or the weights file, else '
+                        f'{networks.DEFAULT}')
     parser.add_argument('--variant', default='', help="default: the architecture's first one")
     parser.add_argument('--weights', default='', metavar='FILE',
                         help='a safetensors file, an ONNX file of jrn_export, or random for a '
@@ -237,11 +238,12 @@ def load_network(options: argparse.Namespace, architecture: str, variant: str, w
     ``mutes``: the network will be muted. Among exported networks a JRN alone can be, so that
     ``auto`` is then torch for the others.
     """
-    from jrn_perception import networks
+    from jrn_perception import networks, weights
     from jrn_perception.perception import Perception
     from jrn_perception.perception.inputs.interface import NETWORK
     from jrn_perception.weights.onnx import SUFFIX
 
+    architecture, variant = weights.network_of(architecture, variant, weights_file)
     backend = options.backend
     if mutes and backend == 'auto' and not weights_file.endswith(SUFFIX) and (
             not networks.find(architecture, variant).inputs):

@@ -193,6 +193,10 @@ ARCHITECTURES: dict[str, dict[str, Spec]] = {
 }
 
 
+# The network of a user who names none: the JRN costs twice its time and is not better than its own
+# inputs on the official test frames (docs/results.md).
+DEFAULT = 'hydranet'
+
 # Models of somebody else, alone: no network of the table, but one of the choices of the node. Its
 # variants are the label sets that its classes become.
 EXTERNAL = 'external'
@@ -219,6 +223,18 @@ def architectures_with(*tasks: str) -> tuple[str, ...]:
 def variants(architecture: str) -> tuple[str, ...]:
     """Return the variants of an architecture of the table or of ``external``, default first."""
     return tuple(_EXTERNALS if architecture == EXTERNAL else ARCHITECTURES[architecture])
+
+
+def architecture_of(variant: str, first: str = DEFAULT) -> str:
+    """
+    Return the architecture for depth and semantics that has the variant; '' is any's default.
+
+    It is ``first`` where several have it, or none.
+    """
+    if not variant or variant in variants(first):
+        return first
+    return next((name for name in architectures_with('depth', 'semantics')
+                 if variant in variants(name)), first)
 
 
 def refinements(labels: LabelSet = label_sets.NYU5) -> tuple[str, ...]:

@@ -59,11 +59,12 @@ class Refining(Backend, Protocol):
 
 def open_network(architecture: str, variant: str, weights_file: str, options: Options) -> Opened:
     """
-    Return a network of ``weights.resolve`` in the backend of ``options``; ValueError.
+    Return a network of ``weights.network_of`` in the backend of ``options``; ValueError.
 
     ``auto`` takes the next backend, and says so in ``warnings``, if the weights cannot be exported
     or if a runtime does not compute what torch computes. A backend that is named is not replaced.
     """
+    architecture, variant = weights.network_of(architecture, variant, weights_file)
     if architecture == networks.EXTERNAL:
         return _open_external(variant, weights_file, options)
     return _with_sources(_open_own(architecture, variant, weights_file, options), options)

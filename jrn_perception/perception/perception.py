@@ -52,13 +52,15 @@ class Perception:
         self._requested = height, width
 
     @classmethod
-    def load(cls, architecture: str = 'jrn', variant: str = '', *, weights_file: str = '',
+    def load(cls, architecture: str = '', variant: str = '', *, weights_file: str = '',
              device: str = 'auto', precision: str = 'auto', height: int = 0,
              width: int = 0, backend: str = 'auto', threads: int = 0,
              depth_source: str = NETWORK, semantics_source: str = NETWORK) -> Perception:
         """
         Return a ``Perception`` with the shipped weights or those of ``weights_file``.
 
+        Without ``architecture``, ``variant`` or the card of ``weights_file`` chooses the network,
+        and without all three it is HydraNet.
         ``device``: auto, cpu, cuda or cuda:N; ``precision``: auto, fp32, fp16 or bf16; ``height``
         and ``width`` of the network's input: 0 for the size of training, keeping the picture's
         aspect. ``backend``: auto, torch, onnxruntime or openvino; auto is openvino, onnxruntime

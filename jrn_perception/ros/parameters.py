@@ -95,12 +95,12 @@ WITH_BOTH_TASKS = networks.architectures_with('depth', 'semantics')
 RANGE_INPUTS = ('points', 'scan', 'image', 'range')
 
 PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
-    ('architecture', 'jrn', 'network: jrn refines two single-task networks, hydranet is one '
-     'network with two heads, symbiosis a hydranet whose heads attend to each other, external a '
-     'depth_source and a semantics_source alone',
+    ('architecture', networks.DEFAULT, 'network: hydranet is one network with two heads, jrn '
+     'refines two single-task networks, symbiosis is a hydranet whose heads attend to each other, '
+     'external a depth_source and a semantics_source alone',
      {'choices': (*WITH_BOTH_TASKS, networks.EXTERNAL)}),
-    ('variant', '', "variant of the architecture; empty for the architecture's first; reads back "
-     'as the one in use', {}),
+    ('variant', '', "variant of the architecture; empty for the architecture's first; alone, it "
+     'takes the architecture that has it; reads back as the one in use', {}),
     ('mute', 'none', 'influence test: this modality is muted, at the input of the JRN or '
      'between the heads of symbiosis', {'choices': MUTE}),
     ('mute_value', 'zero', 'what a muted input is replaced by', {'choices': MUTE_VALUES}),
@@ -235,18 +235,20 @@ def _follow_origins(given: dict[str, Any], origins: Origins) -> None:
 
     A dump of the parameters (`ros2 param dump`) also holds variant and labels of the network that
     ran. A user who changes its architecture, or gives a different one beside it, means the new
-    network. And a weights file brings the network of its card, as at run time, unless the user
-    names one.
+    network. And a variant, or a weights file by its card, brings its network, as at run time,
+    unless the user names one.
     """
     default = BY_NAME['architecture'].default
     name, file, variant = (given.get(key, BY_NAME[key].default) for key in
                            ('architecture', 'weights', 'variant'))
     if name not in WITH_BOTH_TASKS or not all(type(each) is str for each in (file, variant)):
         return  # It is refused later, with the reason.
+    chosen = 'architecture' in origins.own or name != default
+    if not chosen:
+        given['architecture'] = name = networks.architecture_of(variant, name)
     if file not in ('', weights.RANDOM):
         path = weights.resolve(file, name)
         card = weights.read_card(path)
-        chosen = 'architecture' in origins.own or name != default
         if card.architecture in WITH_BOTH_TASKS and not chosen:
             given['architecture'] = name = card.architecture
         if card.architecture == name and (not variant or 'variant' not in origins.own
@@ -270,7 +272,7 @@ def merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     Return ``settings`` with ``changes``, checked; ValueError gives the reason of a refusal.
 
     A weights file belongs to one network. Changing only ``weights`` takes architecture and variant
-    from the card of the file. Changing only ``architecture`` or ``variant`` switches back to the
+    from the card of the file, and changing only ``variant`` the architecture that has it. Changing only ``architecture`` or ``variant`` switches back to the
     shipped weights. Changing only ``architecture`` also takes its default variant.
     """
     values = dict(vars(settings))
@@ -282,7 +284,10 @@ def merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
         if not parameter.dynamic and value != values[name]:
             raise ValueError(f'{name}: cannot change while the node runs; set it at start')
         values[name] = value
-    if values['architecture'] != settings.architecture and 'variant' not in changes:
+    if 'architecture' not in changes and 'weights' not in changes:
+        values['architecture'] = networks.architecture_of(values['variant'],
+                                                          settings.architecture)
+    elif values['architecture'] != settings.architecture and 'variant' not in changes:
         values['variant'] = ''
     if values['weights'] not in (settings.weights, '', weights.RANDOM):
         _follow_card(values, changes)
@@ -331,7 +336,7 @@ def check_together(settings: Settings) -> Settings:
     if settings.mute != 'none' and not networks.find(
             settings.architecture, settings.variant).can_mute:
         raise ValueError(f'mute: {settings.architecture} has no modality at its input to mute; '
-                         'only the jrn has, and symbiosis between its tasks')
+                         'only the jrn has (architecture jrn), and symbiosis between its tasks')
     sources = Sources(settings.depth_source, settings.semantics_source)
     if sources != Sources() and settings.architecture not in ('jrn', networks.EXTERNAL):
         raise ValueError(f'depth_source, semantics_source: {settings.architecture} sees pictures '

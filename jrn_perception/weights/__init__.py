@@ -24,6 +24,7 @@ from jrn_perception.weights.files import (
     load,
     load_file,
     Loaded,
+    network_of,
     RANDOM,
     resolve,
     save,
@@ -36,5 +37,5 @@ from jrn_perception.weights.files import (
 
 __all__ = [
     'Card', 'FORMAT', 'LICENCE', 'Loaded', 'Preprocessing', 'RANDOM', 'SHIPPED', 'WeightsError',
-    'check', 'joint_licence', 'load', 'load_file', 'read_card', 'resolve', 'save', 'sha256',
-    'shipped', 'with_graph', 'write_card', 'write_tensors']
+    'check', 'joint_licence', 'load', 'load_file', 'network_of', 'read_card', 'resolve', 'save',
+    'sha256', 'shipped', 'with_graph', 'write_card', 'write_tensors']

@@ -64,6 +64,23 @@ def resolve(weights: str, architecture: str, variant: str = '') -> Path | None:
         f'jrn_convert, or to {RANDOM!r} for a test')
 
 
+def network_of(architecture: str, variant: str, weights: str) -> tuple[str, str]:
+    """
+    Return architecture and variant, those that are empty from the card of the file ``weights``.
+
+    Without a file, the variant brings its architecture (see ``networks.architecture_of``).
+    Raises WeightsError if there is no such file, or no card beside it.
+    """
+    if architecture:
+        return architecture, variant
+    if weights in ('', RANDOM):
+        return networks.architecture_of(variant), variant
+    path = resolve(weights, networks.DEFAULT)
+    assert path is not None
+    card = read_card(path)
+    return card.architecture, variant or card.variant
+
+
 def with_graph(path: Path | None) -> Path | None:
     """Return the ONNX file that comes with the package for a shipped file, else ``path``."""
     if path is None or path.parent != SHIPPED:

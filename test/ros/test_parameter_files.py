@@ -108,10 +108,19 @@ def test_labels_that_are_no_dump_are_refused(robot, params_file):
 
 
 def test_weights_at_start_bring_the_network_of_their_card(robot, params_file, tmp_path):
-    file = save(tmp_path, 'hydranet', 'nyu40')
-    defaults = {'architecture': 'jrn', 'variant': '', 'device': 'cpu'}
+    file = save(tmp_path, 'symbiosis', 'nyu40')
+    defaults = {'architecture': 'hydranet', 'variant': '', 'device': 'cpu'}
     robot.start(*params_file({'/**': defaults}), '-p', f'weights:={file}', setup={})
-    assert (robot.get('architecture'), robot.get('variant')) == ('hydranet', 'nyu40')
+    assert (robot.get('architecture'), robot.get('variant')) == ('symbiosis', 'nyu40')
+
+
+def test_a_variant_at_start_brings_its_architecture(robot, params_file):
+    defaults = {'architecture': 'hydranet', 'variant': '', 'weights': 'random', 'device': 'cpu'}
+    robot.start(*params_file({'/**': defaults}), '-p', 'variant:=cat1', setup={})
+    assert (robot.get('architecture'), robot.get('variant')) == ('jrn', 'cat1')
+    assert len(robot.get('labels')) == 5
+    with pytest.raises(ValueError, match="unknown variant 'cat1' of hydranet"):
+        robot.start('-p', 'architecture:=hydranet', '-p', 'variant:=cat1', setup={})
 
 
 def test_an_architecture_that_is_asked_for_stands_against_the_card(robot, tmp_path):

@@ -86,6 +86,16 @@ def test_a_new_architecture_brings_its_own_default_variant(settings):
     assert both.variant == 'cat1'
 
 
+def test_a_variant_alone_brings_the_architecture_that_has_it(settings):
+    jrn = parameters.merge(settings, {'variant': 'cat10', 'mute': 'depth'})
+    assert (jrn.architecture, jrn.variant, jrn.mute) == ('jrn', 'cat10', 'depth')
+    symbiosis = parameters.merge(settings, {'architecture': 'symbiosis'})
+    # Both HydraNet and symbiosis have it: the network in use stays.
+    assert parameters.merge(symbiosis, {'variant': 'nyu40'}).architecture == 'symbiosis'
+    assert parameters.merge(jrn, {'variant': 'nyu40', 'mute': 'none'}).architecture == 'hydranet'
+    assert parameters.merge(jrn, {'variant': ''}).variant == 'sum60'
+
+
 def save_card(folder, architecture, variant):
     file = folder / f'{architecture}_{variant}.safetensors'
     file.touch()
@@ -130,7 +140,9 @@ def test_a_card_of_no_such_network_is_refused(settings, tmp_path, architecture, 
 
 
 @pytest.mark.parametrize(('changes', 'reason'), [
-    ({'variant': 'nyu40'}, "unknown variant 'nyu40' of jrn: choose from sum60, "),
+    ({'variant': 'cat7'}, "unknown variant 'cat7' of hydranet: choose from nyu40, "),
+    ({'architecture': 'jrn', 'variant': 'nyu40'}, "variant 'nyu40' of jrn: choose from sum60, "),
+    ({'mute': 'depth'}, 'only the jrn has (architecture jrn)'),
     ({'architecture': 'hydranet', 'variant': 'cat5'}, "unknown variant 'cat5' of hydranet"),
     ({'architecture': 'hydranet', 'mute': 'depth'}, 'mute: hydranet has no modality'),
     ({'labels': ['wall']}, 'labels: is set by the node'),

@@ -388,3 +388,15 @@ def test_a_card_that_names_no_input(chain, task):
     del card['inputs'][task]
     edit_card(chain / 'jrn_cat1.safetensors', inputs=card['inputs'])
     refused_chain(chain, f'its card names no {task} network as input')
+
+
+def test_a_network_that_is_not_named_is_that_of_the_variant_or_of_the_card(file):
+    assert weights.network_of('', '', '') == ('hydranet', '')
+    assert weights.network_of('', '', 'random') == ('hydranet', '')
+    assert weights.network_of('', 'cat10', '') == ('jrn', 'cat10')
+    assert weights.network_of('', 'unheard', '') == ('hydranet', 'unheard')
+    assert weights.network_of('', '', str(file)) == ('jrn', 'cat1')
+    assert weights.network_of('', 'cat5', str(file)) == ('jrn', 'cat5')
+    assert weights.network_of('hydranet', '', str(file)) == ('hydranet', '')
+    with pytest.raises(WeightsError, match='no such weights file'):
+        weights.network_of('', '', 'missing.safetensors')
