@@ -87,18 +87,20 @@ class SetUpOfNodes:
     cpu_ms: list[float] = field(default_factory=list)
 
     def memory_mb(self) -> float:
-        return sum(_pss_kb(process.pid) for process in self.processes) / 1024
+        return sum(pss_kb(process.pid) for process in self.processes) / 1024
 
     def cpu_s(self) -> float:
-        return sum(_cpu_s(process.pid) for process in self.processes)
+        return sum(cpu_s_of(process.pid) for process in self.processes)
 
 
-def _pss_kb(pid: int) -> int:
+def pss_kb(pid: int) -> int:
+    """Return the memory of a process, shared pages by its share of them."""
     lines = Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
     return int(next(line for line in lines if line.startswith('Pss:')).split()[1])
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s_of(pid: int) -> float:
+    """Return the CPU time that a process has used."""
     fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 

@@ -30,17 +30,7 @@ def add_bag(commands) -> None:
     parser.add_argument('bag', type=Path, metavar='DIR',
                         help='recording: its folder, or a .mcap, .db3 or .bag file')
     add_truth(parser)
-    add_span(parser)
-    parser.add_argument('--limit', type=int, default=0, metavar='N',
-                        help='first N pictures; default: all')
-    parser.add_argument('--worst', type=int, default=session.Request.worst, metavar='K',
-                        help='frames shown for each measure; default: %(default)s')
-    parser.add_argument('--range', default='', metavar='TOPIC', dest='range_topic',
-                        help='measure depth a second time, corrected by this PointCloud2, '
-                        'LaserScan or registered depth image; default: none')
-    parser.add_argument('--range-extrinsics', default='', metavar='POSE',
-                        help='pose of the range sensor in the frame of the pictures, "x y z qx qy '
-                        'qz qw"; default: the one of /tf_static')
+    add_part(parser)
     parser.add_argument('--json', type=program.new_file, metavar='FILE',
                         help='write the results, without latencies: a second run writes the '
                         'same bytes')
@@ -85,6 +75,32 @@ def add_truth(parser: argparse.ArgumentParser) -> None:
                         'default: %(default)s')
 
 
+def add_part(parser: argparse.ArgumentParser) -> None:
+    """Add the options that ``jrn_replay`` has not, see ``with_part``."""
+    add_span(parser)
+    parser.add_argument('--limit', type=int, default=0, metavar='N',
+                        help='first N pictures of a recording; default: all')
+    parser.add_argument('--worst', type=int, default=session.Request.worst, metavar='K',
+                        help='frames shown for each measure; default: %(default)s')
+    parser.add_argument('--range', default='', metavar='TOPIC', dest='range_topic',
+                        help='measure depth a second time, corrected by this PointCloud2, '
+                        'LaserScan or registered depth image; default: none')
+    parser.add_argument('--range-extrinsics', default='', metavar='POSE',
+                        help='pose of the range sensor in the frame of the pictures, "x y z qx qy '
+                        'qz qw"; default: the one of /tf_static')
+
+
+def with_part(request: session.Request, options: argparse.Namespace) -> session.Request:
+    """Return ``request`` with the options of ``add_part``; ValueError if they contradict."""
+    for name in ('limit', 'worst'):
+        if getattr(options, name) < 0:
+            raise ValueError(f'--{name} {getattr(options, name)}: not below 0')
+    if options.range_extrinsics and not options.range_topic:
+        raise ValueError('--range-extrinsics needs --range')
+    return replace(request, limit=options.limit, worst=options.worst, span=span_of(options),
+                   range_topic=options.range_topic, range_extrinsics=options.range_extrinsics)
+
+
 def _add_camera_info(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--camera-info', default='', metavar='TOPIC',
                         help='calibration whose focal length corrects depth; default: '
@@ -115,13 +131,7 @@ def run_bag(options: argparse.Namespace) -> int:
     """Evaluate on a recording."""
     from jrn_perception.evaluation.reports import bag_document, page, tables
 
-    if options.worst < 0:
-        raise ValueError(f'--worst {options.worst}: not below 0')
-    if options.range_extrinsics and not options.range_topic:
-        raise ValueError('--range-extrinsics needs --range')
-    request = replace(request_of(options), limit=options.limit, worst=options.worst,
-                      span=span_of(options), range_topic=options.range_topic,
-                      range_extrinsics=options.range_extrinsics)
+    request = with_part(request_of(options), options)
     track = partial(program.track, title='evaluating')
     if options.predicted_depth or options.predicted_labels:
         if options.image or options.camera_info or options.range_topic:

@@ -14,7 +14,7 @@ import sys
 import time
 
 from jrn_perception.cli import program
-from jrn_perception.cli.evaluate_bag import add_truth, request_of
+from jrn_perception.cli.evaluate_bag import add_part, add_truth, request_of, with_part
 from jrn_perception.cli.fleet_options import (
     add_engine,
     engine_of,
@@ -23,7 +23,6 @@ from jrn_perception.cli.fleet_options import (
     SOURCES,
     THREADS,
 )
-from jrn_perception.evaluation.recordings import session
 from jrn_perception.fleet import finding
 from jrn_perception.fleet.remote import Store
 
@@ -45,10 +44,7 @@ def add_bags(commands) -> None:
                         'each recording; a cluster needs one that all its machines share')
     add_engine(parser)
     add_truth(parser)
-    parser.add_argument('--limit', type=int, default=0, metavar='N',
-                        help='first N pictures of each recording; default: all')
-    parser.add_argument('--worst', type=int, default=session.Request.worst, metavar='K',
-                        help='frames shown for each measure; default: %(default)s')
+    add_part(parser)
     parser.add_argument('--reports', action='store_true',
                         help='write the page of jrn_evaluate bag for each recording')
     parser.add_argument('--thresholds', type=Path, metavar='FILE',
@@ -66,13 +62,10 @@ def run_bags(options: argparse.Namespace) -> int:
     from jrn_perception.evaluation.fleet.measuring import Task
     from jrn_perception.evaluation.fleet.thresholds import read_thresholds
 
-    for name in ('limit', 'worst'):
-        if getattr(options, name) < 0:
-            raise ValueError(f'--{name} {getattr(options, name)}: not below 0')
     if options.shard and options.thresholds:
         raise ValueError('--thresholds has no use with --shard: they judge all recordings')
     thresholds = read_thresholds(options.thresholds) if options.thresholds else []
-    request = replace(request_of(options), limit=options.limit, worst=options.worst)
+    request = with_part(request_of(options), options)
     if request.label_map:
         request = replace(request, label_map=request.label_map.absolute())
     engine, store = engine_of(options), Store(options.output)

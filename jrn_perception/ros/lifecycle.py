@@ -9,6 +9,8 @@ https://design.ros2.org/articles/node_lifecycle.html describes states and transi
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import traceback
 
 from rclpy.exceptions import ParameterException
@@ -88,3 +90,17 @@ class ManagedNode(LifecycleNode):
         self.state = state
         self.get_logger().debug(f'{state}')
         return SUCCESS
+
+
+def return_memory() -> None:
+    """
+    Give memory that no object holds any more back to the system.
+
+    Networks are parts of reference cycles, which wait for the garbage collector, and the process
+    otherwise keeps what is freed (``cli/allocator.py``).
+    """
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):  # musl, macOS, Windows
+        pass

@@ -26,7 +26,7 @@ from jrn_perception.ros.camera_topics import parse_cameras
 from jrn_perception.ros.configuration import check_mute, Configuration, load, load_or_refuse
 from jrn_perception.ros.conversions.label_info import label_message, LabelInfo
 from jrn_perception.ros.diagnostics import status_name, without_network
-from jrn_perception.ros.lifecycle import ManagedNode
+from jrn_perception.ros.lifecycle import ManagedNode, return_memory
 from jrn_perception.ros.parameter_files import Origins, origins
 from jrn_perception.ros.parameter_services import SetParameterServices
 from jrn_perception.ros.worker import Worker
@@ -78,6 +78,7 @@ class PerceptionNode(ManagedNode):
         self._label_publisher: Publisher | None = None
         self._read_back_soon = self.create_guard_condition(self._read_back)
         self._wake_up = self.create_guard_condition(lambda: None)
+        self._return_memory_soon = self.create_guard_condition(return_memory)
         if self._settings.autostart:
             self.start()
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -144,6 +145,8 @@ class PerceptionNode(ManagedNode):
         self.cameras, self._label_publisher, self._worker = (), None, None
         self._latest = self._running = self._prepared = None
         self._accepted = self._settings, None
+        # Not at once: the executor still holds the subscriptions that it has waited for.
+        self._return_memory_soon.trigger()
 
     def destroy_node(self) -> None:
         if self._loading is not None:

@@ -272,8 +272,9 @@ def merge(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     Return ``settings`` with ``changes``, checked; ValueError gives the reason of a refusal.
 
     A weights file belongs to one network. Changing only ``weights`` takes architecture and variant
-    from the card of the file, and changing only ``variant`` the architecture that has it. Changing only ``architecture`` or ``variant`` switches back to the
-    shipped weights. Changing only ``architecture`` also takes its default variant.
+    from the card of the file. Changing only ``architecture`` or ``variant`` switches back to the
+    shipped weights; ``architecture`` also takes its default variant, and ``variant`` the
+    architecture that has it.
     """
     values = dict(vars(settings))
     for name, value in changes.items():

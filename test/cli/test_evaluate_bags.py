@@ -12,6 +12,7 @@ from fleet_runs import finished, NETWORK, results, TRUTH, write_fleet
 from jrn_perception.cli import program
 from jrn_perception.cli.evaluate import main
 from jrn_perception.cli.fleet_options import network_of
+from jrn_perception.sources import sample
 import pytest
 
 pytestmark = pytest.mark.skipif(
@@ -67,6 +68,25 @@ def test_a_fleet_again_in_two_processes_has_the_same_results(fleet, measured, tm
     assert [line['recording'] for line in lines] == [
         'robot0/00', 'robot0/04', 'robot1/01', 'robot2/02', 'robot3/03']
     assert all((measured / line['result']).is_file() for line in lines)
+
+
+def test_a_part_of_each_recording_with_a_range_sensor(fleet, tmp_path, capsys):
+    output = tmp_path / 'out'
+    assert main(['bags', str(fleet / 'robot[01]'), '--output', str(output), *NETWORK, *TRUTH,
+                 '--jobs', '1', '--range', sample.DEPTH_TOPIC, '--duration', '0.01']) == 0
+    assert f'range {sample.DEPTH_TOPIC}' in capsys.readouterr().out
+    total = json.loads((output / 'fleet.json').read_text())
+    rows = [json.loads((output / json.loads(line)['result']).read_text())
+            for line in (output / 'results.jsonl').open()]
+    # Only the first of two pictures is within the time.
+    assert [row['source']['frames'] for row in rows] == [1, 1, 1]
+    for key in ('frames', 'used', 'rejected'):
+        assert total['range'][key] == sum(row['range'][key] for row in rows)
+    assert total['range']['frames'] == 3
+    gain = total['range']['pooled']['rms'] - total['output']['pooled']['rms']
+    # The sensor is the truth itself, the network anything.
+    assert total['range']['gain']['rms'] == pytest.approx(gain) and gain < -0.3
+    assert f'range {sample.DEPTH_TOPIC}' in (output / 'fleet.html').read_text()
 
 
 def test_faults_thresholds_and_reports(fleet, tmp_path, capsys):

@@ -3,7 +3,6 @@
 
 """The node driven by a lifecycle manager, through the services that Nav2's calls."""
 
-import gc
 from importlib import import_module
 import weakref
 
@@ -81,8 +80,7 @@ def test_a_manager_takes_the_node_through_all_states(robot, manager, tools):
 
     assert manager.change(DEACTIVATE) and manager.change(CLEANUP)
     assert manager.state == 'unconfigured'
-    gc.collect()
-    assert network() is None, 'it is freed'
+    robot.wait_for(lambda: network() is None)  # It is freed.
     robot.wait_for(lambda: not robot.body.count_publishers('/depth'))
     assert manager.change(CONFIGURE) and manager.change(ACTIVATE)
     robot.ask(tools.picture(), depth)
@@ -126,7 +124,7 @@ def test_what_cannot_be_configured_is_told_and_can_be_mended(robot, manager, too
 def test_parameters_that_change_before_are_those_of_the_network(robot, manager):
     robot.start(autostart=False)
     assert robot.configure(architecture='jrn', variant='cat1', weights='random').successful
-    refused = robot.configure(variant='nyu40')
+    refused = robot.configure(architecture='jrn', variant='nyu40')
     assert not refused.successful and "unknown variant 'nyu40' of jrn" in refused.reason
     assert robot.configure(min_depth=12.0).successful  # Whether it fits, the weights decide.
     assert not manager.change(CONFIGURE)

@@ -17,7 +17,7 @@ from typing import Any
 from jrn_perception.evaluation.fleet.fleet import Fleet
 from jrn_perception.evaluation.fleet.measuring import DONE, FAILED, FOLDER, metrics_of, Row
 from jrn_perception.evaluation.fleet.thresholds import Verdict
-from jrn_perception.evaluation.reports.bag_document import numbers, worst_frames
+from jrn_perception.evaluation.reports.bag_document import numbers, range_numbers, worst_frames
 from jrn_perception.evaluation.reports.documents import FORMAT, plain, versions
 
 
@@ -28,7 +28,7 @@ def fleet_document(fleet: Fleet, verdicts: Sequence[Verdict] = ()) -> dict[str, 
     Network and protocol are those of the first measured recording. The keys are those of
     ``bag_document``, as far as they make sense for many recordings.
     """
-    totals, labels = fleet.total
+    totals, labels, ranged = fleet.total
     measured = [row for row in fleet.rows if row.state != FAILED]
     first = measured[0].document
     protocol = {key: value for key, value in first['protocol'].items()
@@ -45,6 +45,8 @@ def fleet_document(fleet: Fleet, verdicts: Sequence[Verdict] = ()) -> dict[str, 
             'with_depth': totals.with_truth['depth'], 'with_labels': totals.with_truth['labels'],
             'damaged': totals.num_damaged},
         'protocol': protocol, **numbers(totals, labels), 'worst': worst_frames(totals)}
+    if ranged is not None:
+        document['range'] = {'topic': first['range']['topic'], **range_numbers(totals, ranged)}
     if verdicts:
         document['thresholds'] = [verdict.document() for verdict in verdicts]
     return plain(document)

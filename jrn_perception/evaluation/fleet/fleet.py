@@ -70,6 +70,8 @@ def total(rows: Iterable[Row], store: Store) -> Fleet:
             continue
         try:
             merged.totals.merge(part.totals)
+            if merged.ranged is not None and part.ranged is not None:
+                merged.ranged.merge(part.ranged)
         except ValueError as error:
             apart.append(f'{row.name}: {error}')
     return Fleet(rows, merged, apart)

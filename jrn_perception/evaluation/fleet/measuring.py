@@ -22,6 +22,7 @@ import jrn_perception
 from jrn_perception.evaluation.fleet import stored
 from jrn_perception.evaluation.measures.metrics import METRICS
 from jrn_perception.evaluation.recordings.bag import evaluate_bag
+from jrn_perception.evaluation.recordings.ranging import RangeTotals
 from jrn_perception.evaluation.recordings.session import BagEvaluation, Request
 from jrn_perception.evaluation.recordings.totals import Totals
 from jrn_perception.evaluation.reports.bag_document import bag_document, timings
@@ -80,12 +81,14 @@ class Part(NamedTuple):
     """
     The totals of one recording, as they are stored.
 
-    ``labels`` is the label set of the comparison, None without one. The content of a worst frame
-    are captions and JPEG files.
+    ``labels`` is the label set of the comparison, None without one. ``ranged`` are the totals of
+    the depth that a range sensor corrected, None without one. The content of a worst frame are
+    captions and JPEG files.
     """
 
     totals: Totals
     labels: LabelSet | None
+    ranged: RangeTotals | None
 
 
 def measure(task: Task) -> Row:
@@ -118,11 +121,10 @@ def read_part(store: Store, key: str) -> Part:
         raise ValueError(f'{store.path(FOLDER)}: has no {key}.totals, which a worker wrote: is '
                          'the output a folder that all machines share?')
     try:
-        totals, labels = stored.from_bytes(data)
+        return Part(*stored.from_bytes(data))
     except (TypeError, ValueError) as error:
         raise ValueError(f'{store.path(FOLDER)}: {key}.totals: {error}; delete it to have it '
                          'measured again') from error
-    return Part(totals, labels)
 
 
 def metrics_of(document: dict[str, Any]) -> dict[str, float | None]:
@@ -162,7 +164,7 @@ def _part(evaluation: BagEvaluation) -> Part:
     totals = evaluation.totals
     for frames in totals.worst.values():
         frames.change(lambda frame: frame._replace(content=jpegs(frame.content, evaluation)))
-    return Part(totals, evaluation.labels)
+    return Part(totals, evaluation.labels, evaluation.ranged)
 
 
 def _key(task: Task, perception: Perception) -> str:

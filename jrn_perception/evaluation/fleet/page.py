@@ -15,7 +15,7 @@ from jrn_perception.evaluation.reports.bag_document import measures
 from jrn_perception.evaluation.reports.page import fill, inline, TRACES, WorstFrame
 from jrn_perception.evaluation.reports.rows import (
     digits_of,
-    metrics_table,
+    fleet_tables,
     number,
     percent,
     TextTable,
@@ -50,7 +50,7 @@ def fleet_page(fleet: Fleet, document: dict[str, Any], pages: bool) -> str:
         title=f'{source["recordings"]} recordings – {network["architecture"]} '
               f'{network["variant"]}',
         headline=headline(document), notes=document['notes'],
-        tables=[metrics_table(document)] if 'output' in document else [],
+        tables=fleet_tables(document),
         thresholds=[_verdict(each) for each in document.get('thresholds', ())],
         heads=['recording', 'state', 'frames', *(_head(name) for name in columns)],
         rows=[_cells(row, columns, pages) for row in ranking],

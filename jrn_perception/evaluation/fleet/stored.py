@@ -18,13 +18,14 @@ import json
 from typing import Any
 
 from jrn_perception.evaluation.measures.sums import PreciseSum
+from jrn_perception.evaluation.recordings.ranging import RangeTotals
 from jrn_perception.evaluation.recordings.totals import ErrorSums, Totals
 from jrn_perception.evaluation.recordings.worst import Worst, WorstFrames
 from jrn_perception.labels import LabelSet
 import numpy as np
 
 CLASSES = {each.__name__: each for each in (
-    ErrorSums, LabelSet, PreciseSum, Totals, Worst, WorstFrames)}
+    ErrorSums, LabelSet, PreciseSum, RangeTotals, Totals, Worst, WorstFrames)}
 _SEQUENCES = {'tuple': tuple, 'set': set}
 _BYTES = {'bytes': bytes, 'bytearray': bytearray}
 _FAULTS = (AttributeError, EOFError, KeyError, LookupError, RecursionError, TypeError, ValueError)

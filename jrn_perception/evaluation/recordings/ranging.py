@@ -120,6 +120,14 @@ class RangeTotals:
     used: int = 0
     rejected: int = 0
 
+    def merge(self, other: RangeTotals) -> None:
+        """Add all pictures of ``other``."""
+        self.sums.merge(other.sums)
+        self.drift.extend(other.drift)
+        self.frames += other.frames
+        self.used += other.used
+        self.rejected += other.rejected
+
 
 class Ranging:
     """Corrects the depth of a recording's pictures, in their order, and measures the result."""

@@ -57,7 +57,9 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
         'rates': {name: rate(stamps) for name, stamps in evaluation.rates.items()},
         **numbers(totals, evaluation.labels)}
     if evaluation.ranged is not None:
-        document['range'] = _range(evaluation, evaluation.ranged)
+        topic = evaluation.topics['range']
+        document['range'] = {'topic': topic.name, 'type': topic.msgtype, 'messages': topic.count,
+                             **range_numbers(totals, evaluation.ranged)}
     document['worst'] = worst_frames(totals)
     return plain(document)
 
@@ -150,15 +152,13 @@ def _source(evaluation: BagEvaluation) -> dict[str, Any]:
             'damaged': {'count': totals.num_damaged, 'first': totals.damaged}}
 
 
-def _range(evaluation: BagEvaluation, ranged: RangeTotals) -> dict[str, Any]:
-    """Return the drift and the errors of depth that the range sensor corrected."""
-    topic = evaluation.topics['range']
-    found = {'topic': topic.name, 'type': topic.msgtype, 'messages': topic.count,
-             'frames': ranged.frames, 'used': ranged.used, 'rejected': ranged.rejected,
+def range_numbers(totals: Totals, ranged: RangeTotals) -> dict[str, Any]:
+    """Return the drift and the errors of depth that a range sensor corrected."""
+    found = {'frames': ranged.frames, 'used': ranged.used, 'rejected': ranged.rejected,
              'drift': _drift(ranged.drift)}
-    if evaluation.totals.with_truth['depth']:
+    if totals.with_truth['depth']:
         new = depth_metrics(ranged.sums.depth.sum((0, 1)))._asdict()
-        old = depth_metrics(evaluation.totals.output.depth.sum((0, 1)))._asdict()
+        old = depth_metrics(totals.output.depth.sum((0, 1)))._asdict()
         found |= {'pooled': new, 'gain': {name: new[name] - old[name] for name in new}}
     return found
 

@@ -48,7 +48,7 @@ def recording_tables(document: dict[str, Any], clock: dict[str, Any]) -> list[Te
         found += [metrics_table(document), *_parts(document)]
     found.append(_without_truth(document))
     if 'range' in document:
-        found.append(_range(document))
+        found.append(range_table(document))
     if 'semantics' in document:
         classes = sorted(document['semantics']['classes'].items(), key=lambda item: -item[1])
         found.append(TextTable('predicted class', ['share'], [
@@ -58,6 +58,12 @@ def recording_tables(document: dict[str, Any], clock: dict[str, Any]) -> list[Te
          *(number(rate['period_s'][key]) for key in ('mean', 'deviation', 'largest'))]
         for name, rate in document['rates'].items()]))
     return found + _clock(clock)
+
+
+def fleet_tables(document: dict[str, Any]) -> list[TextTable]:
+    """Return the tables of the totals in the document of a fleet."""
+    found = [metrics_table(document)] if 'output' in document else []
+    return found + ([range_table(document)] if 'range' in document else [])
 
 
 def number(value: float | None, digits: int = 4, sign: str = '') -> str:
@@ -119,7 +125,7 @@ def _without_truth(document: dict[str, Any]) -> TextTable:
     return TextTable('without ground truth', ['mean', 'largest'], rows)
 
 
-def _range(document: dict[str, Any]) -> TextTable:
+def range_table(document: dict[str, Any]) -> TextTable:
     """Return the table of depth with and without the range sensor."""
     ranged, drift = document['range'], document['drift']['depth']
     rows = [['points that were used', '–', str(ranged['used'])],

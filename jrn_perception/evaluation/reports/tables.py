@@ -12,8 +12,8 @@ from jrn_perception.evaluation.measures.metrics import LABEL_METRICS, METRICS
 from jrn_perception.evaluation.reports.documents import describe_gammas
 from jrn_perception.evaluation.reports.rows import (
     digits_of,
+    fleet_tables,
     headline,
-    metrics_table,
     number,
     percent,
     recording_tables,
@@ -73,7 +73,7 @@ def print_bag(document: dict[str, Any], clock: dict[str, Any], out: Console) -> 
 def print_fleet(document: dict[str, Any], line: str, ranking: TextTable, out: Console) -> None:
     """Print a fleet's document below its ``line``, and the ranking of its recordings."""
     out.print(line, markup=False)
-    _print([*([metrics_table(document)] if 'output' in document else []), ranking], out)
+    _print([*fleet_tables(document), ranking], out)
     for note in document['notes']:
         out.print(f'note: {note}', markup=False)
 
