@@ -46,6 +46,8 @@ EXTRAS = {
     'export': ['onnx', 'onnxruntime>=1.17', 'onnxscript', 'torch>=2.1'],
     'predict': ['rich'],
     'play': ['rosbags>=0.11'],
+    # The viewer's library for Python 3.11 and later.
+    'rerun': ['rerun-sdk>=0.41'],
     'evaluate': ['h5py', 'jinja2', 'matplotlib', 'rich', 'rosbags>=0.11', 'scipy'],
     # WeightAveraging came with lightning 2.6.
     'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'scipy',
@@ -75,6 +77,7 @@ EXTRAS = {
         'pytest>=7,<8.4',
         'pytest-xdist>=3.3',
         'ray>=2.9',
+        'rerun-sdk>=0.41; python_version >= "3.11"',
         'ros-ament-flake8',
         'ros-ament-pep257',
         'ruff',

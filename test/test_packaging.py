@@ -54,7 +54,7 @@ EXTRAS = {'jinja2', 'matplotlib', 'rich', 'rosbags'}
 # Where the name of what is imported is not the name of what is installed.
 DISTRIBUTIONS = {
     'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'python3-yaml',
-    'pytorch_lightning': 'lightning', 'tf2_ros': 'tf2_ros_py'}
+    'pytorch_lightning': 'lightning', 'rerun': 'rerun-sdk', 'tf2_ros': 'tf2_ros_py'}
 
 
 def room_of(path):

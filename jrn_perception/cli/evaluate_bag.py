@@ -177,6 +177,14 @@ def add_record(commands) -> None:
                         help='labels that are less probable become 255; default: %(default)s')
     parser.add_argument('--storage', default=STORAGES[0], choices=STORAGES,
                         help='default: %(default)s; sqlite3 for Humble without the mcap plug-in')
+    parser.add_argument('--colors', action='store_true',
+                        help='add /depth_color, /semantics_color and /overlay, for any viewer')
+    parser.add_argument('--rrd', type=program.new_file, metavar='FILE.rrd',
+                        help='also write pictures, results and points for the viewer Rerun; needs '
+                        "pip install '.[rerun]'")
+    parser.add_argument('--color-range', type=float, nargs=2, metavar=('NEAR', 'FAR'),
+                        help='metres at the ends of the colours of depth; default: the range that '
+                        'the network was trained on')
     add_correction(parser)
     _add_camera_info(parser)
     program.add_network(parser)
@@ -185,10 +193,13 @@ def add_record(commands) -> None:
 
 def run_record(options: argparse.Namespace) -> int:
     """Write a recording with results."""
+    if options.color_range and not (options.colors or options.rrd):
+        raise ValueError('--color-range needs --colors or --rrd')
     request = record.RecordRequest(
         options.topics, options.image, options.namespace, options.depth_encoding,
         options.confidence_threshold, options.storage, _camera_info(options),
-        options.focal_correction, span_of(options))
+        options.focal_correction, span_of(options), options.colors, options.rrd,
+        tuple(options.color_range or ()) or None)
     perception = _load(options)
     with program.interruption() as interrupted:
         written = record.record(perception, options.bag, options.output, request,
@@ -203,6 +214,10 @@ def run_record(options: argparse.Namespace) -> int:
     scaled = f', depth x {scales["scale"]:.3f} for the focal length' if scales else ''
     print(f'{options.output}: results for {written.frames} pictures{scaled}; topics '
           f'{", ".join(written.topics)}')
+    if options.colors or options.rrd:
+        print('depth in colours from {:g} to {:g} m'.format(*written.colour_range))
+    if options.rrd:
+        print(f'{options.rrd}: {written.frames} pictures, {written.clouds} of them with points')
     for note in written.notes:
         print(f'note: {note}')
     return _partial(written.reasons, interrupted.is_set())

@@ -25,7 +25,7 @@ DEPTH: dict[str, np.dtype] = {
 LABELS: dict[str, np.dtype] = {'mono8': np.dtype(np.uint8), '8UC1': np.dtype(np.uint8)}
 _HEADER = struct.Struct('<i2f')
 _INVERSE_DEPTH = 0
-# image_transport's defaults for 32FC1: the number of steps per 1/depth, and the farthest metres.
+# image_transport's defaults for 32FC1: the metres at which a step is 1 m, and the farthest metres.
 QUANTISATION, REACH = 100.0, 10.0
 
 
@@ -62,23 +62,34 @@ def to_labels(msg: Any) -> np.ndarray:
     return ids
 
 
-def compress_depth(depth: np.ndarray, encoding: str = '16UC1', level: int = 9) -> bytes:
+def compress_depth(depth: np.ndarray, encoding: str = '16UC1', level: int = 9,
+                   quantisation: float = QUANTISATION, reach: float | None = None) -> bytes:
     """
-    Return metres (H, W) as the data of a compressedDepth message.
+    Return metres (H, W) as the data of a compressedDepth message, as image_transport_plugins does.
 
-    ``16UC1`` keeps millimetres up to 65.535 m. ``32FC1`` keeps depth up to 10 m, with an error of
-    up to 0.5 mm at 3 m. ``level`` is the compression of the PNG, 0 to 9. Raises ValueError for
-    other encodings.
+    ``16UC1`` keeps whole millimetres up to ``reach`` metres, by default all that fit (65.535 m).
+    ``32FC1`` keeps depth below ``reach``, by default 10 m, in steps of depth ** 2 /
+    (``quantisation`` * (``quantisation`` + 1)) metres: 0.9 mm at 3 m. Other depth is 0, invalid;
+    so is depth too near for 16 bits of 32FC1, below 0.15 m by default, which the plug-in's
+    conversion wraps. ``level`` is the compression of the PNG, 0 to 9. Raises ValueError for other
+    encodings.
     """
     if encoding == '16UC1':
+        # The plug-in leaves the two floats as they happen to be.
         header, values = _HEADER.pack(_INVERSE_DEPTH, 0, 0), to_millimetres(depth)
+        if reach is not None:
+            values[values > min(int(reach * 1000), 65535)] = 0
     elif encoding == '32FC1':
-        scale = np.float32(QUANTISATION * (QUANTISATION + 1))
-        offset = np.float32(1 - scale / REACH)
+        # In float32 as the plug-in, whose decoder divides by the same numbers.
+        one, steps = np.float32(1), np.float32(quantisation)
+        farthest = np.float32(REACH if reach is None else reach)
+        scale = steps * (steps + one)
+        offset = one - scale / farthest
         header = _HEADER.pack(_INVERSE_DEPTH, scale, offset)
+        depth = depth.astype(np.float32)
         with np.errstate(divide='ignore', invalid='ignore'):
-            inverse = scale / depth.astype(np.float32) + offset
-        held = (depth > 0) & (depth < REACH) & (inverse < 2 ** 16)
+            inverse = scale / depth + offset
+        held = (depth > 0) & (depth < farthest) & (inverse < 2 ** 16)
         values = np.where(held, inverse, 0).astype(np.uint16)
     else:
         raise ValueError(f'compressedDepth of {encoding!r}: choose from 16UC1, 32FC1')

@@ -17,6 +17,11 @@ from jrn_perception.perception import Perception, Prediction
 from jrn_perception.perception.anchoring import depthless_ids, DepthlessRule, without_depth
 from jrn_perception.ros.camera_topics import topic
 from jrn_perception.ros.configuration import Configuration
+from jrn_perception.ros.conversions.compressed import (
+    compressed_depth,
+    compressed_ids,
+    compressed_picture,
+)
 from jrn_perception.ros.conversions.images import depth_message, image_message
 from jrn_perception.ros.conversions.normals import surface_normals
 from jrn_perception.ros.conversions.points import cloud_message, decimate
@@ -28,7 +33,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.timer import Timer
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 # Seconds between two counts of the subscribers, where no event reports that they come or go.
@@ -88,6 +93,25 @@ class Result:
         """Class ids, uint8 (H, W), 255 where the network is not confident."""
         return self.prediction.confident_labels(self.settings.confidence_threshold)
 
+    @cached_property
+    def depth_color(self) -> np.ndarray:
+        """Depth in colours, uint8 RGB (H, W, 3)."""
+        low, high = self.depth_range
+        # The network's limits, scaled for this camera, may both lie beyond the one that is set.
+        return drawing.colourise_depth(self.depth, low, max(high, low + 0.001),
+                                       self.settings.depth_colormap)
+
+    @cached_property
+    def semantics_color(self) -> np.ndarray:
+        """Classes in colours, uint8 RGB (H, W, 3)."""
+        return drawing.colourise_labels(self.labels, self.prediction.label_set)
+
+    @cached_property
+    def overlay(self) -> np.ndarray:
+        """Picture under the classes' colours, uint8 RGB (H, W, 3)."""
+        return drawing.overlay(self.rgb, self.labels, self.prediction.label_set,
+                               self.settings.overlay_alpha)
+
 
 def depth_rule(label_set: LabelSet | None, settings: Settings) -> DepthlessRule:
     """Return what the parameters say of depth that is not known."""
@@ -108,22 +132,25 @@ class Output:
     companions, which need a calibrated camera. These are made for a subscriber only, whatever
     ``lazy`` says. ``metric`` marks outputs in metres, which are corrected for the focal length.
     ``deviation`` marks the output that needs weights with a fitted deviation of depth, and a
-    subscriber.
+    subscriber. ``transport`` is the last part of the name of a compressed output, which
+    image_transport derives from the topic before it; such an output needs a subscriber as well.
     """
 
     name: str
     meaning: str
-    make: Callable[[Result], Image | PointCloud2]
+    make: Callable[[Result], Image | CompressedImage | PointCloud2]
     kind: type = Image
     picture: bool = False
     influence: bool = False
     cloud: bool = False
     metric: bool = False
     deviation: bool = False
+    transport: str = ''
 
     @property
     def optional(self) -> bool:
-        return self.picture or self.influence or self.cloud or self.deviation
+        return (self.picture or self.influence or self.cloud or self.deviation
+                or bool(self.transport))
 
     @property
     def qos(self) -> QoSProfile:
@@ -183,22 +210,35 @@ def _normals_color(result: Result) -> Image:
 
 
 def _depth_color(result: Result) -> Image:
-    low, high = result.depth_range
-    # The network's limits, scaled for this camera, may both lie beyond the one that is set.
-    picture = drawing.colourise_depth(result.depth, low, max(high, low + 0.001),
-                                      result.settings.depth_colormap)
-    return image_message(picture, result.header, 'rgb8')
+    return image_message(result.depth_color, result.header, 'rgb8')
 
 
 def _semantics_color(result: Result) -> Image:
-    picture = drawing.colourise_labels(result.labels, result.prediction.label_set)
-    return image_message(picture, result.header, 'rgb8')
+    return image_message(result.semantics_color, result.header, 'rgb8')
 
 
 def _overlay(result: Result) -> Image:
-    picture = drawing.overlay(result.rgb, result.labels, result.prediction.label_set,
-                              result.settings.overlay_alpha)
-    return image_message(picture, result.header, 'rgb8')
+    return image_message(result.overlay, result.header, 'rgb8')
+
+
+def _compressed_depth(result: Result) -> CompressedImage:
+    return compressed_depth(result.depth, result.header, result.settings)
+
+
+def _compressed_semantics(result: Result) -> CompressedImage:
+    return compressed_ids(result.labels, result.header, result.settings)
+
+
+def _compressed_depth_color(result: Result) -> CompressedImage:
+    return compressed_picture(result.depth_color, result.header, result.settings)
+
+
+def _compressed_semantics_color(result: Result) -> CompressedImage:
+    return compressed_picture(result.semantics_color, result.header, result.settings)
+
+
+def _compressed_overlay(result: Result) -> CompressedImage:
+    return compressed_picture(result.overlay, result.header, result.settings)
 
 
 def _points(result: Result) -> PointCloud2:
@@ -250,7 +290,27 @@ OUTPUTS = (
            _points_semantics, cloud=True),
     Output('points/confidence', 'mono8, 0..255, the probability of the classes of the points',
            _points_confidence, cloud=True),
+    Output('depth/compressedDepth', 'depth as a PNG of 16 bits, for thin links',
+           _compressed_depth, kind=CompressedImage, metric=True, transport='compressedDepth'),
+    Output('semantics/compressed', 'semantics as a PNG', _compressed_semantics,
+           kind=CompressedImage, transport='compressed'),
+    Output('depth_color/compressed', 'depth_color as JPEG or PNG', _compressed_depth_color,
+           kind=CompressedImage, picture=True, metric=True, transport='compressed'),
+    Output('semantics_color/compressed', 'semantics_color as JPEG or PNG',
+           _compressed_semantics_color, kind=CompressedImage, picture=True,
+           transport='compressed'),
+    Output('overlay/compressed', 'overlay as JPEG or PNG', _compressed_overlay,
+           kind=CompressedImage, picture=True, transport='compressed'),
 )
+
+
+def _topic(node: Node, camera: str, output: Output) -> str:
+    if not output.transport:
+        return topic(camera, output.name)
+    # image_transport's convention: the name of the transport follows the resolved base topic, so
+    # that a remapped `depth` takes its transports with it.
+    base = node.resolve_topic_name(topic(camera, output.name.removesuffix(f'/{output.transport}')))
+    return f'{base}/{output.transport}'
 
 
 class Delivery:
@@ -294,7 +354,7 @@ class OutputPublishers:
         has_events = True
         for output in OUTPUTS:
             self._publishers[output.name], reports = publish_on_demand(
-                node, output.kind, topic(camera, output.name), output.qos, on_demand)
+                node, output.kind, _topic(node, camera, output), output.qos, on_demand)
             has_events &= reports
         if not has_events:
             self._poll = node.create_timer(

@@ -169,6 +169,15 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('overlay_alpha', 0.5, "share of the classes' colours in the overlay",
      {'low': 0.0, 'high': 1.0}),
     ('depth_colormap', 'turbo', 'colours of depth_color', {'choices': tuple(COLORMAPS)}),
+    ('compressed_format', 'jpeg', 'jpeg or png for depth_color/compressed, '
+     'semantics_color/compressed and overlay/compressed', {'choices': ('jpeg', 'png')}),
+    ('jpeg_quality', 95, 'quality of these JPEGs', {'low': 1, 'high': 100}),
+    ('png_level', 3, 'compression of PNGs, depth/compressedDepth and semantics/compressed among '
+     'them; higher is smaller and slower', {'low': 0, 'high': 9}),
+    ('compressed_depth_max', 10.0, 'metres; farther is invalid in depth/compressedDepth',
+     {'low': 1.0, 'high': 100.0}),
+    ('compressed_depth_quantization', 100.0, 'metres at which a step of depth/compressedDepth is '
+     '1 m, for 32FC1', {'low': 1.0, 'high': 150.0}),
     ('max_processing_time_ms', 500.0, 'diagnostics warn when a frame takes longer on average',
      {'low': 0.0, 'high': 60_000.0}),
     ('max_silence_s', 2.0, 'diagnostics report an error when no frame arrives, or a frame is in '

@@ -125,6 +125,17 @@ def test_record_end_to_end(spawn, bag, tmp_path):
     assert document['output']['pooled']['rms'] == pytest.approx(0, abs=1e-5)
 
 
+def test_record_for_viewers(bag, tmp_path, capsys):
+    pytest.importorskip('rerun')
+    rrd = tmp_path / 'out.rrd'
+    assert main(['record', str(bag), str(tmp_path / 'out'), *NETWORK, '--colors',
+                 '--rrd', str(rrd), '--color-range', '0.5', '4']) == 0
+    printed = capsys.readouterr().out
+    assert '/depth_color' in printed and 'depth in colours from 0.5 to 4 m' in printed
+    assert f'{rrd}: 5 pictures, 5 of them with points' in printed
+    assert rrd.read_bytes()[:3] == b'RRF'
+
+
 def test_partial_results_are_kept_and_said(tmp_path, capsys):
     bag = tmp_path / 'bag'
     sample.write_sample(bag, 5, size=(96, 128), storage='sqlite3')
@@ -165,6 +176,8 @@ def test_partial_results_are_kept_and_said(tmp_path, capsys):
     (('bag', 'BAG', *NETWORK, '--json', '.'), '--json: . is a folder; name a file'),
     (('bag', 'BAG', *NETWORK, '--html', '.'), '--html: . is a folder; name a file'),
     (('record', 'BAG', 'BAG', *NETWORK), 'exists already'),
+    (('record', 'BAG', '/tmp/new', *NETWORK, '--color-range', '1', '4'),
+     '--color-range needs --colors or --rrd'),
     (('record', 'BAG'), 'arguments are required: OUTPUT'),
 ])
 def test_mistakes_get_one_line_and_an_exit_code(arguments, text, bag, capsys):

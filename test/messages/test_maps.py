@@ -75,6 +75,50 @@ def test_compressed_depth_of_metres_comes_back_to_its_step():
     assert np.isnan(found).all()
 
 
+# What image_transport_plugins writes: compressed_depth_image_transport/src/codec.cpp.
+
+
+def test_the_bytes_of_metres_are_the_plug_ins():
+    # depthQuantA / depth + depthQuantB, cut to an integer; NaN and depthMax itself are 0.
+    depth = np.array(((1.0, 2.5, np.nan, 10.0, 9.999, 0.16),), np.float32)
+    data = compress_depth(depth, '32FC1', 3)
+    # ConfigHeader: the enum INV_DEPTH, then the float32 numbers 10100 and -1009.
+    assert data[:12].hex() == '00000000' '00d01d46' '00407cc4'
+    values = np.array(((9091, 3031, 0, 0, 1, 62116),), np.uint16)
+    expected = cv2.imencode('.png', values, (cv2.IMWRITE_PNG_COMPRESSION, 3))[1]
+    assert data[12:] == expected.tobytes()
+
+
+@pytest.mark.parametrize('quantisation, reach', [(75.3, 4.2), (150.0, 100.0), (1.0, 1.0)])
+def test_the_numbers_of_metres_are_float32_as_in_the_plug_in(quantisation, reach):
+    depth = np.linspace(0.4, 1.2 * reach, 600, dtype=np.float32).reshape(20, 30)
+    data = compress_depth(depth, '32FC1', 3, quantisation, reach)
+    one, depth_z0, depth_max = np.float32(1), np.float32(quantisation), np.float32(reach)
+    quant_a = depth_z0 * (depth_z0 + one)
+    quant_b = one - quant_a / depth_max
+    assert data[:12] == struct.pack('<iff', 0, quant_a, quant_b)
+    values = [[int(quant_a / metres + quant_b) if metres < depth_max else 0 for metres in row]
+              for row in depth]
+    assert max(map(max, values)) < 2 ** 16
+    np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(data[12:], np.uint8), -1), values)
+    # And back as its decoder: depthQuantA / (value - depthQuantB), NaN for 0.
+    expected = [[quant_a / (np.float32(value) - quant_b) if value else np.nan for value in row]
+                for row in values]
+    np.testing.assert_array_equal(to_depth(packed(data, '32FC1; compressedDepth png')), expected)
+
+
+def test_the_bytes_of_millimetres_are_the_plug_ins():
+    # Above depth_max * 1000 is 0; depth_max itself stays.
+    depth = np.array(((1.5, 10.0, 10.001, np.nan),), np.float32)
+    data = compress_depth(depth, '16UC1', 3, reach=10.0)
+    values = np.array(((1500, 10000, 0, 0),), np.uint16)
+    expected = cv2.imencode('.png', values, (cv2.IMWRITE_PNG_COMPRESSION, 3))[1]
+    assert data == bytes(12) + expected.tobytes()
+    # 100 m do not fit into 16 bits of millimetres; the plug-in would keep less than 34.465 m.
+    far = compress_depth(np.full((2, 2), 60, np.float32), reach=100.0)
+    assert (to_depth(packed(far, '16UC1; compressedDepth png')) == 60).all()
+
+
 @pytest.mark.parametrize('msg, text', [
     (raw(MILLIMETRES.astype(np.uint8), 'mono8'), "'mono8' does not hold depth"),
     (SimpleNamespace(height=0, width=3, encoding='16UC1'), 'the size is 3x0'),

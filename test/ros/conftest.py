@@ -6,10 +6,13 @@
 from dataclasses import replace
 import gc
 from itertools import count
+import re
+import struct
 import threading
 import time
 from types import SimpleNamespace
 
+import cv2
 from jrn_perception.perception import Perception
 import numpy as np
 import pytest
@@ -24,7 +27,7 @@ try:
     from rclpy.parameter_client import AsyncParameterClient
     from rclpy.qos import DurabilityPolicy, QoSProfile
     from rclpy.time import Time
-    from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+    from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
     from std_msgs.msg import Header
     from std_srvs.srv import SetBool
 except ImportError:  # `ros_domain`, which every robot asks for, skips the test.
@@ -357,12 +360,37 @@ def image_message(array, encoding, padding=0):
 
 def array_of(message):
     """Return the array of an unpadded message, as a subscriber of the documented type reads it."""
+    if isinstance(message, CompressedImage):
+        return compressed_array_of(message)
     dtype, channels = {'32FC1': ('<f4', 1), '16UC1': ('<u2', 1), 'mono8': ('u1', 1),
                        'rgb8': ('u1', 3), '32FC3': ('<f4', 3)}[message.encoding]
     assert message.step == message.width * channels * np.dtype(dtype).itemsize
     assert not message.is_bigendian
     shape = (message.height, message.width) + ((channels,) if channels > 1 else ())
     return np.frombuffer(message.data, dtype).reshape(shape)
+
+
+def compressed_array_of(message):
+    """Return the array of a compressed message, decoded as image_transport_plugins does."""
+    encoding, _, packing = message.format.partition('; ')
+    data = np.frombuffer(message.data, np.uint8)
+    if not packing.startswith('compressedDepth'):
+        array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        if encoding == 'mono8':
+            assert packing == 'png compressed ' and array.ndim == 2
+            return array
+        assert encoding == 'rgb8' and re.fullmatch('(jpeg|png) compressed bgr8', packing)
+        return array[..., ::-1]
+    assert packing == 'compressedDepth png'
+    kind, scale, offset = struct.unpack_from('<i2f', message.data)
+    array = cv2.imdecode(data[12:], cv2.IMREAD_UNCHANGED)
+    assert kind == 0 and array.dtype == np.uint16
+    if encoding == '16UC1':
+        return array
+    assert encoding == '32FC1'
+    with np.errstate(divide='ignore'):
+        depth = np.float32(scale) / (array.astype(np.float32) - np.float32(offset))
+    return np.where(array > 0, depth, np.float32(np.nan))
 
 
 def points_of(message):

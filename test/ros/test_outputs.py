@@ -24,6 +24,12 @@ ENCODINGS = {'depth': '32FC1', 'semantics': 'mono8', 'confidence': '32FC1',
              'influence/depth_color': 'rgb8', 'influence/semantics_color': 'rgb8',
              'normals': '32FC3', 'normals_color': 'rgb8',
              'points/semantics': 'mono8', 'points/confidence': 'mono8'}
+# The formats of the compressed topics.
+COMPRESSED = {'depth/compressedDepth': '32FC1; compressedDepth png',
+              'semantics/compressed': 'mono8; png compressed ',
+              'depth_color/compressed': 'rgb8; jpeg compressed bgr8',
+              'semantics_color/compressed': 'rgb8; jpeg compressed bgr8',
+              'overlay/compressed': 'rgb8; jpeg compressed bgr8'}
 CLOUD = ('points', 'points/semantics', 'points/confidence')
 
 
@@ -58,11 +64,32 @@ def test_an_output_has_its_encoding_the_pictures_size_and_the_header(result_of, 
     assert tools.array_of(message).any()
 
 
+@pytest.mark.parametrize('name', COMPRESSED)
+def test_a_compressed_output_has_its_format_and_shows_its_topic(result_of, tools, name):
+    result = result_of()
+    message, plain = BY_NAME[name].make(result), BY_NAME[name.rpartition('/')[0]].make(result)
+    assert message.format == COMPRESSED[name] and message.header is HEADER
+    found, expected = tools.array_of(message), tools.array_of(plain)
+    if name == 'depth/compressedDepth':
+        held = (expected < 10) & (expected > 0.1518)
+        assert held.mean() > 0.4 and np.array_equal(np.isfinite(found), held)
+        assert (np.abs(found - expected)[held] <= (expected ** 2 / 10090)[held] + 1e-5).all()
+    elif name == 'semantics/compressed':
+        np.testing.assert_array_equal(found, expected)
+    else:
+        assert np.abs(found.astype(int) - expected).mean() < 12
+        lossless = BY_NAME[name].make(result_of(compressed_format='png'))
+        assert lossless.format == 'rgb8; png compressed bgr8'
+        np.testing.assert_array_equal(tools.array_of(lossless), expected)
+
+
 def test_the_table_is_the_documented_one():
-    assert set(BY_NAME) == {*ENCODINGS, 'points'}
+    assert set(BY_NAME) == {*ENCODINGS, *COMPRESSED, 'points'}
     assert {name for name, output in BY_NAME.items() if output.picture} == {
         'depth_color', 'semantics_color', 'overlay', 'influence/depth_color',
-        'influence/semantics_color', 'normals_color'}
+        'influence/semantics_color', 'normals_color', 'depth_color/compressed',
+        'semantics_color/compressed', 'overlay/compressed'}
+    assert {name for name, output in BY_NAME.items() if output.transport} == set(COMPRESSED)
     assert {name for name, output in BY_NAME.items() if output.influence} == {
         'influence/depth', 'influence/semantics', 'influence/depth_color',
         'influence/semantics_color'}
@@ -70,7 +97,7 @@ def test_the_table_is_the_documented_one():
         *CLOUD, 'normals', 'normals_color'}
     assert {name for name, output in BY_NAME.items() if output.metric} == {
         'depth', 'depth_confidence', 'depth_color', 'influence/depth', 'influence/depth_color',
-        'points', 'normals', 'normals_color'}
+        'points', 'normals', 'normals_color', 'depth/compressedDepth', 'depth_color/compressed'}
     assert {name for name, output in BY_NAME.items() if not output.optional} == {
         'depth', 'semantics', 'confidence'}
     assert all(output.meaning for output in outputs.OUTPUTS)
@@ -81,7 +108,8 @@ def test_what_is_data_is_reliable_and_two_deep():
     assert all(output.qos.reliability == reliable for output in outputs.OUTPUTS)
     assert {name for name, output in BY_NAME.items() if output.qos.depth == 1} == {
         'depth_color', 'semantics_color', 'overlay', 'influence/depth_color',
-        'influence/semantics_color', 'normals_color'}
+        'influence/semantics_color', 'normals_color', 'depth_color/compressed',
+        'semantics_color/compressed', 'overlay/compressed'}
     assert {output.qos.depth for output in outputs.OUTPUTS} == {1, 2}
 
 
@@ -145,6 +173,18 @@ def test_what_several_outputs_share_is_computed_once(result_of, monkeypatch):
     for output in outputs.OUTPUTS:
         output.make(result)
     assert sorted(calls) == ['confident_labels', 'valid_depth']
+
+
+def test_raw_and_compressed_pictures_are_drawn_once(result_of, monkeypatch):
+    calls = []
+    for name in ('colourise_depth', 'overlay'):
+        original = getattr(outputs.drawing, name)
+        monkeypatch.setattr(outputs.drawing, name, lambda *arguments, name=name, draw=original: (
+            calls.append(name), draw(*arguments))[1])
+    result = result_of()
+    for output in outputs.OUTPUTS:
+        output.make(result)
+    assert sorted(calls) == ['colourise_depth', 'overlay']
 
 
 def test_unlabelled_pixels_are_black_and_those_of_the_picture_in_the_overlay(result_of, tools):

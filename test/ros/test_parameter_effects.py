@@ -26,15 +26,15 @@ BY_NAME, PARAMETERS = parameters.BY_NAME, parameters.PARAMETERS
 class Shown:
     """A running node, a camera and the answers to one and the same picture."""
 
-    def __init__(self, robot, tools, output, **start):
-        self.robot, self.tools, self.output = robot, tools, output
+    def __init__(self, robot, tools, output, kind=None, **start):
+        self.robot, self.tools, self.output, self.kind = robot, tools, output, kind
         self.rgb = tools.picture(seed=3)
         self.start(**start)
 
     def start(self, **start):
         self.robot.start(**start)
         self.robot.camera()
-        self.inbox = self.robot.listen(self.output)
+        self.inbox = self.robot.listen(self.output, self.kind)
 
     def array(self):
         return self.tools.array_of(self.robot.ask(self.rgb, self.inbox))
@@ -496,6 +496,67 @@ def depth_colormap(robot, tools):
     assert len({answer.tobytes() for answer in answers}) == len(answers)
 
 
+def compressed(shown, parameter, *values):
+    """Return the messages of a compressed topic for values of a parameter."""
+    answers = []
+    for value in values:
+        shown.configure(**{parameter: value})
+        answers.append(shown.robot.ask(shown.rgb, shown.inbox))
+    return answers
+
+
+def compressed_format(robot, tools):
+    shown = Shown(robot, tools, 'overlay/compressed', kind=CompressedImage)
+    jpeg, png = compressed(shown, 'compressed_format', 'jpeg', 'png')
+    assert (jpeg.format, png.format) == ('rgb8; jpeg compressed bgr8', 'rgb8; png compressed bgr8')
+    expected = drawing.overlay(shown.rgb, shown.library().labels, labels.NYU40, 0.5)
+    assert np.array_equal(tools.array_of(png), expected)
+    assert differ(tools.array_of(jpeg), expected)
+
+
+def jpeg_quality(robot, tools):
+    shown = Shown(robot, tools, 'overlay/compressed', kind=CompressedImage)
+    low, default, high = compressed(shown, 'jpeg_quality', 10, 95, 100)
+    assert len(low.data) < len(default.data) < len(high.data)
+
+
+def png_level(robot, tools):
+    shown = Shown(robot, tools, 'semantics/compressed', kind=CompressedImage)
+    none, most = compressed(shown, 'png_level', 0, 9)
+    assert len(most.data) < 48 * 64 < len(none.data)
+    assert np.array_equal(tools.array_of(none), shown.library().labels)
+    assert np.array_equal(tools.array_of(none), tools.array_of(most))
+
+
+def compressed_depth_max(robot, tools):
+    shown = Shown(robot, tools, 'depth/compressedDepth', kind=CompressedImage)
+    depth = shown.library().depth
+    limit = float(np.clip(np.median(depth), 1.0, 100.0))
+    for reach in (100.0, limit):
+        answer, = compressed(shown, 'compressed_depth_max', reach)
+        valid = np.isfinite(tools.array_of(answer))
+        nearest = 10100 / (65535 + 10100 / reach)
+        assert np.array_equal(valid, (depth < np.float32(reach)) & (depth <= 10)
+                              & (depth > nearest))
+    assert 0 < valid.sum() < valid.size
+
+
+def compressed_depth_quantization(robot, tools):
+    shown = Shown(robot, tools, 'depth/compressedDepth', kind=CompressedImage)
+    depth = shown.library().depth
+    for metres, answer in zip((20.0, 150.0), compressed(
+            shown, 'compressed_depth_quantization', 20.0, 150.0)):
+        found, scale = tools.array_of(answer), metres * (metres + 1)
+        valid = np.isfinite(found)
+        assert np.array_equal(valid, (depth < 10) & (depth > scale / (65535 + scale / 10)))
+        # The value is cut to an integer, which moves depth away by less than a step.
+        error = (found - depth)[valid]
+        assert error.min() >= -1e-5
+        assert (error <= 1e-5 + (depth ** 2 / (scale - depth))[valid]).all()
+        largest = error.max()
+    assert largest < 0.01
+
+
 def max_processing_time_ms(robot, tools):
     shown = Shown(robot, tools, 'depth', max_processing_time_ms=0)
     shown.array()
@@ -553,6 +614,8 @@ EFFECTS = {check.__name__.rstrip('_'): check for check in (
     max_depth, out_of_range, depth_confidence_threshold, no_depth_classes, camera_height,
     range_inputs, range_max_age, range_extrinsics, anchoring, confidence_threshold, cameras,
     autostart, enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap,
+    compressed_format, jpeg_quality, png_level, compressed_depth_max,
+    compressed_depth_quantization,
     max_processing_time_ms, max_silence_s, labels_)}
 
 
