@@ -164,8 +164,9 @@ class Anchoring:
         self.last = Report(used, count - used, solution.mode if used else 'none')
         if not used:
             return self._faded(guide, picture.seconds)
-        self._memory.update(right[count:], fresh.chosen(right[:count]), picture.depth,
-                            picture.seconds)
+        if count < ANCHORS:
+            self._memory.update(right[count:], fresh.chosen(right[:count]), picture.depth,
+                                picture.seconds)
         field = solution.field.on_grid(guide.columns, guide.rows, guide.log_depth, guide.labels)
         if solution.line:
             field = upright(guide.log_depth + field, guide.columns, guide.rows,
