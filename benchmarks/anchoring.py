@@ -22,13 +22,13 @@ from unittest.mock import patch
 
 import cv2
 from jrn_perception.evaluation.measures.sampling import sample, Sampling
-from jrn_perception.perception.anchoring import Anchoring, anchoring, field
+from jrn_perception.perception.anchoring import Anchoring, anchoring, field, guide
 from jrn_perception.rooms.scenes import scenes
 import numpy as np
 
 ONE_CORE = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
-PARTS = {'prediction on a grid': (anchoring, '_guide'),
-         'choice of the points': (anchoring, 'thinned'),
+PARTS = {'prediction on a grid': (anchoring, 'guide_of'),
+         'choice of the points': (guide, 'thinned'),
          'covariances': (field, '_covariance'), 'outliers': (field, '_believed'),
          'solution': (np.linalg, 'solve'), 'field on the grid': (field.Field, 'on_grid')}
 

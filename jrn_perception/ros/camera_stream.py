@@ -28,8 +28,15 @@ from jrn_perception.ros.diagnostics import (
     status_name,
     Timing,
 )
-from jrn_perception.ros.frame_checks import no_valid_depth, StampCheck, threshold_without_effect
-from jrn_perception.ros.outputs import Delivery, Frame, Output, OutputPublishers, Result
+from jrn_perception.ros.frame_checks import deviation_missing, no_valid_depth, StampCheck
+from jrn_perception.ros.outputs import (
+    Delivery,
+    Frame,
+    need_metres,
+    Output,
+    OutputPublishers,
+    Result,
+)
 from jrn_perception.ros.range.correction import DepthCorrection
 from jrn_perception.ros.sensor_depth import SensorDepth
 from jrn_perception.ros.worker import RateLimit, Worker
@@ -197,7 +204,7 @@ class CameraStream:
         camera = self._match_camera_info(message.header.stamp, size, wanted)
         focal_length = self._focal_length(camera)
         prediction = perception.postprocess(maps, size, focal_length)
-        if any(output.metric for output in wanted):
+        if need_metres(wanted, settings):
             prediction = self.correction.apply(prediction, message.header, camera.intrinsics,
                                                settings)
         self.statistics.influence = prediction.mean_influence
@@ -261,7 +268,7 @@ class CameraStream:
         corrects = settings.focal_correction and perception.corrects_focal_length
         return self._calibration.match(ImageNeeds(
             stamp, size, cloud=any(output.cloud for output in wanted),
-            correction=corrects and any(output.metric for output in wanted)))
+            correction=corrects and need_metres(wanted, settings)))
 
     def _check_limits(self, result: Result, wanted: list[Output]) -> None:
         """Report limits that leave no valid depth for this camera, and muting that does."""
@@ -271,7 +278,7 @@ class CameraStream:
         if fault:
             self._log.depth_fails(fault)
         else:
-            fault = threshold_without_effect(self._running)
+            fault = deviation_missing(self._running)
         self.statistics.depth_fault = fault
 
     def _report_failures(self, delivery: Delivery) -> None:

@@ -51,10 +51,13 @@ def no_valid_depth(result: Result, running: Configuration) -> str:
     return ''
 
 
-def threshold_without_effect(running: Configuration) -> str:
-    """Return that depth_confidence_threshold has no effect with these weights; '' if it has."""
+def deviation_missing(running: Configuration) -> str:
+    """Return which parameters need the deviation of depth that these weights lack, or ''."""
     settings, perception = running
-    if settings.depth_confidence_threshold and perception.card.depth_deviation is None:
-        return ('depth_confidence_threshold has no effect: the deviation of depth has not '
+    wanted = [text for wants, text in (
+        (settings.depth_confidence_threshold, 'depth_confidence_threshold has no effect'),
+        (settings.points_confidence == 'depth', 'points_confidence depth is 0')) if wants]
+    if wanted and perception.card.depth_deviation is None:
+        return (f'{", ".join(wanted)}: the deviation of depth has not '
                 'been fitted to these weights (jrn_calibrate --depth)')
     return ''

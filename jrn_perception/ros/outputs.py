@@ -84,6 +84,22 @@ class Result:
         return depth
 
     @cached_property
+    def points_confidence(self) -> np.ndarray:
+        """
+        Confidence of the points, float32 (H, W), 0..1.
+
+        That of the class, or of depth: 1 - deviation / depth, 0 where either is not known.
+        """
+        prediction = self.prediction
+        if self.settings.points_confidence == 'class':
+            return prediction.confidence
+        depth, deviation = prediction.depth, prediction.depth_deviation
+        if deviation is None:
+            return np.zeros_like(depth)
+        share = np.divide(deviation, depth, out=np.ones_like(depth), where=depth > 0)
+        return np.maximum(1 - share, 0)
+
+    @cached_property
     def normals(self) -> np.ndarray:
         """Return unit normals of the surfaces, float32 (H, W, 3), NaN where depth is not valid."""
         return surface_normals(self.depth, self.intrinsics)
@@ -242,7 +258,7 @@ def _compressed_overlay(result: Result) -> CompressedImage:
 
 
 def _points(result: Result) -> PointCloud2:
-    return cloud_message(result.depth, result.labels, result.prediction.confidence,
+    return cloud_message(result.depth, result.labels, result.points_confidence,
                          result.intrinsics, result.header, result.settings.points_stride)
 
 
@@ -252,7 +268,7 @@ def _points_semantics(result: Result) -> Image:
 
 
 def _points_confidence(result: Result) -> Image:
-    confidence = decimate(result.prediction.confidence, result.settings.points_stride)
+    confidence = decimate(result.points_confidence, result.settings.points_stride)
     return image_message(_to_byte(confidence), result.header, 'mono8')
 
 
@@ -288,7 +304,7 @@ OUTPUTS = (
            _points, kind=PointCloud2, cloud=True, metric=True),
     Output('points/semantics', 'mono8 class ids of the points, 255 = unlabelled',
            _points_semantics, cloud=True),
-    Output('points/confidence', 'mono8, 0..255, the probability of the classes of the points',
+    Output('points/confidence', 'mono8, 0..255, the confidence of the points: points_confidence',
            _points_confidence, cloud=True),
     Output('depth/compressedDepth', 'depth as a PNG of 16 bits, for thin links',
            _compressed_depth, kind=CompressedImage, metric=True, transport='compressedDepth'),
@@ -311,6 +327,12 @@ def _topic(node: Node, camera: str, output: Output) -> str:
     # that a remapped `depth` takes its transports with it.
     base = node.resolve_topic_name(topic(camera, output.name.removesuffix(f'/{output.transport}')))
     return f'{base}/{output.transport}'
+
+
+def need_metres(outputs: Iterable[Output], settings: Settings) -> bool:
+    """Return whether an output depends on depth in metres, which then are corrected."""
+    return any(output.metric or (settings.points_confidence == 'depth'
+                                 and output.make is _points_confidence) for output in outputs)
 
 
 class Delivery:

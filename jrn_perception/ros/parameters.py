@@ -132,6 +132,9 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      {'choices': ('32FC1', 'mono8'), 'dynamic': False}),
     ('points_stride', 1, 'points, points/semantics and points/confidence have every n-th row and '
      'column', {'low': 1, 'high': 64}),
+    ('points_confidence', 'class', 'confidence of points and points/confidence: class, the '
+     'probability of the class, or depth, 1 - the relative standard deviation of depth',
+     {'choices': ('class', 'depth')}),
     ('focal_correction', True, 'correct depth where the focal length in image_camera_info differs '
      'from training', {}),
     ('rectified', 'auto', "whether the images are rectified (camera_info's P) or raw (its K and "

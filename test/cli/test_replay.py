@@ -73,8 +73,8 @@ def test_each_parameter_of_the_node_is_kept_neutral_or_changes_no_result():
         'range_inputs', 'range_max_age', 'range_extrinsics',  # Anchoring is off.
         'rectified',  # So is the correction for the focal length.
         'confidence_encoding',  # Each answer of another encoding is refused.
-        'image_transport', 'points_stride', 'autostart', 'enabled', 'lazy', 'overlay_alpha',
-        'depth_colormap', 'max_processing_time_ms', 'max_silence_s', 'labels',
+        'image_transport', 'points_stride', 'points_confidence', 'autostart', 'enabled', 'lazy',
+        'overlay_alpha', 'depth_colormap', 'max_processing_time_ms', 'max_silence_s', 'labels',
         # The topics that are compressed are not read.
         'compressed_format', 'jpeg_quality', 'png_level', 'compressed_depth_max',
         'compressed_depth_quantization'}

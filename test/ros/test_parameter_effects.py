@@ -285,11 +285,17 @@ def out_of_range(robot, tools):
     assert np.array_equal(np.isnan(shown.array()), (full < low) | (full > high))
 
 
-def depth_confidence_threshold(robot, tools, folder):
+def fitted_weights(folder):
+    """Return a file of random weights whose deviation of depth is known."""
     loaded = weights.load('hydranet', weights='random')
     file = folder / 'mine.safetensors'
     weights.save(loaded.network, replace(
         loaded.card, depth_deviation=(-2.0, 0.5, 0.1, 1.0, 0.3, 0.0)), file)
+    return file
+
+
+def depth_confidence_threshold(robot, tools, folder):
+    file = fitted_weights(folder)
     shown = Shown(robot, tools, 'depth', weights=str(file))
     expected = shown.library(weights_file=str(file))
     found = tools.array_of(robot.ask(shown.rgb, robot.listen('depth_confidence')))
@@ -304,6 +310,23 @@ def depth_confidence_threshold(robot, tools, folder):
     shown.start(depth_confidence_threshold=threshold)
     assert not np.isnan(shown.array()).any()
     assert 'depth_confidence_threshold has no effect' in robot.status(
+        lambda status: status.level == 1).message
+
+
+def points_confidence(robot, tools, folder):
+    file = fitted_weights(folder)
+    shown = Shown(robot, tools, 'points/confidence', weights=str(file))
+    robot.calibrate()
+    expected = shown.library(weights_file=str(file))
+    np.testing.assert_array_equal(shown.array(), np.rint(255 * expected.confidence))
+    shown.configure(points_confidence='depth')
+    share = np.maximum(1 - expected.depth_deviation / expected.depth, 0)
+    np.testing.assert_allclose(shown.array(), 255 * share, atol=0.51)
+    # Other weights, whose deviation is not known.
+    shown.start(points_confidence='depth')
+    robot.calibrate()
+    assert not shown.array().any()
+    assert 'points_confidence depth is 0' in robot.status(
         lambda status: status.level == 1).message
 
 
@@ -610,8 +633,8 @@ def labels_(robot, tools):
 EFFECTS = {check.__name__.rstrip('_'): check for check in (
     architecture, variant, mute, mute_value, depth_source, semantics_source, weights_, device,
     precision, backend, threads, inference_height, inference_width, image_transport,
-    depth_encoding, confidence_encoding, points_stride, focal_correction, rectified, min_depth,
-    max_depth, out_of_range, depth_confidence_threshold, no_depth_classes, camera_height,
+    depth_encoding, confidence_encoding, points_stride, points_confidence, focal_correction,
+    rectified, min_depth, max_depth, out_of_range, depth_confidence_threshold, no_depth_classes, camera_height,
     range_inputs, range_max_age, range_extrinsics, anchoring, confidence_threshold, cameras,
     autostart, enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap,
     compressed_format, jpeg_quality, png_level, compressed_depth_max,
@@ -622,7 +645,7 @@ EFFECTS = {check.__name__.rstrip('_'): check for check in (
 @pytest.mark.parametrize('name', BY_NAME)
 def test_every_parameter_changes_what_can_be_seen(robot, tools, tmp_path, name, request):
     with_folder = ('weights', 'focal_correction', 'semantics_source',
-                   'depth_confidence_threshold')
+                   'depth_confidence_threshold', 'points_confidence')
     arguments = (robot, tools, tmp_path) if name in with_folder else (robot, tools)
     if name == 'backend':
         arguments += request.getfixturevalue('cache'),

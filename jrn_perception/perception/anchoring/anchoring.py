@@ -9,17 +9,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 import math
+from typing import NamedTuple
 
 import cv2
-from jrn_perception.perception.anchoring.anchors import Anchors, thinned
+from jrn_perception.perception.anchoring.anchors import Anchors
 from jrn_perception.perception.anchoring.field import Field, Places, Prior
+from jrn_perception.perception.anchoring.guide import (
+    ANCHORS,
+    Guide,
+    guide_of,
+    on_known_depth,
+    places_of,
+    USUAL,
+)
+from jrn_perception.perception.anchoring.line import is_line, prior_of, upright
+from jrn_perception.perception.anchoring.memory import Memory
 import numpy as np
 
 MODES = ('scale', 'scale_shift', 'field')
-# The correction is computed on a grid of about so many columns, and enlarged.
-COLUMNS = 64
-# The solution's time grows with the cube of the number of anchors.
-ANCHORS = 200
 # Corrections beyond this factor are not credible.
 LARGEST = 4.0
 # Fewer anchors give a scale alone; so do anchors within this spread of places (in widths of the
@@ -27,14 +34,14 @@ LARGEST = 4.0
 FEW = 3
 SPOT = 0.02
 ONE_DEPTH = 0.1
-# The logarithm of a usual depth in rooms, from which the prior counts.
-USUAL = 0.9
-# Log depth that changes by more than these from one picture to the next is a motion, of the
-# whole picture and of one cell.
+# Predicted log depth that changes by more than these from one picture to the next is a motion, of
+# the whole picture and of one cell; corrected log depth that changes by more than the third is one
+# that the network has not seen.
 MOTION = 0.03
 CELL_MOTION = 0.06
-# What the anchors leave of the variance is computed at every so many cells: it is smooth.
-CELLS = 2
+JUMP = 0.2
+# Anchors with this median log ratio to the last corrected depth contradict the remembered ones.
+CONTRADICTION = 0.12
 # Without anchors the shape of the field is forgotten so many times as fast as its scale: the
 # camera may look elsewhere.
 SHAPE_FADES = 4
@@ -46,9 +53,10 @@ class AnchoringSettings:
     How anchors correct depth.
 
     ``time_constant`` (s): how slowly corrected depth follows small changes; 0: at once.
-    ``memory`` (s): without anchors the correction decays to none within this time. ``mode``: the
-    richest correction that may be used: scale, scale_shift (a scale and a power of depth) or
-    field. Raises ValueError for another value.
+    ``memory`` (s): without anchors the correction decays to none within this time; while the
+    picture stays as it is, past anchors count as long (with a time constant of 0 they do not).
+    ``mode``: the richest correction that may be used: scale, scale_shift (a scale and a power of
+    depth) or field. Raises ValueError for another value.
     """
 
     time_constant: float = 0.5
@@ -97,7 +105,11 @@ class Anchoring:
         self._scale_and_power = 0.0, 0.0
         self._field: np.ndarray | None = None
         self._left: Callable[[], np.ndarray] | None = None
+        # Corrected and predicted log depth on the grid of the last picture.
         self._previous: np.ndarray | None = None
+        self._predicted: np.ndarray | None = None
+        # Depth that follows at once has no use for the past.
+        self._memory = Memory(self.settings.memory if self.settings.time_constant else 0)
 
     def __call__(self, depth: np.ndarray, labels: np.ndarray | None, anchors: Anchors,
                  seconds: float) -> np.ndarray:
@@ -108,7 +120,7 @@ class Anchoring:
         without semantics. ``seconds`` is the picture's stamp; a stamp before the last one starts
         anew. Depth that is not finite and positive is returned as it is.
         """
-        guide = _guide(depth, labels)
+        guide = guide_of(depth, labels)
         self.remaining = None
         if guide is None:
             self.last = Report()
@@ -117,16 +129,16 @@ class Anchoring:
         if not 0 <= elapsed <= self.settings.memory or guide.shape != self._shape:
             self._forget()
         self._seconds, self._shape = seconds, guide.shape
-        places, measured, deviations = guide.at(depth, labels, anchors)
-        if len(measured):
-            field = self._fitted(guide, places, measured, deviations, seconds)
+        fresh = on_known_depth(depth, anchors)
+        if len(fresh):
+            field = self._fitted(_Picture(guide, depth, labels, seconds), fresh)
         else:
             field = self._faded(guide, seconds)
         if field is None:
             self._forget()
             self.last = Report()
             return depth
-        field = self._steady(guide.log_depth + field, elapsed) - guide.log_depth
+        field = self._steady(guide.log_depth + field, guide.log_depth, elapsed) - guide.log_depth
         limit = math.log(LARGEST)
         factor = np.exp(np.clip(field, -limit, limit)).astype(np.float32)
         self.last = Report(self.last.used, self.last.rejected, self.last.mode,
@@ -136,26 +148,55 @@ class Anchoring:
     def _forget(self) -> None:
         self._seconds = self._anchored = -math.inf
         self._scale_and_power = 0.0, 0.0
-        self._field = self._left = self._previous = None
+        self._field = self._left = self._previous = self._predicted = None
+        self._memory.forget()
 
-    def _fitted(self, guide: _Guide, places: Places, measured: np.ndarray,
-                deviations: np.ndarray, seconds: float) -> np.ndarray | None:
+    def _fitted(self, picture: _Picture, fresh: Anchors) -> np.ndarray | None:
         """Return the log ratio on the grid by the anchors; None if all are outliers."""
-        mode = _mode(places, self.settings.mode)
-        prior = {'scale': self._prior.only_scale(), 'field': self._prior,
-                 'scale_shift': self._prior.only_scale_and_power()}[mode]
-        found = Field(places, measured - places.log_depth - np.float32(USUAL), deviations, prior)
-        used = int(found.used.sum())
-        self.last = Report(used, len(measured) - used, mode if used else 'none')
+        guide, count = picture.guide, len(fresh)
+        recalled = self._memory.recall(picture.depth, picture.seconds, ANCHORS - count)
+        if len(recalled) and self._contradicted(picture, fresh):
+            self._memory.forget()
+            recalled = Anchors.none()
+        solution = self._solution(picture, fresh + recalled)
+        right = solution.field.used
+        used = int(right[:count].sum())
+        self.last = Report(used, count - used, solution.mode if used else 'none')
         if not used:
-            return self._faded(guide, seconds)
-        field = found.on_grid(guide.columns, guide.rows, guide.log_depth, guide.labels)
+            return self._faded(guide, picture.seconds)
+        if count < ANCHORS:
+            self._memory.update(right[count:], fresh.chosen(right[:count]), picture.depth,
+                                picture.seconds)
+        field = solution.field.on_grid(guide.columns, guide.rows, guide.log_depth, guide.labels)
+        if solution.line:
+            field = upright(guide.log_depth + field, guide.columns, guide.rows,
+                            solution.places.chosen(right)) - guide.log_depth
         self._scale_and_power = _line(guide.log_depth, field)
-        self._field, self._anchored = field, seconds
-        self._left = self.remaining = partial(guide.remaining, found, self._prior)
+        self._field, self._anchored = field, picture.seconds
+        self._left = self.remaining = partial(guide.remaining, solution.field, self._prior)
         return field
 
-    def _faded(self, guide: _Guide, seconds: float) -> np.ndarray | None:
+    def _contradicted(self, picture: _Picture, fresh: Anchors) -> bool:
+        """Return whether the anchors say that the last corrected depth is wrong as a whole."""
+        if self._previous is None:
+            return False
+        down, across = (cells / pixels for cells, pixels in
+                        zip(picture.guide.shape, picture.depth.shape))
+        expected = self._previous[(fresh.row * down).astype(int),
+                                  (fresh.column * across).astype(int)]
+        return abs(float(np.median(np.log(fresh.depth) - USUAL - expected))) > CONTRADICTION
+
+    def _solution(self, picture: _Picture, anchors: Anchors) -> _Solution:
+        places = places_of(picture.depth, picture.labels, anchors)
+        mode = _mode(places, self.settings.mode)
+        line = mode == 'field' and is_line(places)
+        prior = {'scale': self._prior.only_scale(),
+                 'field': prior_of(self._prior) if line else self._prior,
+                 'scale_shift': self._prior.only_scale_and_power()}[mode]
+        ratios = np.log(anchors.depth) - places.log_depth - np.float32(USUAL)
+        return _Solution(Field(places, ratios, anchors.deviation, prior), places, mode, line)
+
+    def _faded(self, guide: Guide, seconds: float) -> np.ndarray | None:
         """Return what is left of the last correction; None if nothing is."""
         age = (seconds - self._anchored) / self.settings.memory
         if not self.last.used or self._field is None:
@@ -171,88 +212,48 @@ class Anchoring:
             self.remaining = partial(_forgotten, self._left, shape)
         return (1 - age) * (smooth + shape * (self._field - smooth))
 
-    def _steady(self, target: np.ndarray, elapsed: float) -> np.ndarray:
-        """Return log depth on the grid that changes slowly where it changes little."""
+    def _steady(self, target: np.ndarray, predicted: np.ndarray, elapsed: float) -> np.ndarray:
+        """Return corrected log depth on the grid that changes slowly where little changes."""
         previous, self._previous = self._previous, target
-        if previous is None or not self.settings.time_constant:
+        before, self._predicted = self._predicted, predicted
+        if previous is None or before is None or not self.settings.time_constant:
             return target
-        change = cv2.blur(target - previous, (3, 3))
-        keep = math.exp(-elapsed / self.settings.time_constant) * max(
-            0, 1 - (float(np.median(np.abs(change))) / MOTION) ** 2)
-        kept = keep * np.maximum(1 - (change / CELL_MOTION) ** 2, 0)
+        change, motion = (cv2.blur(parts, (3, 3)) for parts in
+                          (target - previous, predicted - before))
+        whole = min(float(np.median(np.abs(part))) for part in (change, motion))
+        still = np.maximum(_stillness(change, CELL_MOTION),
+                           _stillness(motion, CELL_MOTION) * _stillness(change, JUMP))
+        kept = math.exp(-elapsed / self.settings.time_constant) * _stillness(whole, MOTION) * still
         self._previous = target - kept * (target - previous)
         return self._previous
 
 
-@dataclass(frozen=True)
-class _Guide:
-    """
-    The prediction on a coarse grid (h, w), in the coordinates of ``Places``.
+class _Picture(NamedTuple):
+    """The predicted depth and labels of a picture, on a grid and in full, with its stamp."""
 
-    ``columns`` (w,), ``rows`` (h,); ``log_depth`` counts from ``USUAL``; ``labels`` are uint8.
-    """
+    guide: Guide
+    depth: np.ndarray
+    labels: np.ndarray | None
+    seconds: float
 
-    columns: np.ndarray
-    rows: np.ndarray
-    log_depth: np.ndarray
-    labels: np.ndarray
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.log_depth.shape
+class _Solution(NamedTuple):
+    """The field through anchors at ``places``, the richness of it, and whether they are a line."""
 
-    def at(self, depth: np.ndarray, labels: np.ndarray | None, anchors: Anchors
-           ) -> tuple[Places, np.ndarray, np.ndarray]:
-        """Return places, log of measured depth and deviation of the anchors on valid depth."""
-        height, width = depth.shape
-        columns = np.rint(anchors.column).astype(int)
-        rows = np.rint(anchors.row).astype(int)
-        good = ((columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-                & (anchors.depth > 0) & np.isfinite(anchors.depth))
-        predicted = np.zeros(len(good), np.float32)
-        predicted[good] = depth[rows[good], columns[good]]
-        good &= (predicted > 0) & np.isfinite(predicted)
-        # ``thinned`` counts indices, so that everything is chosen alike.
-        part = thinned(Anchors(columns[good], rows[good], anchors.depth[good],
-                               anchors.deviation[good]), depth.shape, ANCHORS)
-        columns, rows = part.column, part.row
-        places = Places(
-            ((columns + 0.5) / width - 0.5).astype(np.float32),
-            ((rows + 0.5 - height / 2) / width).astype(np.float32),
-            np.log(depth[rows, columns]).astype(np.float32) - np.float32(USUAL),
-            np.zeros(len(rows), np.uint8) if labels is None else labels[rows, columns])
-        return places, np.log(part.depth), part.deviation
+    field: Field
+    places: Places
+    mode: str
+    line: bool
 
-    def remaining(self, field: Field, prior: Prior) -> np.ndarray:
-        """Return what the anchors of ``field`` leave of the variance at every CELLS-th cell."""
-        part = self.log_depth[::CELLS, ::CELLS]
-        columns, rows = np.meshgrid(self.columns[::CELLS], self.rows[::CELLS])
-        places = Places(columns.ravel(), rows.ravel(), part.ravel(),
-                        self.labels[::CELLS, ::CELLS].ravel())
-        return field.remaining(places, prior).reshape(part.shape).astype(np.float32)
+
+def _stillness(change: np.ndarray | float, motion: float) -> np.ndarray:
+    """Return 1 for no change of log depth, and 0 for changes from ``motion`` on."""
+    return np.maximum(1 - np.square(change / motion), 0)
 
 
 def _forgotten(left: Callable[[], np.ndarray], share: float) -> np.ndarray:
     """Return what anchors leave of the variance when a share of their knowledge is left."""
     return 1 - share * (1 - left())
-
-
-def _guide(depth: np.ndarray, labels: np.ndarray | None) -> _Guide | None:
-    """Return the prediction on a grid; None if it has no valid depth."""
-    height, width = depth.shape
-    step = max(1, round(width / COLUMNS))
-    size = max(1, round(width / step)), max(1, round(height / step))
-    valid = np.isfinite(depth) & (depth > 0)
-    if not valid.all():
-        if not valid.any():
-            return None
-        depth = np.where(valid, depth, np.median(depth[valid]))
-    small = cv2.resize(depth, size, interpolation=cv2.INTER_AREA)
-    ids = np.zeros(small.shape, np.uint8) if labels is None else cv2.resize(
-        labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    columns = (np.arange(size[0], dtype=np.float32) + 0.5) / size[0] - 0.5
-    rows = ((np.arange(size[1], dtype=np.float32) + 0.5) / size[1] - 0.5) * (height / width)
-    return _Guide(columns, rows.astype(np.float32), np.log(small) - np.float32(USUAL), ids)
 
 
 def _mode(places: Places, richest: str) -> str:

@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-# The share of outliers, and the range of log ratios over which they lie, all equally probable.
-OUTLIERS = 0.05
-OUTLIER_SPREAD = 0.5
+# The density of outliers over log ratios, and at how many anchors it is twice as large, because
+# few anchors cannot vouch for each other.
+OUTLIERS = 0.03
+OUTLIERS_OF_FEW = 6
 # A log ratio this far from the median is half believed at first.
 GROSS = 0.4
 ROUNDS = 2
@@ -27,6 +28,9 @@ ROUNDS = 2
 PART = 100
 # An anchor that is less probably no outlier than this does not count.
 LEAST = 0.02
+# The field of n anchors is n / (n + CAUTION) of the most probable one, which costs little of the
+# gain, but takes much from what a misleading anchor spoils.
+CAUTION = 0.25
 # Errors of depth have heavy tails: near edges, and on small things.
 FREEDOM = 3.0
 # The levels of log depth between which the field is interpolated.
@@ -40,6 +44,10 @@ class Places(NamedTuple):
     row: np.ndarray
     log_depth: np.ndarray
     label: np.ndarray
+
+    def chosen(self, which: np.ndarray) -> Places:
+        """Return the points of an index or mask."""
+        return Places(*(part[which] for part in self))
 
 
 @dataclass(frozen=True)
@@ -110,14 +118,16 @@ class Field:
         self._total = covariance[np.ix_(chosen, chosen)]
         if len(chosen):
             self._total[np.diag_indices(len(chosen))] += (noise * doubt)[chosen]
-            self._weights[chosen] = np.linalg.solve(self._total, ratios[chosen])
+            count = float(belief[chosen].sum())
+            self._weights[chosen] = np.linalg.solve(self._total, ratios[chosen]) * np.float32(
+                count / (count + CAUTION))
 
     def on_grid(self, columns: np.ndarray, rows: np.ndarray, log_depth: np.ndarray,
                 labels: np.ndarray) -> np.ndarray:
         """Return the field (h, w) at columns (w,) and rows (h,) with log depth, labels (h, w)."""
         prior, at = self._prior, self._places
         chosen = np.flatnonzero(self._weights)
-        at, weights = Places(*(part[chosen] for part in at)), self._weights[chosen]
+        at, weights = at.chosen(chosen), self._weights[chosen]
         found = (prior.scale ** 2 * weights.sum()
                  + prior.power ** 2 * (weights @ at.log_depth) * log_depth
                  + prior.tilt[0] ** 2 * (weights @ at.column) * columns
@@ -155,7 +165,7 @@ class Field:
 
         The variance is that of the prior ``whole``, of which the field's own prior may be a part.
         """
-        anchors = Places(*(part[self._chosen] for part in self._places))
+        anchors = self._places.chosen(self._chosen)
         across = _covariance(at, anchors, self._prior)
         known = np.einsum('ij,ij->i', across @ np.linalg.inv(self._total), across)
         return np.clip(1 - known / whole.variance(at), 0, 1)
@@ -189,9 +199,10 @@ def _believed(covariance: np.ndarray, ratios: np.ndarray, noise: np.ndarray
 
     Each anchor is predicted from all others (Rasmussen and Williams, Sec. 5.4.2), which count as
     far as they are believed themselves. The factors are those of Student's t distribution with
-    ``FREEDOM`` degrees, divided by the probability, relative to an anchor as predicted.
+    ``FREEDOM`` degrees, and so much more that an anchor moves the field by its probability times
+    as much as a certain one (relative to an anchor as predicted).
     """
-    outlier = OUTLIERS / (1 - OUTLIERS) / OUTLIER_SPREAD
+    outlier = OUTLIERS * (1 + OUTLIERS_OF_FEW / len(ratios))
     belief = 1 / (1 + ((ratios - np.median(ratios)) / GROSS) ** 4)
     doubt = 1 / np.maximum(belief, LEAST)
     # The time of an inverse grows with the cube of its size: each anchor is predicted from those
@@ -211,8 +222,9 @@ def _believed(covariance: np.ndarray, ratios: np.ndarray, noise: np.ndarray
         highest = 1 / np.sqrt(2 * np.pi * variances)
         density = highest * np.exp(-0.5 * distances)
         belief = density / (density + outlier)
+        doubted = np.minimum(np.maximum(belief, LEAST) * (highest + outlier) / highest, 1)
         doubt = (np.maximum((FREEDOM + distances) / (FREEDOM + 1), 1)
-                 / np.maximum(belief, LEAST) * highest / (highest + outlier))
+                 + variances / noise * (1 / doubted - 1))
     return belief, doubt
 
 
