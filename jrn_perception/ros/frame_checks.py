@@ -53,7 +53,7 @@ def no_valid_depth(result: Result, running: Configuration) -> str:
 
 def threshold_without_effect(running: Configuration) -> str:
     """Return that depth_confidence_threshold has no effect with these weights; '' if it has."""
-    settings, perception = running
+    settings, perception, _ = running
     if settings.depth_confidence_threshold and perception.card.depth_deviation is None:
         return ('depth_confidence_threshold has no effect: the deviation of depth has not '
                 'been fitted to these weights (jrn_calibrate --depth)')
