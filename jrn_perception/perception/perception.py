@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from jrn_perception import weights
+from jrn_perception.labels import fold_matrix, LabelSet
 from jrn_perception.perception.backends.choice import Options
 from jrn_perception.perception.backends.interface import ArrayMaps, SetUp
 from jrn_perception.perception.inputs.interface import NETWORK, SourceError, Sources
@@ -50,6 +51,10 @@ class Perception:
         if height < 0 or width < 0:
             raise ValueError(f'inference size {height}x{width}: 0 (the trained size) or positive')
         self._requested = height, width
+        # The part of the rows and columns that the input has in place of all.
+        self._share = 1.0
+        # Sums the probabilities of finer classes, None for the network's own.
+        self._fold: np.ndarray | None = None
 
     @classmethod
     def load(cls, architecture: str = '', variant: str = '', *, weights_file: str = '',
@@ -81,6 +86,27 @@ class Perception:
         """Return the same network, not loaded again, with another temperature in its card."""
         other = copy.copy(self)
         other.card = replace(self.card, temperature=temperature)
+        return other
+
+    def smaller(self, share: float) -> Perception:
+        """Return the same network, not loaded again, with a ``share`` of its rows and columns."""
+        other = copy.copy(self)
+        other._share = share * self._share
+        return other
+
+    def folded(self, label_set: LabelSet) -> Perception:
+        """
+        Return the same network, not loaded again, that predicts the classes of ``label_set``.
+
+        See ``Prediction.folded``. ValueError if no map leads to these classes.
+        """
+        assert self.label_set is not None
+        if label_set.names == self.label_set.names:
+            return self
+        other = copy.copy(self)
+        other._fold, other.label_set = fold_matrix(self.label_set, label_set), label_set
+        # It was fitted to the confidence of the finer classes.
+        other.card = replace(self.card, depth_deviation=None)
         return other
 
     @property
@@ -193,9 +219,14 @@ class Perception:
                     focal_length: tuple[float, float] | None = None, index: int = 0
                     ) -> Prediction:
         """Return the prediction for picture ``index`` of a batch, of ``size`` (height, width)."""
-        return Prediction(maps.at(index), size, self.label_set,
-                          self.depth_scale(size, focal_length), self.card.depth_range,
-                          self.card.temperature, self.card.depth_deviation)
+        own = self.label_set if self._fold is None else self.card.label_set
+        prediction = Prediction(maps.at(index), size, own, self.depth_scale(size, focal_length),
+                                self.card.depth_range, self.card.temperature,
+                                self.card.depth_deviation)
+        if self._fold is None:
+            return prediction
+        assert self.label_set is not None
+        return prediction.folded(self._fold, self.label_set)
 
     def depth_scale(self, size: tuple[int, int],
                     focal_length: tuple[float, float] | None = None) -> float:
@@ -235,6 +266,13 @@ class Perception:
 
         By default as many pixels as in training, in the picture's aspect: constant cost.
         """
+        full = self._full_size(height, width)
+        if self._share == 1:
+            return full
+        step = self.card.preprocessing.multiple_of
+        return multiple(self._share * full[0], step), multiple(self._share * full[1], step)
+
+    def _full_size(self, height: int, width: int) -> tuple[int, int]:
         wanted_height, wanted_width = self._requested
         if wanted_height and wanted_width:
             return wanted_height, wanted_width

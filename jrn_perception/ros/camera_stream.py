@@ -29,6 +29,7 @@ from jrn_perception.ros.diagnostics import (
     Timing,
 )
 from jrn_perception.ros.frame_checks import deviation_missing, no_valid_depth, StampCheck
+from jrn_perception.ros.governing import Governing
 from jrn_perception.ros.outputs import (
     Delivery,
     Frame,
@@ -55,9 +56,10 @@ class CameraStream:
     are two configurations: the latest, and the one that frames are processed with.
     """
 
-    def __init__(self, node: Node, worker: Worker, configuration: Configuration, name: str = ''):
+    def __init__(self, node: Node, worker: Worker, configuration: Configuration,
+                 governing: Governing, name: str = ''):
         self._node, self._latest, self._running = node, configuration, configuration
-        self.name = name
+        self._governing, self.name = governing, name
         self._log = CameraLog(node, name)
         self._active = False
         self.statistics = Statistics()
@@ -99,7 +101,7 @@ class CameraStream:
 
     def is_wanted(self) -> bool:
         """Return whether frames should be processed now."""
-        settings, perception = self._latest
+        settings, perception, _ = self._latest
         return self._active and settings.enabled and (
             not settings.lazy or bool(self.outputs.listened_to(perception))
             or self._info_topics.has_listener())
@@ -128,6 +130,7 @@ class CameraStream:
             self._calibration.forget()
         self.statistics.camera_info_fault = self._calibration.fault()
         self.statistics.correction = correction = self.correction.report()
+        self.statistics.rung = self._governing.report()
         self._log.tell_once(self.statistics.camera_info_fault, correction.fault)
         self.statistics.clock_fault = '' if self._node.get_clock().now().nanoseconds else (
             'use_sim_time is true, but no time has come on /clock: play the recording with '
@@ -176,7 +179,8 @@ class CameraStream:
         started = perf_counter()
         if not self._active:
             return
-        settings, perception = self._running
+        self._governing.check()
+        settings, perception, _ = self._running
         try:
             self._stamps.check(message.header.stamp, self._node.get_clock().now(),
                                settings.max_age)
@@ -219,7 +223,9 @@ class CameraStream:
         milliseconds = [1e3 * (end - start) for start, end in (
             (started, preprocessed), (preprocessed, inferred), (inferred, made),
             (made, published))]
-        self.statistics.finish(Timing(*milliseconds, self._latency_ms(message.header.stamp)))
+        timing = Timing(*milliseconds, self._latency_ms(message.header.stamp))
+        self.statistics.finish(timing)
+        self._governing.finish(timing.latency_ms, timing.processing_ms)
         self._log.debug(
             'frame {}.{:09d}: preprocess {:.1f}, inference {:.1f}, postprocess {:.1f}, '
             'publish {:.1f} ms; {}'.format(
@@ -247,7 +253,7 @@ class CameraStream:
     def _source(self, message: Image | CompressedImage, rgb: np.ndarray, picture: np.ndarray,
                 wanted: list[Output]) -> ArrayMaps | None:
         """Return what the JRN gets from sources other than its networks; BadImage, SourceError."""
-        _, perception = self._running
+        perception = self._running.perception
         if not perception.reads_measured:
             self.statistics.sensor_fault = ''
             return perception.sourced(rgb, picture)
@@ -264,7 +270,7 @@ class CameraStream:
 
     def _match_camera_info(self, stamp: TimeMessage, size: tuple[int, int],
                            wanted: list[Output]) -> Calibration:
-        settings, perception = self._running
+        settings, perception, _ = self._running
         corrects = settings.focal_correction and perception.corrects_focal_length
         return self._calibration.match(ImageNeeds(
             stamp, size, cloud=any(output.cloud for output in wanted),

@@ -8,18 +8,24 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jrn_perception.perception import Perception
+from jrn_perception.ros.ladder import build_ladder, Ladder
 from jrn_perception.ros.parameters import Settings
 
 
 class Configuration(NamedTuple):
-    """Settings and their network, which change together: a frame sees one configuration."""
+    """
+    Settings and their network, which change together: a frame sees one configuration.
+
+    ``ladder`` has the networks that max_latency_ms chooses from, None without a limit.
+    """
 
     settings: Settings
     perception: Perception
+    ladder: Ladder | None = None
 
     def describe(self) -> str:
         """Return network, weights, device, precision and backend in one line."""
-        settings, perception = self
+        settings, perception, _ = self
         return (f'{settings.architecture} {settings.variant} ({perception.source}) on '
                 f'{perception.device} in {perception.precision}, {perception.backend_name}'
                 f'{self._sources()}')
@@ -29,6 +35,10 @@ class Configuration(NamedTuple):
         if inputs is None:
             return ''
         return ''.join(f', {task} from {name}' for task, name in inputs.describe().items())
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what the user should know of the network and its ladder."""
+        return (*self.perception.warnings, *(self.ladder.notes if self.ladder else ()))
 
     def mute_effect(self) -> str:
         """Return what muting does to the outputs, '' if nothing is muted."""
@@ -50,7 +60,7 @@ class Configuration(NamedTuple):
 
     def slow_device_warnings(self) -> list[str]:
         """Return what makes this device slower than the user may expect."""
-        settings, perception = self
+        settings, perception, _ = self
         warnings = []
         if perception.backend.name != 'torch':  # Runs on the CPU and in fp32 on purpose.
             return warnings
@@ -79,7 +89,8 @@ def load(settings: Settings) -> Configuration:
     # The first run allocates, and shows whether the network fits on the device.
     perception.warm_up()
     settings.labels = list(perception.label_set.names)
-    return Configuration(settings, perception)
+    ladder = build_ladder(settings, perception) if settings.max_latency_ms else None
+    return Configuration(settings, perception, ladder)
 
 
 def check_mute(settings: Settings, perception: Perception) -> None:

@@ -13,6 +13,7 @@ from time import monotonic
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from jrn_perception.ros.configuration import Configuration
+from jrn_perception.ros.governing import RungReport
 from jrn_perception.ros.parameters import Settings
 from jrn_perception.ros.range.correction import CorrectionReport
 import numpy as np
@@ -64,6 +65,7 @@ class Statistics:
     depth_fault: str = ''
     output_fault: str = ''
     correction: CorrectionReport = CorrectionReport()
+    rung: RungReport = RungReport()
     sensor_fault: str = ''
     influence: tuple[float, float] | None = None
     last_arrival: float = field(default_factory=monotonic)
@@ -210,16 +212,18 @@ def _warnings(settings: Settings, statistics: Statistics, recent: Recent) -> lis
         faults.append(f'a frame takes {mean:.0f} ms, more than max_processing_time_ms '
                       f'({settings.max_processing_time_ms:g})')
     return faults + [fault for fault in (
-        statistics.clock_fault, statistics.camera_info_fault, statistics.correction.fault,
-        statistics.depth_fault, statistics.output_fault, statistics.sensor_fault) if fault]
+        statistics.rung.fault, statistics.clock_fault, statistics.camera_info_fault,
+        statistics.correction.fault, statistics.depth_fault, statistics.output_fault,
+        statistics.sensor_fault) if fault]
 
 
 def identify(configuration: Configuration) -> dict[str, object]:
     """Return which network processes the frames, where, and the GPU memory that it holds."""
-    settings, perception = configuration
+    settings, perception, _ = configuration
     return {
-        'architecture': settings.architecture,
-        'variant': settings.variant,
+        # Of the rung in use, if max_latency_ms has chosen one.
+        'architecture': perception.card.architecture,
+        'variant': perception.card.variant,
         'mute': settings.mute,
         'mute_effect': configuration.mute_effect(),
         **_sources(configuration),
@@ -235,7 +239,7 @@ def identify(configuration: Configuration) -> dict[str, object]:
 
 def _sources(configuration: Configuration) -> dict[str, object]:
     """Return both sources of a JRN's inputs, models with their licence and digest."""
-    settings, perception = configuration
+    settings, perception, _ = configuration
     if perception.inputs is None:
         return {'depth_source': settings.depth_source,
                 'semantics_source': settings.semantics_source}
@@ -261,6 +265,7 @@ def summarise(statistics: Statistics, recent: Recent) -> dict[str, object]:
         'pipeline_latency_ms': recent.mean('latency_ms'),
         'influence_depth_m': depth,
         'influence_semantics': semantics,
+        **statistics.rung.values(),
         **statistics.correction.values()}
 
 
@@ -273,9 +278,9 @@ def report(name: str, settings: Settings, running: Configuration, statistics: St
     """
     recent = statistics.recent()
     level, state, message = judge(settings, statistics, recent, activity)
-    effect = running.mute_effect()
-    if state == 'running' and effect not in message:
-        message = f'{message}; {effect}'
+    for effect in (running.mute_effect(), statistics.rung.effect):
+        if state == 'running' and effect not in message:
+            message = f'{message}; {effect}'
     numbers = summarise(statistics, recent)
     if activity.wanted_for < 0:  # The node does not read images, so it cannot know their rate.
         numbers['rate_in_hz'] = float('nan')

@@ -53,7 +53,7 @@ def no_valid_depth(result: Result, running: Configuration) -> str:
 
 def deviation_missing(running: Configuration) -> str:
     """Return which parameters need the deviation of depth that these weights lack, or ''."""
-    settings, perception = running
+    settings, perception, _ = running
     wanted = [text for wants, text in (
         (settings.depth_confidence_threshold, 'depth_confidence_threshold has no effect'),
         (settings.points_confidence == 'depth', 'points_confidence depth is 0')) if wants]

@@ -26,7 +26,9 @@ from jrn_perception.ros.camera_topics import parse_cameras
 from jrn_perception.ros.configuration import check_mute, Configuration, load, load_or_refuse
 from jrn_perception.ros.conversions.label_info import label_message, LabelInfo
 from jrn_perception.ros.diagnostics import status_name, without_network
+from jrn_perception.ros.governing import Governing
 from jrn_perception.ros.lifecycle import ManagedNode, return_memory
+from jrn_perception.ros.outputs import Output
 from jrn_perception.ros.parameter_files import Origins, origins
 from jrn_perception.ros.parameter_services import SetParameterServices
 from jrn_perception.ros.worker import Worker
@@ -53,6 +55,7 @@ class PerceptionNode(ManagedNode):
     # Set here as well, because rclpy also destroys a node whose constructor has failed.
     _worker: Worker | None = None
     _loading: threading.Thread | None = None
+    _governing: Governing | None = None
     _started = False
 
     def __init__(self, **arguments):
@@ -104,16 +107,17 @@ class PerceptionNode(ManagedNode):
         configuration = load(settings)
         parameters.check_labels(self._given_labels, settings.labels)
         parameters.check_limits(settings, configuration.perception.card.depth_range)
-        for warning in (*configuration.perception.warnings,
-                        *configuration.slow_device_warnings(),
+        for warning in (*configuration.warnings(), *configuration.slow_device_warnings(),
                         *filter(None, [configuration.mute_effect()])):
             self.get_logger().warning(warning)
         self._worker = worker = Worker()
         worker.start()
         # Before the topics, whose QoS parameters come by the callbacks below when declared.
         self._latest = self._running = configuration
+        self._governing = Governing(self.get_logger(), self._run_on, self._wanted)
+        self._governing.configure(configuration)
         for name in parse_cameras(settings.cameras):
-            self.cameras += CameraStream(self, worker, configuration, name),
+            self.cameras += CameraStream(self, worker, configuration, self._governing, name),
         if LabelInfo is not None:
             self._label_publisher = qos.publish(self, LabelInfo, 'label_info', qos.LATCHED_QOS)
         if ignored := qos.check_overrides(self, self._overrides, self._given.foreign):
@@ -143,6 +147,7 @@ class PerceptionNode(ManagedNode):
         if self._label_publisher is not None:
             self.destroy_publisher(self._label_publisher)
         self.cameras, self._label_publisher, self._worker = (), None, None
+        self._governing = None
         self._latest = self._running = self._prepared = None
         self._accepted = self._settings, None
         # Not at once: the executor still holds the subscriptions that it has waited for.
@@ -181,7 +186,7 @@ class PerceptionNode(ManagedNode):
                 raise ValueError(f'{parameter.name}: undeclared; see `ros2 param list`')
         settings = self._merge(changed)
         changeable = [parameter for parameter in changed if not self._is_read_only(parameter)]
-        if self._latest is not None and settings.identity != self._settings.identity:
+        if self._latest is not None and not self._has_networks_of(settings):
             self._prepared = await self._load_beside(settings)
         return changeable
 
@@ -214,6 +219,11 @@ class PerceptionNode(ManagedNode):
         self._loading.start()
         return await loaded
 
+    def _has_networks_of(self, settings: parameters.Settings) -> bool:
+        """Return whether all networks that ``settings`` need are loaded."""
+        return settings.identity == self._settings.identity and (
+            not settings.max_latency_ms or self._latest.ladder is not None)
+
     def _merge(self, changed: list[Parameter]) -> parameters.Settings:
         """Return the latest settings with ``changed``; ValueError gives a reason to refuse."""
         for parameter in changed:
@@ -244,11 +254,12 @@ class PerceptionNode(ManagedNode):
         settings = self._merge(changed)
         if self._latest is None:
             return settings, None
-        if settings.identity == self._settings.identity:
-            configuration = Configuration(settings, self._latest.perception)
+        if self._has_networks_of(settings):
+            ladder = self._latest.ladder if settings.max_latency_ms else None
+            configuration = Configuration(settings, self._latest.perception, ladder)
         elif prepared is not None and prepared.settings.identity == settings.identity:
             settings.labels = prepared.settings.labels
-            configuration = Configuration(settings, prepared.perception)
+            configuration = prepared._replace(settings=settings)
         else:
             # Set by code of this process, not by a service: that code waits for the network.
             configuration = load_or_refuse(settings)
@@ -307,13 +318,22 @@ class PerceptionNode(ManagedNode):
                      != before.settings.confidence_threshold):
             self._announce(configuration.settings)
         self._running = configuration
-        for camera in self.cameras:
-            camera.adopt(configuration)
+        self._run_on(self._governing.configure(configuration))
         if swaps:
-            for warning in configuration.perception.warnings:
+            for warning in configuration.warnings():
                 self.get_logger().warning(warning)
             self.get_logger().info(f'swapped to {configuration.describe()}')
             self._read_back_soon.trigger()
+
+    def _run_on(self, configuration: Configuration) -> None:
+        """Process the next frames of all cameras with ``configuration``."""
+        for camera in self.cameras:
+            camera.adopt(configuration)
+
+    def _wanted(self, configuration: Configuration) -> list[Output]:
+        """Return the outputs of ``configuration`` that subscribers of any camera want."""
+        return [output for camera in self.cameras
+                for output in camera.outputs.wanted(configuration)]
 
     def _announce(self, settings: parameters.Settings) -> None:
         """Publish the names of the class ids, for late joiners as well."""

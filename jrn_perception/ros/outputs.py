@@ -396,7 +396,7 @@ class OutputPublishers:
 
     def wanted(self, configuration: Configuration) -> list[Output]:
         """Return the outputs to make for a frame."""
-        settings, perception = configuration
+        settings, perception, _ = configuration
         return [output for output in OUTPUTS if output.available(perception)
                 and (self._has_listener(output) or not (settings.lazy or output.optional))]
 

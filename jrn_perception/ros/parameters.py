@@ -169,6 +169,9 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
     ('max_rate', 0.0, 'frames per second at most; 0 for no limit', {'low': 0.0, 'high': 1000.0}),
     ('max_age', 0.0, 'seconds after its stamp when a frame is too old to process; 0 for never',
      {'low': 0.0, 'high': 3600.0}),
+    ('max_latency_ms', 0.0, 'milliseconds from the stamp of an image to its outputs; while frames '
+     'take longer, a HydraNet in place of the jrn and smaller inputs are used; 0 for no limit',
+     {'low': 0.0, 'high': 60_000.0}),
     ('overlay_alpha', 0.5, "share of the classes' colours in the overlay",
      {'low': 0.0, 'high': 1.0}),
     ('depth_colormap', 'turbo', 'colours of depth_color', {'choices': tuple(COLORMAPS)}),
@@ -355,6 +358,9 @@ def check_together(settings: Settings) -> Settings:
         raise ValueError(f'depth_source, semantics_source: {settings.architecture} sees pictures '
                          f'alone; choose architecture jrn or {networks.EXTERNAL}, or set both to '
                          f'{NETWORK}')
+    if settings.max_latency_ms and settings.architecture == networks.EXTERNAL:
+        raise ValueError('max_latency_ms: has nothing to choose from with architecture '
+                         f'{networks.EXTERNAL}, whose models have one size of input; set it to 0')
     range_inputs(settings)
     cameras = parse_cameras(settings.cameras)
     if settings.range_extrinsics:

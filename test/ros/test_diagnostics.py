@@ -25,7 +25,7 @@ KEYS = {
     'processing_time_ms_mean', 'processing_time_ms_p95', 'processing_time_ms_max',
     'pipeline_latency_ms', 'gpu_memory_mb', 'influence_depth_m', 'influence_semantics',
     'range_points_used', 'range_points_rejected', 'range_mode', 'range_scale', 'range_age_s',
-    'floor_tilt_deg', 'floor_reason'}
+    'floor_tilt_deg', 'floor_reason', 'latency_rung', 'latency_rung_changes'}
 
 
 @pytest.fixture

@@ -599,6 +599,18 @@ def max_silence_s(robot, tools):
     assert robot.status(lambda status: status.values['state'] == 'running').level == 0
 
 
+def max_latency_ms(robot, tools):
+    # How rungs are chosen: test_latency.py.
+    shown = Shown(robot, tools, 'depth', inference_height=96, inference_width=128,
+                  max_latency_ms=0.001)
+    full = shown.array()
+    for _ in range(4):
+        shown.array()
+    assert np.array_equal(shown.array(), shown.library().depth)
+    assert differ(full, shown.array())
+    assert robot.status().values['latency_rung'].startswith('2 of 3: hydranet nyu40 at 64x96')
+
+
 def cameras(robot, tools):
     robot.start(cameras='front, left')
     names = {publisher.topic_name for publisher in robot.node.publishers}
@@ -640,7 +652,7 @@ EFFECTS = {check.__name__.rstrip('_'): check for check in (
     autostart, enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap,
     compressed_format, jpeg_quality, png_level, compressed_depth_max,
     compressed_depth_quantization,
-    max_processing_time_ms, max_silence_s, labels_)}
+    max_processing_time_ms, max_silence_s, max_latency_ms, labels_)}
 
 
 @pytest.mark.parametrize('name', BY_NAME)
