@@ -41,6 +41,9 @@ def add_bag(commands) -> None:
     parser.add_argument('--range-extrinsics', default='', metavar='POSE',
                         help='pose of the range sensor in the frame of the pictures, "x y z qx qy '
                         'qz qw"; default: the one of /tf_static')
+    parser.add_argument('--temporal-filter', type=float, default=0.0, metavar='S',
+                        help='measure predictions a second time, averaged over about S seconds '
+                        'where the picture does not change; default: not')
     parser.add_argument('--json', type=program.new_file, metavar='FILE',
                         help='write the results, without latencies: a second run writes the '
                         'same bytes')
@@ -121,12 +124,13 @@ def run_bag(options: argparse.Namespace) -> int:
         raise ValueError('--range-extrinsics needs --range')
     request = replace(request_of(options), limit=options.limit, worst=options.worst,
                       span=span_of(options), range_topic=options.range_topic,
-                      range_extrinsics=options.range_extrinsics)
+                      range_extrinsics=options.range_extrinsics,
+                      temporal_filter=options.temporal_filter)
     track = partial(program.track, title='evaluating')
     if options.predicted_depth or options.predicted_labels:
-        if options.image or options.camera_info or options.range_topic:
-            raise ValueError('--image, --camera-info and --range have no use with recorded '
-                             'predictions')
+        if options.image or options.camera_info or options.range_topic or options.temporal_filter:
+            raise ValueError('--image, --camera-info, --range and --temporal-filter have no use '
+                             'with recorded predictions')
         predicted = session.Predicted(options.predicted_depth, options.predicted_labels)
         with program.interruption() as interrupted:
             evaluation = scored.score(options.bag, replace(request, predicted=predicted), track,

@@ -515,6 +515,22 @@ def max_silence_s(robot, tools):
     assert robot.status(lambda status: status.values['state'] == 'running').level == 0
 
 
+def temporal_filter(robot, tools):
+    # What is averaged, and when it is not: test_steady_output.py.
+    shown = Shown(robot, tools, 'confidence')
+    first = shown.array()
+    shown.rgb = np.clip(shown.rgb, 0, 252) + np.uint8(3)
+    alone = shown.array()
+    shown.rgb = shown.rgb - np.uint8(3)
+    shown.configure(temporal_filter=10.0)
+    assert differ(first, alone)
+    shown.array()
+    shown.rgb = shown.rgb + np.uint8(3)
+    assert differ(shown.array(), alone)
+    shown.configure(temporal_filter=0.0)
+    assert np.array_equal(shown.array(), alone)
+
+
 def max_latency_ms(robot, tools):
     # How rungs are chosen: test_latency.py.
     shown = Shown(robot, tools, 'depth', inference_height=96, inference_width=128,
@@ -565,7 +581,8 @@ EFFECTS = {check.__name__.rstrip('_'): check for check in (
     max_depth, out_of_range, depth_confidence_threshold, no_depth_classes, camera_height,
     range_inputs, range_max_age, range_extrinsics, anchoring, confidence_threshold, cameras,
     autostart, enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap,
-    max_processing_time_ms, max_silence_s, max_latency_ms, labels_)}
+    max_processing_time_ms, max_silence_s, max_latency_ms, temporal_filter,
+    labels_)}
 
 
 @pytest.mark.parametrize('name', BY_NAME)
