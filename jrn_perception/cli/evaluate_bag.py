@@ -31,6 +31,9 @@ def add_bag(commands) -> None:
                         help='recording: its folder, or a .mcap, .db3 or .bag file')
     add_truth(parser)
     add_part(parser)
+    parser.add_argument('--temporal-filter', type=float, default=0.0, metavar='S',
+                        help='measure predictions a second time, averaged over about S seconds '
+                        'where the picture does not change; default: not')
     parser.add_argument('--json', type=program.new_file, metavar='FILE',
                         help='write the results, without latencies: a second run writes the '
                         'same bytes')
@@ -131,12 +134,13 @@ def run_bag(options: argparse.Namespace) -> int:
     """Evaluate on a recording."""
     from jrn_perception.evaluation.reports import bag_document, page, tables
 
-    request = with_part(request_of(options), options)
+    request = replace(with_part(request_of(options), options),
+                      temporal_filter=options.temporal_filter)
     track = partial(program.track, title='evaluating')
     if options.predicted_depth or options.predicted_labels:
-        if options.image or options.camera_info or options.range_topic:
-            raise ValueError('--image, --camera-info and --range have no use with recorded '
-                             'predictions')
+        if options.image or options.camera_info or options.range_topic or options.temporal_filter:
+            raise ValueError('--image, --camera-info, --range and --temporal-filter have no use '
+                             'with recorded predictions')
         predicted = session.Predicted(options.predicted_depth, options.predicted_labels)
         with program.interruption() as interrupted:
             evaluation = scored.score(options.bag, replace(request, predicted=predicted), track,

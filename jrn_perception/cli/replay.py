@@ -43,7 +43,7 @@ NETWORK_PARAMETERS = ('architecture', 'variant', 'weights', 'depth_source', 'sem
                       'device', 'precision', 'backend', 'threads', 'inference_height',
                       'inference_width')
 NEUTRAL = {'mute': 'none', 'cameras': '', 'depth_encoding': '32FC1', 'max_rate': 0.0,
-           'max_age': 0.0, 'max_latency_ms': 0.0}
+           'max_age': 0.0, 'max_latency_ms': 0.0, 'temporal_filter': 0.0}
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,11 @@ class Perception:
     one modality on the other can be muted.
     """
 
+    # The part of the rows and columns that the input has in place of all.
+    _share = 1.0
+    # Sums the probabilities of finer classes, None for the network's own.
+    _fold: np.ndarray | None = None
+
     def __init__(self, loaded: weights.Loaded, device: str = 'auto', precision: str = 'auto',
                  height: int = 0, width: int = 0):
         self._begin(Opened(loaded.card, loaded.source,
@@ -51,10 +56,6 @@ class Perception:
         if height < 0 or width < 0:
             raise ValueError(f'inference size {height}x{width}: 0 (the trained size) or positive')
         self._requested = height, width
-        # The part of the rows and columns that the input has in place of all.
-        self._share = 1.0
-        # Sums the probabilities of finer classes, None for the network's own.
-        self._fold: np.ndarray | None = None
 
     @classmethod
     def load(cls, architecture: str = '', variant: str = '', *, weights_file: str = '',

@@ -13,6 +13,7 @@ from jrn_perception.messages.camera_info import Calibration
 from jrn_perception.messages.images import BadImage, compressed_to_rgb
 from jrn_perception.perception import ArrayMaps, SetUp
 from jrn_perception.perception.inputs.interface import SourceError
+from jrn_perception.perception.temporal import TemporalFilter
 from jrn_perception.ros import qos
 from jrn_perception.ros.calibration import ImageNeeds
 from jrn_perception.ros.camera_info import CameraInfoTopics
@@ -64,7 +65,7 @@ class CameraStream:
         self._active = False
         self.statistics = Statistics()
         self._slot = worker.open_slot(self._process, self._on_failure)
-        self._rate_limit, self._stamps = RateLimit(), StampCheck()
+        self._rate_limit, self._stamps, self._filter = RateLimit(), StampCheck(), TemporalFilter()
         self._wanted_since: float | None = None
         self.correction = DepthCorrection(node, configuration.settings, name)
         self._sensor = SensorDepth(node, name)
@@ -130,7 +131,7 @@ class CameraStream:
             self._calibration.forget()
         self.statistics.camera_info_fault = self._calibration.fault()
         self.statistics.correction = correction = self.correction.report()
-        self.statistics.rung = self._governing.report()
+        self.statistics.rung = self._governing.report
         self._log.tell_once(self.statistics.camera_info_fault, correction.fault)
         self.statistics.clock_fault = '' if self._node.get_clock().now().nanoseconds else (
             'use_sim_time is true, but no time has come on /clock: play the recording with '
@@ -173,6 +174,8 @@ class CameraStream:
 
     def adopt(self, configuration: Configuration) -> None:
         """Process the next frames with this configuration."""
+        if not configuration.predicts_as(self._running):
+            self._filter.forget()
         self._running = configuration
 
     def _process(self, message: Image | CompressedImage) -> None:
@@ -207,6 +210,10 @@ class CameraStream:
         # Not earlier: a camera_info that is published right after its image has arrived by now.
         camera = self._match_camera_info(message.header.stamp, size, wanted)
         focal_length = self._focal_length(camera)
+        if settings.temporal_filter:
+            seconds = Time.from_msg(message.header.stamp).nanoseconds / 1e9
+            maps = self._filter(maps, picture, seconds, settings.temporal_filter,
+                                (size, focal_length))
         prediction = perception.postprocess(maps, size, focal_length)
         if need_metres(wanted, settings):
             prediction = self.correction.apply(prediction, message.header, camera.intrinsics,

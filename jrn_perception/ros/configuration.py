@@ -36,6 +36,12 @@ class Configuration(NamedTuple):
             return ''
         return ''.join(f', {task} from {name}' for task, name in inputs.describe().items())
 
+    def predicts_as(self, other: Configuration) -> bool:
+        """Return whether network, muting and filter are those of ``other``."""
+        names = 'mute', 'mute_value', 'temporal_filter'
+        return self.perception is other.perception and all(
+            getattr(self.settings, name) == getattr(other.settings, name) for name in names)
+
     def warnings(self) -> tuple[str, ...]:
         """Return what the user should know of the network and its ladder."""
         return (*self.perception.warnings, *(self.ladder.notes if self.ladder else ()))

@@ -39,8 +39,8 @@ class Governing:
     The rung that all cameras of a node share, because they share the network.
 
     ``adopt`` gets the configuration with the network of a new rung; ``wanted`` returns the outputs
-    that a configuration gives to the subscribers of all cameras. The worker's thread calls
-    everything but ``report``, so that a rung changes between two frames.
+    that a configuration gives to the subscribers of all cameras. The worker's thread calls all
+    methods, so that a rung changes between two frames. ``report`` is for all threads.
     """
 
     def __init__(self, logger: RcutilsLogger, adopt: Callable[[Configuration], None],
@@ -48,17 +48,19 @@ class Governing:
         self._logger, self._adopt, self._wanted = logger, adopt, wanted
         self._configured: Configuration | None = None
         self._governor: Governor | None = None
+        self.report = RungReport()
 
     def configure(self, configuration: Configuration) -> Configuration:
         """Return the configuration to run: the same one, with the network of the rung in use."""
         before, self._configured = self._configured, configuration
         limit, ladder = configuration.settings.max_latency_ms, configuration.ladder
         if ladder is None:
-            self._governor = None
+            self._governor, self.report = None, RungReport()
             return configuration
         if (self._governor is None or before is None or before.ladder is not ladder
                 or self._governor.limit_ms != limit):
             self._governor = Governor(limit, len(ladder.rungs))
+        self.report = self._describe(ladder, self._governor)
         return self._current(ladder, self._governor)
 
     def check(self) -> None:
@@ -72,13 +74,10 @@ class Governing:
             self._apply(self._governor.observe(
                 monotonic(), cost_ms(latency_ms, processing_ms), self._usable()))
 
-    def report(self) -> RungReport:
-        """Return what the diagnostics tell."""
-        configured, governor = self._configured, self._governor
-        if configured is None or governor is None or configured.ladder is None:
-            return RungReport()
+    @staticmethod
+    def _describe(ladder: Ladder, governor: Governor) -> RungReport:
         rung, fault, limit = governor.rung, '', f'max_latency_ms ({governor.limit_ms:g})'
-        text = configured.ladder.describe(rung)
+        text = ladder.describe(rung)
         if governor.is_over:
             fault = f'frames take longer than {limit}, and no faster setting is left'
         effect = f'{limit} has chosen the setting {text}' if rung else ''
@@ -92,11 +91,12 @@ class Governing:
                 for rung in configured.ladder.rungs]
 
     def _apply(self, change: Change | None) -> None:
-        if change is None:
-            return
         assert self._configured is not None and self._governor is not None
         ladder = self._configured.ladder
         assert ladder is not None
+        self.report = self._describe(ladder, self._governor)
+        if change is None:
+            return
         self._adopt(self._current(ladder, self._governor))
         self._logger.info(f'max_latency_ms {self._governor.limit_ms:g}: {change.reason}; now '
                           f'{ladder.describe(change.rung)}')

@@ -160,6 +160,8 @@ PARAMETERS = tuple(Parameter(*row, **bounds) for *row, bounds in (
      'empty: tf2 has it', {'dynamic': False}),
     ('anchoring', 'field', 'richest correction of depth by range sensors, or off',
      {'choices': ('field', 'scale_shift', 'scale', 'off')}),
+    ('temporal_filter', 0.0, 'seconds over which depth and classes are averaged where the picture '
+     'does not change; 0 for off', {'low': 0.0, 'high': 10.0}),
     ('confidence_threshold', 0.0, 'labels that are less probable become 255, unlabelled',
      {'low': 0.0, 'high': 1.0}),
     ('autostart', True, 'process frames from the start; false waits for a lifecycle manager to '

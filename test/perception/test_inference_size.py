@@ -121,3 +121,33 @@ def test_the_inputs_of_a_jrn_are_scaled_with_it():
     np.testing.assert_allclose(scaled.depth, 3 * plain.depth)
     np.testing.assert_allclose(scaled.inputs.depth, 3 * plain.inputs.depth)
     assert np.array_equal(scaled.labels, plain.labels)
+
+
+def test_a_smaller_input_of_the_same_network_keeps_scale_and_size():
+    loaded = weights.load('hydranet', weights='random')
+    full = Perception(loaded, device='cpu', height=96, width=192)
+    smaller = full.smaller(2 / 3)
+    assert smaller.backend is full.backend
+    assert smaller.inference_size(480, 640) == (64, 128)
+    assert full.inference_size(480, 640) == (96, 192)
+    rgb = np.zeros((60, 80, 3), np.uint8)
+    assert smaller(rgb).depth.shape == (60, 80)
+    # Under half of the pixels of a known camera, things are as many metres away.
+    assert smaller.depth_scale((60, 80)) == pytest.approx(full.depth_scale((60, 80)) * 2 / 3)
+
+
+def test_a_network_in_coarser_classes_says_what_its_predictions_say_folded():
+    perception = Perception(weights.load('hydranet', weights='random'), device='cpu', height=64)
+    rgb = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    folded = perception.folded(labels.NYU5)
+    assert folded.backend is perception.backend
+    assert (folded.label_set, perception.label_set) == (labels.NYU5, labels.NYU40)
+    expected = perception(rgb).folded(labels.fold_matrix(labels.NYU40, labels.NYU5), labels.NYU5)
+    found = folded(rgb)
+    assert found.label_set is labels.NYU5
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_array_equal(found.confidence, expected.confidence)
+    np.testing.assert_array_equal(found.depth, expected.depth)
+    assert perception.folded(labels.NYU40) is perception
+    with pytest.raises(ValueError, match='no map from label set nyu40 to kitti6'):
+        perception.folded(labels.KITTI6)

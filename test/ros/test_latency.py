@@ -52,7 +52,7 @@ def test_late_frames_go_down_the_ladder_and_fresh_ones_up_again(robot, tools, mo
     rgb = tools.picture(seed=3)
     robot.start(**JRN, max_latency_ms=LIMIT_MS)
     robot.camera()
-    names = robot.get('labels')
+    names = robot.node.get_parameter('labels').value
     semantics, depth = robot.listen('semantics'), robot.listen('depth')
     camera = Camera(robot, rgb, semantics, depth)
 
@@ -78,7 +78,7 @@ def test_late_frames_go_down_the_ladder_and_fresh_ones_up_again(robot, tools, mo
                               equal_nan=True)
     camera.send(1)
     assert np.array_equal(tools.array_of(semantics[-1]), expected[2].labels)
-    assert robot.get('labels') == names == list(NYU5.names)
+    assert robot.node.get_parameter('labels').value == names == list(NYU5.names)
     camera.send(2 * TO_CHANGE)
     status = robot.status(lambda status: 'no faster setting is left' in status.message)
     assert (status.level, status.values['latency_rung'][0]) == (1, '4')

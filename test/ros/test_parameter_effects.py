@@ -599,6 +599,22 @@ def max_silence_s(robot, tools):
     assert robot.status(lambda status: status.values['state'] == 'running').level == 0
 
 
+def temporal_filter(robot, tools):
+    # What is averaged, and when it is not: test_steady_output.py.
+    shown = Shown(robot, tools, 'confidence')
+    first = shown.array()
+    shown.rgb = np.clip(shown.rgb, 0, 252) + np.uint8(3)
+    alone = shown.array()
+    shown.rgb = shown.rgb - np.uint8(3)
+    shown.configure(temporal_filter=10.0)
+    assert differ(first, alone)
+    shown.array()
+    shown.rgb = shown.rgb + np.uint8(3)
+    assert differ(shown.array(), alone)
+    shown.configure(temporal_filter=0.0)
+    assert np.array_equal(shown.array(), alone)
+
+
 def max_latency_ms(robot, tools):
     # How rungs are chosen: test_latency.py.
     shown = Shown(robot, tools, 'depth', inference_height=96, inference_width=128,
@@ -652,7 +668,7 @@ EFFECTS = {check.__name__.rstrip('_'): check for check in (
     autostart, enabled, lazy, max_rate, max_age, overlay_alpha, depth_colormap,
     compressed_format, jpeg_quality, png_level, compressed_depth_max,
     compressed_depth_quantization,
-    max_processing_time_ms, max_silence_s, max_latency_ms, labels_)}
+    max_processing_time_ms, max_silence_s, max_latency_ms, temporal_filter, labels_)}
 
 
 @pytest.mark.parametrize('name', BY_NAME)
@@ -676,7 +692,7 @@ REFUSED_LATER = {
     'no choice': ({'depth_colormap': 'grey-ish'}, 'turbo'),
     'only at start': ({'depth_encoding': '16UC1'}, 'set it at start'),
     'device': ({'device': 'cuda:7'}, 'set it at start'),
-    'no such variant': ({'variant': 'cat60'}, 'choose from nyu40'),
+    'no such variant': ({'variant': 'cat7'}, 'choose from nyu40'),
     'no such weights': ({'weights': 'nowhere.safetensors'}, 'nowhere.safetensors'),
     'one of two': ({'max_rate': 1.0, 'min_depth': -1.0}, 'min_depth'),
 }
@@ -702,7 +718,7 @@ REFUSED_AT_START = {
     'out of range': ({'overlay_alpha': 2}, 'overlay_alpha: 2.0 is outside 0..1'),
     'unknown name': ({'max_rat': 5, 'lasy': True}, 'unknown parameters: lasy, max_rat; there are'),
     'no such architecture': ({'architecture': 'segnet'}, 'none of jrn, hydranet, symbiosis'),
-    'no such variant': ({'variant': 'cat60'}, 'choose from nyu40'),
+    'no such variant': ({'variant': 'cat7'}, 'choose from nyu40'),
     'no such weights': ({'weights': 'nowhere.safetensors'}, 'no such weights file'),
     'cannot be muted': ({'mute': 'depth'}, 'only the jrn has'),
 }

@@ -28,6 +28,7 @@ from jrn_perception.evaluation.recordings.pairing import (
 )
 from jrn_perception.evaluation.recordings.ranging import RangeSensor, Ranging
 from jrn_perception.evaluation.recordings.session import BagEvaluation, Picture, Request, Session
+from jrn_perception.evaluation.recordings.steadying import Steadying
 from jrn_perception.evaluation.recordings.totals import Measured, Remarks, Timing
 from jrn_perception.frame import Frame
 from jrn_perception.messages.camera_info import match
@@ -55,11 +56,16 @@ class _Visit:
 
 @dataclass(frozen=True)
 class _Finished:
-    """A measured picture, with its prediction and anchors for the range sensor's measurement."""
+    """
+    A measured picture, with all that the second measurements need.
+
+    ``prediction`` and ``anchors`` are for the range sensor's, ``step`` is for the filter's.
+    """
 
     measured: Measured
     prediction: Prediction | None = None
     anchors: Anchors = field(default_factory=Anchors.none)
+    step: Step[_Visit] | None = None
 
 
 def evaluate_bag(perception: Perception, path: Path | str, request: Request | None = None,
@@ -87,6 +93,7 @@ class Run(Session):
     """One evaluation: the stages of a frame, in the order in which it passes them."""
 
     ranging: Ranging | None = None
+    steadying: Steadying | None = None
 
     def evaluate(self, track: Track, interrupted: Callable[[], bool]) -> BagEvaluation:
         """Evaluate all frames."""
@@ -98,8 +105,10 @@ class Run(Session):
             self.ranging = Ranging(RangeSensor(self.recording, self.topics['range'],
                                                self.topics['image'], request.range_extrinsics),
                                    self.comparison)
+        if request.temporal_filter:
+            self.steadying = Steadying(self.perception, self.comparison, request.temporal_filter)
         matches = islice(pair(self._messages(), self.pairing), request.limit or None)
-        measured = track(map(self._ranged, stream(
+        measured = track(map(self._measure_again, stream(
             self.perception, map(_Visit, self._unbroken(matches)), self._decode,
             finish=self._measure, interrupted=interrupted)), total)
         with ThreadPoolExecutor() as pool:
@@ -112,8 +121,10 @@ class Run(Session):
             if not self.totals.frames:
                 raise KeyboardInterrupt
             reasons.append(f'{self.recording.path}: interrupted after {done} of {total} pictures')
-        return self.result(reasons, ranged=self.ranging.totals if self.ranging else None,
-                           wall_s=wall_s, network_s=network_s)
+        return replace(
+            self.result(reasons, wall_s=wall_s, network_s=network_s),
+            ranged=self.ranging.totals if self.ranging else None,
+            steadied=self.steadying.totals if self.steadying else None)
 
     def _messages(self) -> Iterator[Stamped]:
         camera = self.camera.topic
@@ -171,11 +182,13 @@ class Run(Session):
             visit.remarks.notes.append(visit.unmeasured)
             return Anchors.none()
 
-    def _ranged(self, finished: _Finished) -> Measured:
-        """Return the measured picture; the range sensor's measurement goes by their order."""
+    def _measure_again(self, finished: _Finished) -> Measured:
+        """Return the measured picture; the second measurements go by the pictures' order."""
         measured, prediction = finished.measured, finished.prediction
         if self.ranging and prediction is not None and not measured.fault:
             self.ranging.add(measured, prediction, finished.anchors)
+        if self.steadying and finished.step is not None and not measured.fault:
+            self.steadying.add(finished.step)
         return measured
 
     def _measure(self, step: Step[_Visit]) -> _Finished:
@@ -196,7 +209,8 @@ class Run(Session):
             measured.compare(self.comparison, prediction, bool(self.totals.inputs))
         except ValueError as error:
             return _Finished(Measured(frame, visit.remarks, str(error)))
-        return _Finished(measured, prediction if self.ranging else None, visit.anchors)
+        return _Finished(measured, prediction if self.ranging else None, visit.anchors,
+                         step if self.steadying else None)
 
     def _drift(self, frames: tuple[Measured | None, Measured]) -> Measured:
         previous, measured = frames

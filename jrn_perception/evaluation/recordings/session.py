@@ -19,6 +19,7 @@ from jrn_perception.evaluation.recordings.pairing import Match, Pairing, stamp_o
 from jrn_perception.evaluation.recordings.plausibility import DepthSigns
 from jrn_perception.evaluation.recordings.ranging import RangeTotals
 from jrn_perception.evaluation.recordings.roles import class_names, maps_of, topics_of
+from jrn_perception.evaluation.recordings.steadying import SteadyTotals
 from jrn_perception.evaluation.recordings.totals import Remarks, Totals
 from jrn_perception.frame import Frame
 from jrn_perception.labels import LabelSet, map_labels
@@ -68,7 +69,8 @@ class Request:
     ``span`` is the part of the recording that is evaluated, None for all of it. ``predicted``
     names recorded predictions, which ``scored.score`` measures in place of a network's.
     ``range_topic`` is a range sensor that corrects depth in a second measurement, '' none;
-    ``range_extrinsics`` is its pose, see ``RangeSensor``.
+    ``range_extrinsics`` is its pose, see ``RangeSensor``. ``temporal_filter`` is the time constant
+    (s) of a filter whose output is measured as well, 0 for none.
     """
 
     image: str = ''
@@ -86,8 +88,11 @@ class Request:
     predicted: Predicted | None = None
     range_topic: str = ''
     range_extrinsics: str = ''
+    temporal_filter: float = 0.0
 
     def __post_init__(self):
+        if not 0 <= self.temporal_filter < math.inf:
+            raise ValueError(f'temporal filter {self.temporal_filter:g}: seconds, 0 for none')
         if not 0 < self.depth_scale < math.inf:
             raise ValueError(f'depth scale {self.depth_scale:g}: a positive number')
 
@@ -118,7 +123,7 @@ class BagEvaluation:
     evaluation is partial, and are empty for a whole evaluation; ``notes`` explain the numbers.
     ``wall_s`` and ``network_s`` are seconds of real time, NaN if the network ran in another
     process. ``network`` is the network, or its stand-in for recorded predictions. ``ranged`` are
-    the results with the range sensor, None without one.
+    the results with the range sensor, ``steadied`` with the temporal filter, None without one.
     """
 
     path: Path
@@ -136,6 +141,7 @@ class BagEvaluation:
     camera_info: Topic | None = None
     network: Perception | RecordedNetwork | None = None
     ranged: RangeTotals | None = None
+    steadied: SteadyTotals | None = None
 
 
 class Picture(NamedTuple):
@@ -237,7 +243,7 @@ class Session:
         return array
 
     def result(self, reasons: Sequence[str] = (), notes: Sequence[str] = (),
-               ranged: RangeTotals | None = None, **seconds: float) -> BagEvaluation:
+               **seconds: float) -> BagEvaluation:
         """
         Return the result; RecordingError if no frame was evaluated.
 
@@ -252,7 +258,7 @@ class Session:
             self.recording.path, self.request, self.topics, self.ids, self.comparison.labels,
             self.comparison.clamp, totals, self.rates, [*self._reasons(), *reasons],
             [*self._notes(), *notes], camera_info=self.camera.topic, network=self.perception,
-            ranged=ranged, **seconds)
+            **seconds)
 
     def _reasons(self) -> list[str]:
         totals, request = self.totals, self.request

@@ -27,6 +27,7 @@ from jrn_perception.evaluation.measures.series import rate, spread, summarise
 from jrn_perception.evaluation.recordings.ranging import RangeTotals
 from jrn_perception.evaluation.recordings.replay import Replay
 from jrn_perception.evaluation.recordings.session import BagEvaluation
+from jrn_perception.evaluation.recordings.steadying import SteadyTotals
 from jrn_perception.evaluation.recordings.totals import ErrorSums, metrics_of, Totals
 from jrn_perception.evaluation.reports.documents import (
     BIN_NAMES,
@@ -60,6 +61,8 @@ def bag_document(evaluation: BagEvaluation, perception: Perception) -> dict[str,
         topic = evaluation.topics['range']
         document['range'] = {'topic': topic.name, 'type': topic.msgtype, 'messages': topic.count,
                              **range_numbers(totals, evaluation.ranged)}
+    if evaluation.steadied is not None:
+        document['temporal_filter'] = _steadied(evaluation, evaluation.steadied)
     document['worst'] = worst_frames(totals)
     return plain(document)
 
@@ -160,6 +163,19 @@ def range_numbers(totals: Totals, ranged: RangeTotals) -> dict[str, Any]:
         new = depth_metrics(ranged.sums.depth.sum((0, 1)))._asdict()
         old = depth_metrics(totals.output.depth.sum((0, 1)))._asdict()
         found |= {'pooled': new, 'gain': {name: new[name] - old[name] for name in new}}
+    return found
+
+
+def _steadied(evaluation: BagEvaluation, steadied: SteadyTotals) -> dict[str, Any]:
+    """Return the drift and the errors of the predictions behind the temporal filter."""
+    totals = evaluation.totals
+    found: dict[str, Any] = {
+        'time_constant_s': evaluation.request.temporal_filter,
+        'drift': {task: _drift(values) for task, values in steadied.drift.items()}}
+    if any(totals.with_truth.values()):
+        new = metrics_of(steadied.sums.depth, steadied.sums.labels)
+        old = metrics_of(totals.output.depth, totals.output.labels)
+        found |= {'pooled': new, 'gain': {name: new[name] - old[name] for name in METRICS}}
     return found
 
 

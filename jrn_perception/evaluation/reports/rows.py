@@ -49,6 +49,8 @@ def recording_tables(document: dict[str, Any], clock: dict[str, Any]) -> list[Te
     found.append(_without_truth(document))
     if 'range' in document:
         found.append(range_table(document))
+    if 'temporal_filter' in document:
+        found.append(_temporal_filter(document))
     if 'semantics' in document:
         classes = sorted(document['semantics']['classes'].items(), key=lambda item: -item[1])
         found.append(TextTable('predicted class', ['share'], [
@@ -137,6 +139,21 @@ def range_table(document: dict[str, Any]) -> TextTable:
               number(value, digits_of(name))]
              for name, value in ranged.get('pooled', {}).items() if value is not None]
     return TextTable(f'range {ranged["topic"]}', ['without', 'with'], rows)
+
+
+def _temporal_filter(document: dict[str, Any]) -> TextTable:
+    """Return the table of the predictions with and without the temporal filter."""
+    filtered, rows = document['temporal_filter'], []
+    for task, title in (('depth', 'median change of depth, frame to frame'),
+                        ('labels', 'labels that change, frame to frame')):
+        if filtered['drift'][task]['pairs']:
+            rows.append([title, *(percent(found['drift'][task]['mean'])
+                                  for found in (document, filtered))])
+    rows += [[TITLES[name], number(document['output']['pooled'][name], digits_of(name)),
+              number(value, digits_of(name))]
+             for name, value in filtered.get('pooled', {}).items() if value is not None]
+    return TextTable(f'temporal filter {filtered["time_constant_s"]:g} s', ['without', 'with'],
+                     rows)
 
 
 def _clock(clock: dict[str, Any]) -> list[TextTable]:
