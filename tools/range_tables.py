@@ -25,7 +25,7 @@ from jrn_perception.evaluation.measures.bootstrap import Estimate, estimate, poo
 from jrn_perception.evaluation.measures.comparison import Comparison, Protocol
 from jrn_perception.evaluation.measures.deviation import fit_coefficients
 from jrn_perception.evaluation.measures.drift import drift
-from jrn_perception.evaluation.measures.frames import open_frames, parse_crop
+from jrn_perception.evaluation.measures.frames import NAMES, open_frames, parse_crop
 from jrn_perception.evaluation.measures.metrics import depth_metrics, Table, Truth
 from jrn_perception.evaluation.measures.sampling import parse_sampling, sample
 from jrn_perception.evaluation.measures.sparsification import sample as sample_pixels
@@ -186,9 +186,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     program.add_network(parser, 'hydranet')
-    parser.add_argument('--data', required=True, help='folder of the annotated frames')
-    parser.add_argument('--reader', default='nyuv2', help='its layout (default: %(default)s)')
-    parser.add_argument('--split', default='val', help='default: %(default)s')
+    parser.add_argument('--data', default='', metavar='DIR', help='folder of the data set')
+    parser.add_argument('--reader', default='nyuv2', choices=NAMES,
+                        help='its layout; scenes are drawn (default: %(default)s)')
+    parser.add_argument('--split', default='', help='default: val of nyuv2')
     parser.add_argument('--limit', type=int, default=0, metavar='N', help='first N frames')
     parser.add_argument('--keep', type=program.new_file, metavar='FILE.npz',
                         help='write the sums of all frames there')
@@ -199,7 +200,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Measure what the options name."""
-    frames = open_frames(options.reader, options.data, options.split, options.limit)
+    frames = open_frames(options.reader, options.data,
+                         options.split or ('val' if options.reader == 'nyuv2' else ''),
+                         options.limit)
     perception = program.load(options)
     comparison = Comparison(perception, frames.labels,
                             Protocol(parse_crop('', options.reader)))
