@@ -173,7 +173,7 @@ class Anchoring:
                             solution.places.chosen(right)) - guide.log_depth
         self._scale_and_power = _line(guide.log_depth, field)
         self._field, self._anchored = field, picture.seconds
-        self._left = self.remaining = partial(guide.remaining, solution.field, self._prior)
+        self._left = self.remaining = partial(_remaining, guide, solution.whole, self._prior)
         return field
 
     def _contradicted(self, picture: _Picture, fresh: Anchors) -> bool:
@@ -194,7 +194,12 @@ class Anchoring:
                  'field': prior_of(self._prior) if line else self._prior,
                  'scale_shift': self._prior.only_scale_and_power()}[mode]
         ratios = np.log(anchors.depth) - places.log_depth - np.float32(USUAL)
-        return _Solution(Field(places, ratios, anchors.deviation, prior), places, mode, line)
+        field = Field(places, ratios, anchors.deviation, prior)
+        # What a line leaves of the variance is that of the usual field: the prior of a line suits
+        # the most probable depth, but not its deviation.
+        whole = (partial(Field, places, ratios, anchors.deviation, self._prior) if line
+                 else lambda: field)
+        return _Solution(field, places, mode, line, whole)
 
     def _faded(self, guide: Guide, seconds: float) -> np.ndarray | None:
         """Return what is left of the last correction; None if nothing is."""
@@ -238,17 +243,26 @@ class _Picture(NamedTuple):
 
 
 class _Solution(NamedTuple):
-    """The field through anchors at ``places``, the richness of it, and whether they are a line."""
+    """
+    The field through anchors at ``places``, its ``mode``, and whether they are a line.
+
+    ``whole`` returns the field that tells the deviation.
+    """
 
     field: Field
     places: Places
     mode: str
     line: bool
+    whole: Callable[[], Field]
 
 
 def _stillness(change: np.ndarray | float, motion: float) -> np.ndarray:
     """Return 1 for no change of log depth, and 0 for changes from ``motion`` on."""
     return np.maximum(1 - np.square(change / motion), 0)
+
+
+def _remaining(guide: Guide, field: Callable[[], Field], prior: Prior) -> np.ndarray:
+    return guide.remaining(field(), prior)
 
 
 def _forgotten(left: Callable[[], np.ndarray], share: float) -> np.ndarray:

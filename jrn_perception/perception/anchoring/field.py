@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 # The density of outliers over log ratios, and at how many anchors it is twice as large, because
-# few anchors cannot vouch for each other.
+# few anchors of a field cannot vouch for each other. A scale alone takes all that varies over the
+# picture for noise.
 OUTLIERS = 0.03
 OUTLIERS_OF_FEW = 6
 # A log ratio this far from the median is half believed at first.
@@ -28,7 +29,7 @@ ROUNDS = 2
 PART = 100
 # An anchor that is less probably no outlier than this does not count.
 LEAST = 0.02
-# The field of n anchors is n / (n + CAUTION) of the most probable one, which costs little of the
+# A field of n anchors is n / (n + CAUTION) of the most probable one, which costs little of the
 # gain, but takes much from what a misleading anchor spoils.
 CAUTION = 0.25
 # Errors of depth have heavy tails: near edges, and on small things.
@@ -108,7 +109,9 @@ class Field:
         self._places, self._prior = places, prior
         noise = deviations ** 2 + prior.rest ** 2
         covariance = _covariance(places, places, prior)
-        belief, doubt = _believed(covariance, ratios, noise)
+        few = OUTLIERS_OF_FEW if prior.thing else 0
+        belief, doubt = _believed(covariance, ratios, noise,
+                                  OUTLIERS * (1 + few / len(ratios)))
         self.used = belief > 0.5
         self._weights = np.zeros(len(ratios), np.float32)
         # Where all are outliers, none is half believed either.
@@ -118,9 +121,10 @@ class Field:
         self._total = covariance[np.ix_(chosen, chosen)]
         if len(chosen):
             self._total[np.diag_indices(len(chosen))] += (noise * doubt)[chosen]
-            count = float(belief[chosen].sum())
-            self._weights[chosen] = np.linalg.solve(self._total, ratios[chosen]) * np.float32(
-                count / (count + CAUTION))
+            self._weights[chosen] = np.linalg.solve(self._total, ratios[chosen])
+            if prior.thing:
+                count = float(belief[chosen].sum())
+                self._weights *= np.float32(count / (count + CAUTION))
 
     def on_grid(self, columns: np.ndarray, rows: np.ndarray, log_depth: np.ndarray,
                 labels: np.ndarray) -> np.ndarray:
@@ -192,17 +196,17 @@ def _covariance(at: Places, of: Places, prior: Prior) -> np.ndarray:
     return found
 
 
-def _believed(covariance: np.ndarray, ratios: np.ndarray, noise: np.ndarray
-              ) -> tuple[np.ndarray, np.ndarray]:
+def _believed(covariance: np.ndarray, ratios: np.ndarray, noise: np.ndarray,
+              outlier: float) -> tuple[np.ndarray, np.ndarray]:
     """
     Return the probabilities (n,) that anchors are no outliers, and factors (n,) on their noise.
 
     Each anchor is predicted from all others (Rasmussen and Williams, Sec. 5.4.2), which count as
     far as they are believed themselves. The factors are those of Student's t distribution with
     ``FREEDOM`` degrees, and so much more that an anchor moves the field by its probability times
-    as much as a certain one (relative to an anchor as predicted).
+    as much as a certain one (relative to an anchor as predicted). ``outlier`` is the density of
+    outliers over log ratios.
     """
-    outlier = OUTLIERS * (1 + OUTLIERS_OF_FEW / len(ratios))
     belief = 1 / (1 + ((ratios - np.median(ratios)) / GROSS) ** 4)
     doubt = 1 / np.maximum(belief, LEAST)
     # The time of an inverse grows with the cube of its size: each anchor is predicted from those

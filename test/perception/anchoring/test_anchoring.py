@@ -172,3 +172,13 @@ def test_a_picture_of_another_size_and_shape_is_corrected():
 def test_settings_without_sense_are_refused(settings):
     with pytest.raises(ValueError, match='anchoring'):
         AnchoringSettings(**settings)
+
+
+@pytest.mark.parametrize(('factor', 'limit'), [(2.0, 0.09), (0.55, 0.12)])
+def test_one_wrong_point_of_five_spoils_little(factor, limit):
+    # It is not as certain an outlier as one among many.
+    for seed in range(4):
+        points = anchors(5, seed)
+        points.depth[0] *= factor
+        found, _ = corrected(TRUTH, points)
+        assert error(found) < limit

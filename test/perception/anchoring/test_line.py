@@ -4,7 +4,7 @@
 """Anchors on one line, as a planar lidar has them, and the upright room above them."""
 
 from jrn_perception.perception.anchoring import Anchoring, Anchors
-from jrn_perception.perception.anchoring.field import Places, Prior
+from jrn_perception.perception.anchoring.field import Field, Places, Prior
 from jrn_perception.perception.anchoring.line import is_line, LARGEST_FALL, prior_of, upright
 import numpy as np
 import pytest
@@ -75,3 +75,24 @@ def test_a_wall_that_is_predicted_to_lean_over_stands_straighter(tilt):
     # Half of what the prediction falls over the line, and what the anchors say besides.
     assert np.abs(np.log(found[middle] / 3)).mean() < 0.55 * np.abs(
         np.log(predicted[middle] / 3)).mean()
+
+
+def test_a_line_lowers_the_deviation_no_more_than_other_anchors():
+    predicted = np.full(SIZE, 2.5, np.float32)
+    column = np.arange(20, 620, 10)
+    points = Anchors(column, np.full(60, 240), np.full(60, 2.5, np.float32),
+                     np.full(60, 0.01, np.float32))
+    anchoring = Anchoring()
+    anchoring(predicted, None, points, 0.0)
+    found = anchoring.remaining()
+    assert found.shape == (24, 32)
+    # As the usual prior says, which knows less of the scale than that of a line.
+    prior = Prior()
+    at = places((column + 0.5) / 640 - 0.5, np.full(60, 0.5 / 640))
+    at = at._replace(log_depth=np.full(60, np.log(2.5) - 0.9, np.float32))
+    usual = Field(at, np.zeros(60), np.full(60, 0.01), prior)
+    corner = places(np.float32([-0.4921875]), np.float32([-0.3671875]))
+    corner = corner._replace(log_depth=np.full(1, np.log(2.5) - 0.9, np.float32))
+    assert found[0, 0] == pytest.approx(usual.remaining(corner, prior)[0], abs=0.01)
+    of_line = Field(at, np.zeros(60), np.full(60, 0.01), prior_of(prior))
+    assert found[0, 0] > of_line.remaining(corner, prior)[0] + 0.1
