@@ -95,6 +95,11 @@ build: $(READY)  ## Build with colcon in .colcon/
 	test -x .colcon/install/jrn_perception/lib/jrn_perception/jrn_node
 	test -f .colcon/install/jrn_perception/share/jrn_perception/launch/jrn.launch.py
 
+.PHONY: docs
+docs: $(READY)  ## Build docs/ as web pages in .docs/, as rosdoc2 does
+	$(RUN) python -m pip install --quiet $(PIP_EXTRA) --editable '.[docs]'
+	$(RUN) python -m sphinx -W --keep-going -b html docs .docs
+
 .PHONY: benchmark
 benchmark: $(READY)  ## Print the ratios of benchmarks/
 	$(RUN) export OMP_WAIT_POLICY=PASSIVE; for script in benchmarks/*.py; do echo "== $$script"; python "$$script" || exit 1; done
@@ -120,6 +125,6 @@ study: $(READY)  ## The JRN paper's study, in hours: runs/study/study.md (JRN_DA
 
 .PHONY: clean
 clean:  ## Remove the environment, builds and caches (runs/ stays)
-	rm -rf $(VENV) demo/*.png .colcon build install log *.egg-info .pytest_cache .ruff_cache \
+	rm -rf $(VENV) demo/*.png .colcon .docs build install log *.egg-info .pytest_cache .ruff_cache \
 	  .mypy_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -52,6 +52,7 @@ EXTRAS = {
     # WeightAveraging came with lightning 2.6.
     'train': ['h5py', 'jsonargparse>=4.27', 'kornia', 'lightning>=2.6', 'rich', 'scipy',
               'tflite>=2.10', 'torch>=2.1', 'torchmetrics', 'tqdm'],
+    'docs': ['myst-parser', 'sphinx'],
     # Not `tests_require`, which setuptools 72 and later ignore. launch_testing's pytest plug-in
     # needs pytest before 8.4. The flake8 plug-ins are those that ROS's package ament_flake8 has.
     'test': [
@@ -76,12 +77,14 @@ EXTRAS = {
         'pydocstyle',
         'pytest>=7,<8.4',
         'pytest-xdist>=3.3',
+        'myst-parser',
         'ray>=2.9',
         'rerun-sdk>=0.41; python_version >= "3.11"',
         'ros-ament-flake8',
         'ros-ament-pep257',
         'ruff',
         's3fs',
+        'sphinx',
         'huggingface_hub',
         'transformers>=4.45',
     ],
