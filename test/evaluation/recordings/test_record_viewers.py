@@ -99,8 +99,8 @@ def test_results_with_colours_are_not_overwritten(perception, bag, tmp_path):
         record(perception, tmp_path / 'out', tmp_path / 'again', request)
 
 
-def test_a_missing_extra_is_named_before_anything_is_written(perception, bag, tmp_path,
-                                                            monkeypatch):
+def test_a_missing_extra_is_named_before_anything_is_written(
+        perception, bag, tmp_path, monkeypatch):
     imported = builtins.__import__
 
     def without_rerun(name, *arguments):
