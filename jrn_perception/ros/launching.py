@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception import networks
-from jrn_perception.ros.parameters import Parameter, PARAMETERS, RANGE_INPUTS, WITH_BOTH_TASKS
+from jrn_perception.ros.parameter_table import (
+    Parameter,
+    PARAMETERS,
+    RANGE_INPUTS,
+    WITH_BOTH_TASKS,
+)
 import yaml
 
 # Every parameter that a user sets is an argument of the same name.

@@ -31,6 +31,7 @@ from jrn_perception.ros.lifecycle import ManagedNode, return_memory
 from jrn_perception.ros.outputs import Output
 from jrn_perception.ros.parameter_files import Origins, origins
 from jrn_perception.ros.parameter_services import SetParameterServices
+from jrn_perception.ros.parameter_table import BY_NAME, IDENTITY
 from jrn_perception.ros.worker import Worker
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -198,7 +199,7 @@ class PerceptionNode(ManagedNode):
         """
         if not self.describe_parameter(parameter.name).read_only:
             return False
-        if parameter.name not in parameters.BY_NAME and (
+        if parameter.name not in BY_NAME and (
                 parameter.value != self.get_parameter(parameter.name).value):
             raise ValueError(f'{parameter.name}: cannot change while the node runs; set it at '
                              'start')
@@ -232,7 +233,7 @@ class PerceptionNode(ManagedNode):
                 raise ValueError('use_sim_time: expected true or false')
         return parameters.merge(self._settings, {
             parameter.name: parameter.value for parameter in changed
-            if parameter.name in parameters.BY_NAME})
+            if parameter.name in BY_NAME})
 
     def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         try:
@@ -285,7 +286,7 @@ class PerceptionNode(ManagedNode):
 
     def _read_back(self) -> None:
         """Make the parameters show which network runs and, once it is announced, its labels."""
-        names = parameters.IDENTITY
+        names = IDENTITY
         if self._latest is not None and self._running.perception is self._latest.perception:
             names += ('labels',)
         values = {name: getattr(self._settings, name) for name in names}

@@ -6,7 +6,7 @@
 from dataclasses import replace
 from importlib import import_module
 
-from jrn_perception import labels, perception
+from jrn_perception import drawing, labels, perception
 import numpy as np
 import pytest
 
@@ -178,8 +178,8 @@ def test_what_several_outputs_share_is_computed_once(result_of, monkeypatch):
 def test_raw_and_compressed_pictures_are_drawn_once(result_of, monkeypatch):
     calls = []
     for name in ('colourise_depth', 'overlay'):
-        original = getattr(outputs.drawing, name)
-        monkeypatch.setattr(outputs.drawing, name, lambda *arguments, name=name, draw=original: (
+        original = getattr(drawing, name)
+        monkeypatch.setattr(drawing, name, lambda *arguments, name=name, draw=original: (
             calls.append(name), draw(*arguments))[1])
     result = result_of()
     for output in outputs.OUTPUTS:

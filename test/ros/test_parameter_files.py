@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip('rclpy', reason='parameter files are read by rclpy')
 
 from jrn_perception.ros.parameter_files import origins
-from jrn_perception.ros.parameters import BY_NAME
+from jrn_perception.ros.parameter_table import BY_NAME
 
 FOREIGN = {'robot_radius': 0.3, 'plugins.inflation.cost': 2.0, 'use_sim_time': False,
            'qos_overrides./clock.subscription.depth': 5, 'qos_overrides./scan.publisher.depth': 5}

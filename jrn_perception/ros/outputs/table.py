@@ -1,141 +1,31 @@
 # Copyright 2026 The jrn_perception developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""One table of the maps and clouds that the node publishes; each is made only when wanted."""
+"""One table of the maps and clouds that the node publishes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
 
 from jrn_perception import drawing
-from jrn_perception.labels import LabelSet
-from jrn_perception.messages.camera_info import Intrinsics
-from jrn_perception.perception import Perception, Prediction
-from jrn_perception.perception.anchoring import depthless_ids, DepthlessRule, without_depth
-from jrn_perception.ros.camera_topics import topic
-from jrn_perception.ros.configuration import Configuration
+from jrn_perception.perception import Perception
 from jrn_perception.ros.conversions.compressed import (
     compressed_depth,
     compressed_ids,
     compressed_picture,
 )
 from jrn_perception.ros.conversions.images import depth_message, image_message
-from jrn_perception.ros.conversions.normals import surface_normals
 from jrn_perception.ros.conversions.points import cloud_message, decimate
+from jrn_perception.ros.outputs.result import Result
 from jrn_perception.ros.parameters import Settings
-from jrn_perception.ros.qos import DATA_QOS, PICTURE_QOS, publish_on_demand
+from jrn_perception.ros.qos import DATA_QOS, PICTURE_QOS
 import numpy as np
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from rclpy.timer import Timer
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
-from std_msgs.msg import Header
 
-# Seconds between two counts of the subscribers, where no event reports that they come or go.
-POLL_S = 0.1
 # The strongest colours of the influences, in metres and in probability.
 INFLUENCE_DEPTH, INFLUENCE_SEMANTICS = 0.5, 0.5
-
-
-class Frame(NamedTuple):
-    """
-    One processed image, which the outputs are made from: uint8 RGB (H, W, 3) and its prediction.
-
-    ``header`` is the image's, ``intrinsics`` its camera's, None if that is not calibrated.
-    """
-
-    rgb: np.ndarray
-    prediction: Prediction
-    header: Header
-    intrinsics: Intrinsics | None = None
-
-
-class Result:
-    """A frame under the settings of the node; outputs share the maps that are computed here."""
-
-    def __init__(self, frame: Frame, settings: Settings):
-        self.rgb, self.prediction, self.header, self.intrinsics = frame
-        self.settings = settings
-        self.depth_range = self.prediction.depth_limits(settings.min_depth, settings.max_depth)
-
-    @cached_property
-    def depth(self) -> np.ndarray:
-        """
-        Metres, float32 (H, W).
-
-        NaN outside ``depth_range`` unless no_depth_classes or out_of_range want otherwise, and
-        NaN where the deviation exceeds depth_confidence_threshold.
-        """
-        prediction, settings = self.prediction, self.settings
-        rule = depth_rule(prediction.label_set, settings)
-        if rule == DepthlessRule():
-            depth = prediction.valid_depth(settings.min_depth, settings.max_depth)
-        else:
-            depth = without_depth(prediction.depth, prediction.labels, self.depth_range, rule)
-        if settings.depth_confidence_threshold and prediction.depth_deviation is not None:
-            unsure = (prediction.depth_deviation
-                      > settings.depth_confidence_threshold * prediction.depth)
-            depth = np.where(unsure, np.float32(np.nan), depth)
-        return depth
-
-    @cached_property
-    def points_confidence(self) -> np.ndarray:
-        """
-        Confidence of the points, float32 (H, W), 0..1.
-
-        That of the class, or of depth: 1 - deviation / depth, 0 where either is not known.
-        """
-        prediction = self.prediction
-        if self.settings.points_confidence == 'class':
-            return prediction.confidence
-        depth, deviation = prediction.depth, prediction.depth_deviation
-        if deviation is None:
-            return np.zeros_like(depth)
-        share = np.divide(deviation, depth, out=np.ones_like(depth), where=depth > 0)
-        return np.maximum(1 - share, 0)
-
-    @cached_property
-    def normals(self) -> np.ndarray:
-        """Return unit normals of the surfaces, float32 (H, W, 3), NaN where depth is not valid."""
-        return surface_normals(self.depth, self.intrinsics)
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """Class ids, uint8 (H, W), 255 where the network is not confident."""
-        return self.prediction.confident_labels(self.settings.confidence_threshold)
-
-    @cached_property
-    def depth_color(self) -> np.ndarray:
-        """Depth in colours, uint8 RGB (H, W, 3)."""
-        low, high = self.depth_range
-        # The network's limits, scaled for this camera, may both lie beyond the one that is set.
-        return drawing.colourise_depth(self.depth, low, max(high, low + 0.001),
-                                       self.settings.depth_colormap)
-
-    @cached_property
-    def semantics_color(self) -> np.ndarray:
-        """Classes in colours, uint8 RGB (H, W, 3)."""
-        return drawing.colourise_labels(self.labels, self.prediction.label_set)
-
-    @cached_property
-    def overlay(self) -> np.ndarray:
-        """Picture under the classes' colours, uint8 RGB (H, W, 3)."""
-        return drawing.overlay(self.rgb, self.labels, self.prediction.label_set,
-                               self.settings.overlay_alpha)
-
-
-def depth_rule(label_set: LabelSet | None, settings: Settings) -> DepthlessRule:
-    """Return what the parameters say of depth that is not known."""
-    classes: tuple[int, ...] = ()
-    if settings.no_depth_classes != 'predicted' and label_set is not None:
-        classes = depthless_ids(label_set.names)
-    return DepthlessRule(classes, settings.no_depth_classes if classes else 'nan',
-                         {'nan': 'nan', 'inf': 'rep117'}[settings.out_of_range])
 
 
 @dataclass(frozen=True)
@@ -320,99 +210,7 @@ OUTPUTS = (
 )
 
 
-def _topic(node: Node, camera: str, output: Output) -> str:
-    if not output.transport:
-        return topic(camera, output.name)
-    # image_transport's convention: the name of the transport follows the resolved base topic, so
-    # that a remapped `depth` takes its transports with it.
-    base = node.resolve_topic_name(topic(camera, output.name.removesuffix(f'/{output.transport}')))
-    return f'{base}/{output.transport}'
-
-
 def need_metres(outputs: Iterable[Output], settings: Settings) -> bool:
     """Return whether an output depends on depth in metres, which then are corrected."""
     return any(output.metric or (settings.points_confidence == 'depth'
                                  and output.make is _points_confidence) for output in outputs)
-
-
-class Delivery:
-    """
-    The messages of one frame. An output that fails does not take the others with it.
-
-    ``failures`` holds the error of each output that could not be made or published,
-    ``delivered`` the names of the published ones.
-    """
-
-    def __init__(self):
-        self.failures: dict[str, Exception] = {}
-        self.delivered: list[str] = []
-        self._messages: list[tuple[str, Publisher, Any]] = []
-
-    def add(self, name: str, publisher: Publisher, message: Any) -> None:
-        """Have ``message`` published."""
-        self._messages.append((name, publisher, message))
-
-    def publish(self) -> None:
-        """Publish all messages, one directly after the other."""
-        for name, publisher, message in self._messages:
-            try:
-                publisher.publish(message)
-                self.delivered.append(name)
-            except Exception as error:  # noqa: B902, BLE001 whatever it is, the others go out
-                self.failures[name] = error
-
-
-class OutputPublishers:
-    """
-    The publishers of the outputs of one camera, of which ``camera`` is the name.
-
-    ``on_demand`` is called, on the executor's thread, when subscribers come or go.
-    """
-
-    def __init__(self, node: Node, on_demand: Callable[[], None], camera: str = ''):
-        self._node = node
-        self._publishers: dict[str, Publisher] = {}
-        self._poll: Timer | None = None
-        has_events = True
-        for output in OUTPUTS:
-            self._publishers[output.name], reports = publish_on_demand(
-                node, output.kind, _topic(node, camera, output), output.qos, on_demand)
-            has_events &= reports
-        if not has_events:
-            self._poll = node.create_timer(
-                POLL_S, on_demand, clock=Clock(clock_type=ClockType.STEADY_TIME))
-
-    def close(self) -> None:
-        """Destroy all publishers."""
-        for publisher in self._publishers.values():
-            self._node.destroy_publisher(publisher)
-        if self._poll is not None:
-            self._node.destroy_timer(self._poll)
-
-    def listened_to(self, perception: Perception | None = None) -> list[Output]:
-        """Return the outputs with subscribers; given ``perception``, only the ones that it has."""
-        return [output for output in OUTPUTS if self._has_listener(output)
-                and (perception is None or output.available(perception))]
-
-    def wanted(self, configuration: Configuration) -> list[Output]:
-        """Return the outputs to make for a frame."""
-        settings, perception, _ = configuration
-        return [output for output in OUTPUTS if output.available(perception)
-                and (self._has_listener(output) or not (settings.lazy or output.optional))]
-
-    def make(self, result: Result, wanted: Iterable[Output]) -> Delivery:
-        """Return the messages of ``wanted``, without the cloud if the camera is not calibrated."""
-        delivery = Delivery()
-        for output in wanted:
-            if output.cloud and result.intrinsics is None:
-                continue
-            try:
-                message = output.make(result)
-            except Exception as error:  # noqa: B902, BLE001 whatever it is, the others go out
-                delivery.failures[output.name] = error
-            else:
-                delivery.add(output.name, self._publishers[output.name], message)
-        return delivery
-
-    def _has_listener(self, output: Output) -> bool:
-        return self._publishers[output.name].get_subscription_count() > 0
