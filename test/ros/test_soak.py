@@ -37,6 +37,23 @@ while True:
     publisher.publish(message)
     time.sleep(0.05)
 """
+# The frame_id counts the images of a camera.
+FLOOD = """
+import itertools, rclpy, sys, time
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node('flood')
+publishers = [node.create_publisher(Image, f'{name}/image', 1) for name in sys.argv[2:]]
+message = Image(height=48, width=64, encoding='rgb8', step=192)
+message.data.frombytes(bytes(range(192)) * 48)
+for count in itertools.count():
+    message.header.frame_id = str(count)
+    for publisher in publishers:
+        message.header.stamp = node.get_clock().now().to_msg()
+        publisher.publish(message)
+    time.sleep(1 / float(sys.argv[1]))
+"""
+CAMERAS, FLOOD_HZ, FLOOD_S = ('front', 'left', 'right'), 150, 10.0
 SUBSCRIBER = """
 import pathlib, rclpy, sys
 from sensor_msgs.msg import Image
@@ -143,3 +160,34 @@ def test_the_node_goes_on_when_its_camera_and_a_subscriber_are_killed(robot, spa
     successor = spawn('node', '--ros-args', *SMALL, *RELIABLE)
     successor.wait_for('reading /image')
     more(30)
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_three_cameras_of_ten_times_the_capacity_share_the_node(robot, spawn, neighbour):
+    child = spawn('node', '--ros-args', '-p', 'weights:=random', '-p', 'architecture:=hydranet',
+                  '-p', f'cameras:={",".join(CAMERAS)}')
+    robot._cameras = len(CAMERAS)
+    child.wait_for('reading /front/image')
+    inboxes = {name: robot.listen(f'{name}/depth', match=False) for name in CAMERAS}
+    neighbour(FLOOD, FLOOD_HZ, *CAMERAS)
+    robot.wait_for(lambda: all(len(inbox) > 10 for inbox in inboxes.values()), 'all are served')
+    time.sleep(FLOOD_S)  # The allocator reaches its size.
+    begin = {name: len(inbox) for name, inbox in inboxes.items()}
+    before = resident_mb(child.process.pid)
+    time.sleep(FLOOD_S)
+    answers = {name: inbox[begin[name]:] for name, inbox in inboxes.items()}
+    now = robot.body.get_clock().now().nanoseconds
+    assert resident_mb(child.process.pid) - before < FLAT_MB
+    sent = 0
+    for name, part in answers.items():
+        assert len(part) > 0.25 * sum(map(len, answers.values())), f'{name} starves'
+        numbers = [int(answer.header.frame_id) for answer in part]
+        assert numbers == sorted(set(numbers))
+        sent += numbers[-1] - numbers[0]
+        # The newest image is processed, not the oldest that waits.
+        stamp = part[-1].header.stamp
+        assert now - (stamp.sec * 10 ** 9 + stamp.nanosec) < 2e9
+    assert sent > 10 * sum(map(len, answers.values()))
+    for name in CAMERAS:
+        status = robot.status(lambda status: status.count['frames_processed'] > 10, camera=name)
+        assert (status.count['frames_failed'], status.count['frames_rejected']) == (0, 0)
