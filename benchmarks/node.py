@@ -13,7 +13,8 @@ memory after the first turn. Times depend on the machine; ratios also hold on on
 work.
 
     python benchmarks/node.py [--backends torch onnxruntime openvino] [--threads 0 1] [--busy]
-                              [--architecture hydranet] [--seconds 8] [--rounds 2] [--frames N]
+                              [--architecture hydranet] [--precision bf16] [--seconds 8]
+                              [--rounds 2] [--frames N]
 """
 
 from __future__ import annotations
@@ -166,7 +167,8 @@ def start(arguments: argparse.Namespace, stack: ExitStack, folder: Path) -> list
             namespace = f'{backend}_{threads}'
             log = stack.enter_context(open(folder / namespace, 'w'))
             values = {'backend': backend, 'threads': threads, 'device': arguments.device,
-                      'architecture': arguments.architecture}
+                      'architecture': arguments.architecture,
+                      'precision': arguments.precision}
             process = stack.enter_context(child(
                 sys.executable, '-m', 'jrn_perception.cli.node', '--ros-args', '-r',
                 f'__ns:=/{namespace}', '-r', 'image:=/image',
@@ -264,6 +266,8 @@ def main() -> None:
                         help='a node for each number; 0 for the physical cores')
     parser.add_argument('--architecture', default='hydranet', help='default: %(default)s')
     parser.add_argument('--device', default='cpu', help='cpu, or cuda for torch alone; default: '
+                        '%(default)s')
+    parser.add_argument('--precision', default='auto', help='of all backends; default: '
                         '%(default)s')
     parser.add_argument('--busy', action='store_true', help='also beside a busy program')
     parser.add_argument('--rate', type=float, default=30.0, help='of the camera, hertz')
