@@ -17,6 +17,7 @@ import argparse
 import statistics
 import time
 
+from jrn_perception import networks
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.measures.frames import CROPS, open_frames
 from jrn_perception.evaluation.recordings.totals import metrics_of
@@ -52,7 +53,8 @@ def main() -> None:
     reader = 'nyuv2' if options.data else 'scenes'
     frames = open_frames(reader, options.data, 'val' if options.data else '', options.limit)
     ladder = load(Settings(**{row.name: row.default for row in PARAMETERS} | {
-        'variant': options.variant, 'backend': options.backend, 'max_latency_ms': 1.0})).ladder
+        'architecture': networks.architecture_of(options.variant), 'variant': options.variant,
+        'backend': options.backend, 'max_latency_ms': 1.0})).ladder
     assert ladder is not None
     pictures = [frames[index].rgb for index in range(min(TIMED, len(frames)))]
     times = relative_times(ladder.rungs, pictures)
