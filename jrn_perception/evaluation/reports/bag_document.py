@@ -21,7 +21,6 @@ from jrn_perception.evaluation.measures.metrics import (
     describe_crop,
     LABEL_METRICS,
     label_metrics,
-    METRICS,
 )
 from jrn_perception.evaluation.measures.series import rate, spread, summarise
 from jrn_perception.evaluation.recordings.ranging import RangeTotals
@@ -83,8 +82,7 @@ def numbers(totals: Totals, labels: LabelSet | None) -> dict[str, Any]:
         document['output'] = _side(totals.output, labels)
         if totals.inputs is not None:
             document['inputs'] = _side(totals.inputs, labels)
-            document['gain'] = {name: document['output']['pooled'][name]
-                                - document['inputs']['pooled'][name] for name in METRICS}
+            document['gain'] = _gain(document['output']['pooled'], document['inputs']['pooled'])
     return document
 
 
@@ -162,7 +160,7 @@ def range_numbers(totals: Totals, ranged: RangeTotals) -> dict[str, Any]:
     if totals.with_truth['depth']:
         new = depth_metrics(ranged.sums.depth.sum((0, 1)))._asdict()
         old = depth_metrics(totals.output.depth.sum((0, 1)))._asdict()
-        found |= {'pooled': new, 'gain': {name: new[name] - old[name] for name in new}}
+        found |= {'pooled': new, 'gain': _gain(new, old)}
     return found
 
 
@@ -175,8 +173,12 @@ def _steadied(evaluation: BagEvaluation, steadied: SteadyTotals) -> dict[str, An
     if any(totals.with_truth.values()):
         new = metrics_of(steadied.sums.depth, steadied.sums.labels)
         old = metrics_of(totals.output.depth, totals.output.labels)
-        found |= {'pooled': new, 'gain': {name: new[name] - old[name] for name in METRICS}}
+        found |= {'pooled': new, 'gain': _gain(new, old)}
     return found
+
+
+def _gain(new: dict[str, float], old: dict[str, float]) -> dict[str, float]:
+    return {name: value - old[name] for name, value in new.items()}
 
 
 def _drift(values: Sequence[float]) -> dict[str, Any]:

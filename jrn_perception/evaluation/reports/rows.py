@@ -135,9 +135,7 @@ def range_table(document: dict[str, Any]) -> TextTable:
     if ranged['drift']['pairs']:
         rows.append(['median change of depth, frame to frame', percent(drift['mean']),
                      percent(ranged['drift']['mean'])])
-    rows += [[TITLES[name], number(document['output']['pooled'][name], digits_of(name)),
-              number(value, digits_of(name))]
-             for name, value in ranged.get('pooled', {}).items() if value is not None]
+    rows += _beside_output(document, ranged)
     return TextTable(f'range {ranged["topic"]}', ['without', 'with'], rows)
 
 
@@ -149,11 +147,16 @@ def _temporal_filter(document: dict[str, Any]) -> TextTable:
         if filtered['drift'][task]['pairs']:
             rows.append([title, *(percent(found['drift'][task]['mean'])
                                   for found in (document, filtered))])
-    rows += [[TITLES[name], number(document['output']['pooled'][name], digits_of(name)),
-              number(value, digits_of(name))]
-             for name, value in filtered.get('pooled', {}).items() if value is not None]
+    rows += _beside_output(document, filtered)
     return TextTable(f'temporal filter {filtered["time_constant_s"]:g} s', ['without', 'with'],
                      rows)
+
+
+def _beside_output(document: dict[str, Any], part: dict[str, Any]) -> list[list[str]]:
+    """Return the metrics of the plain output and of a ``part`` of the document, if it has any."""
+    return [[TITLES[name], number(document['output']['pooled'][name], digits_of(name)),
+             number(value, digits_of(name))]
+            for name, value in part.get('pooled', {}).items() if value is not None]
 
 
 def _clock(clock: dict[str, Any]) -> list[TextTable]:
