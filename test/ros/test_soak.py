@@ -4,12 +4,11 @@
 """The node under load for long: flat memory, no lost frame, and neighbours that are killed."""
 
 from importlib import import_module
-from pathlib import Path
 import subprocess
 import sys
 import time
 
-import numpy as np
+from memory_use import growth, resident_mb
 import pytest
 
 pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
@@ -84,12 +83,6 @@ def kill(process):
     process.wait()
 
 
-def resident_mb(pid):
-    """Return the memory of a process."""
-    pages = int(Path(f'/proc/{pid}/statm').read_text().split()[1])
-    return pages * 4096 / 1e6
-
-
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 def test_memory_is_flat_over_thousands_of_frames(robot, tools, spawn):
     child = spawn('node', '--ros-args', *SMALL, *RELIABLE)
@@ -102,11 +95,7 @@ def test_memory_is_flat_over_thousands_of_frames(robot, tools, spawn):
         del depth[:-10], labels[:-10]
         if frame >= WARM_UP and frame % SAMPLE == 0:
             memory.append(resident_mb(child.process.pid))
-    third = len(memory) // 3
-    growth = np.median(memory[-third:]) - np.median(memory[:third])
-    assert growth < FLAT_MB, memory
-    slope, _ = np.polyfit(np.arange(len(memory)), memory, 1)
-    assert slope * len(memory) < FLAT_MB, memory
+    assert growth(memory) < FLAT_MB, memory
     status = robot.status()
     assert (status.count['frames_failed'], status.count['frames_rejected']) == (0, 0)
 
