@@ -63,7 +63,7 @@ class Measured:
         self._comparison = comparison
         names = (NONE, *SENSORS)
         self._tables = {name: Table(comparison.num_classes) for name in names}
-        # For each frame (n, 6 + 2): the features of pixels, errors, factors on the deviation.
+        # For each frame (n, 7 + 2): the features of pixels, errors, factors on the deviation.
         self.pixels: dict[str, list[np.ndarray]] = {name: [] for name in names}
         self.wrong_signs: list[bool] = []
 
@@ -133,24 +133,35 @@ def print_errors(sums: dict[str, np.ndarray]) -> None:
 
 
 def print_deviations(pixels: dict[str, list[np.ndarray]]) -> None:
-    """Print the deviation with coefficients of one half of the frames on the other."""
-    half = len(pixels[NONE]) // 2
-    parts = slice(None, half), slice(half, None)
-    print("\n| points | errors within one deviation | area of sparsification, of a constant's |\n"
-          '| --- | --- | --- |')
-    fits = []
-    for part in parts:
-        rows = np.concatenate(pixels[NONE][part])
-        fits.append(fit_coefficients(rows[:, :6], np.abs(rows[:, 6] / rows[:, 7])))
+    """Print how well the deviation tells the errors of frames that it was not fitted to."""
+    print("\n| points | within one deviation | area, of a constant's | within, five parts | area, "
+          'five parts |\n| --- ' + '| ---: ' * 4 + '|')
     for name, each in pixels.items():
-        found = []
-        for part, coefficients in zip(parts[::-1], fits):
-            rows = np.concatenate(each[part])
-            found.append(sparsification(
-                rows[:, 6], np.exp(np.clip(rows[:, :6] @ coefficients, -6, 3)) * rows[:, 7]))
+        halves = [sparsification(*part) for part in unseen_parts(pixels[NONE], each, 2)]
+        fifths = sparsification(*map(np.concatenate, zip(
+            *unseen_parts(pixels[NONE], each, 5))))
         print(f'| {name.removeprefix("points:")} | '
-              + ' and '.join(f'{100 * one.coverage:.0f}' for one in found) + ' % | '
-              + ' and '.join(f'{one.area / one.constant_area:.2f}' for one in found) + ' |')
+              + ' and '.join(f'{100 * one.coverage:.0f}' for one in halves) + ' % | '
+              + ' and '.join(f'{one.area / one.constant_area:.2f}' for one in halves)
+              + f' | {100 * fifths.coverage:.0f} % | {fifths.area / fifths.constant_area:.2f} |')
+
+
+def unseen_parts(plain: list[np.ndarray], given: list[np.ndarray], parts: int
+                 ) -> list[tuple[np.ndarray, np.ndarray]]:
+    """
+    Return errors and deviations (n,) of each of ``parts`` runs of frames.
+
+    The coefficients are fitted to the ``plain`` depth of all other frames.
+    """
+    bounds = np.arange(parts + 1) * len(plain) // parts
+    found = []
+    for begin, end in zip(bounds, bounds[1:]):
+        rows = np.concatenate(plain[:begin] + plain[end:])
+        coefficients = fit_coefficients(rows[:, :-2], np.abs(rows[:, -2] / rows[:, -1]))
+        rows = np.concatenate(given[begin:end])
+        found.append((rows[:, -2],
+                      np.exp(np.clip(rows[:, :-2] @ coefficients, -6, 3)) * rows[:, -1]))
+    return found
 
 
 def print_flicker(perception: Perception, frames: Sequence[Frame], comparison: Comparison) -> None:

@@ -23,6 +23,8 @@ INTERPOLATIONS = ('nearest', 'linear', 'cubic', 'area', 'lanczos4')
 # No fp16, which a CPU cannot run: `auto` already is fp16 where it can be. int8 is the precision of
 # ONNX files alone.
 PRECISIONS = ('auto', 'fp32', 'bf16', 'int8')
+# Of ``perception.deviation``, and as many as there were before it knew edges.
+DEVIATION_COEFFICIENTS = (7, 6)
 
 
 class WeightsError(ValueError):
@@ -98,7 +100,7 @@ class Card:
     2017, Eq. 9); at 1 the confidence is the network's own probability. ``sources``, by task, name
     the sources that a JRN learned from, in a ``Perception`` those that it runs on
     (``perception.inputs``), if they are not the networks of ``inputs``. ``depth_deviation`` are
-    the six coefficients of the deviation of depth (``perception.deviation``), None if not fitted.
+    the coefficients of the deviation of depth (``perception.deviation``), None if not fitted.
     """
 
     architecture: str
@@ -162,7 +164,8 @@ _ENTRIES = {
     and all(isinstance(name, str) for name in value.values()),
     'precision': lambda value: value in PRECISIONS,
     'temperature': lambda value: type(value) in _NUMBER and math.isfinite(value) and value > 0,
-    'depth_deviation': lambda value: value is None or _numbers(value, 6),
+    'depth_deviation': lambda value: (
+        value is None or any(_numbers(value, count) for count in DEVIATION_COEFFICIENTS)),
 }
 
 

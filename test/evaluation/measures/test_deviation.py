@@ -49,7 +49,7 @@ def test_the_fit_finds_the_deviation_that_made_the_errors():
     rng = np.random.default_rng(1)
     depth, sure = rng.uniform(1, 6, (2, 400, 300)).astype(np.float32)
     rows = features(depth, sure / 6).reshape(-1, len(FEATURES))
-    true = np.exp(rows @ (-2, 1, 0, -1, 0.5, 0))
+    true = np.exp(rows @ (-2, 1, 0, -1, 0.5, 0, 0))
     found = fit_coefficients(rows, np.abs(true * rng.standard_normal(len(rows))))
     predicted = np.exp(rows @ found)
     assert np.abs(np.log(predicted / true)).mean() < 0.15
@@ -61,6 +61,17 @@ def test_the_deviation_has_the_size_and_scale_of_the_depth():
     found = deviation(depth, None, (np.log(0.1), 1, 0, 0, 0, 0))
     assert found.shape == depth.shape
     np.testing.assert_allclose(found, 0.2, rtol=1e-5)
+
+
+def test_the_deviation_is_larger_beside_an_edge_of_depth():
+    depth = np.full((240, 320), 2, np.float32)
+    depth[:, 160:] = 4
+    # log(0.1) everywhere, and once more the ratio of both depths beside the edge.
+    found = deviation(depth, None, (np.log(0.1), 0, 0, 0, 0, 0, 1))
+    # The coarse grid has a pixel for every fourth; an edge reaches seven of them to either side.
+    np.testing.assert_allclose(found[:, 136:184], 0.2, rtol=1e-5)
+    np.testing.assert_allclose(found[:, :128], 0.1, rtol=1e-5)
+    np.testing.assert_allclose(found[:, 192:], 0.1, rtol=1e-5)
 
 
 @pytest.fixture(scope='module')
@@ -95,8 +106,10 @@ def test_a_fitted_network_covers_its_errors_and_says_so(small):
                      *percent(lower['coverage']).split()]]
 
 
-def test_a_card_keeps_the_coefficients(tmp_path):
-    card = weights.Card('hydranet', 'nyu40', 'nyu40', depth_deviation=(1., 2., 3., 4., 5., 6.))
+@pytest.mark.parametrize('count', [len(FEATURES), 6])
+def test_a_card_keeps_the_coefficients(tmp_path, count):
+    card = weights.Card('hydranet', 'nyu40', 'nyu40', depth_deviation=(1., -2.5, 3.) + (0.,) * (
+        count - 3))
     file = tmp_path / 'net.safetensors'
     weights.write_card(card, file)
     assert weights.read_card(file).depth_deviation == card.depth_deviation
