@@ -248,9 +248,10 @@ def test_launch_arguments_are_the_table_of_parameters_and_cost_no_torch():
     pytest.importorskip('rclpy', reason='the table of parameters needs rclpy')
     from jrn_perception.networks import architectures_with, variants
     from jrn_perception.networks.interface import MUTE
-    from jrn_perception.ros.parameter_table import PARAMETERS
+    from jrn_perception.ros.parameters.table import PARAMETERS
     program = """
-from jrn_perception.ros import launching, transport
+from jrn_perception.ros.parameters import launching
+from jrn_perception.ros.middleware import transport
 from jrn_perception.recordings import reader
 import json, sys
 described = {parameter.name: launching.describe(parameter) for parameter in launching.ARGUMENTS}
