@@ -4,6 +4,7 @@
 """What is written down twice agrees, and what the house forbids is absent."""
 
 import ast
+from graphlib import TopologicalSorter
 import json
 import os
 from pathlib import Path
@@ -140,6 +141,21 @@ def test_measures_know_no_recordings_and_recordings_no_reports(folder):
         parts = {name.removeprefix(prefix).split('.')[0] for name in imports(path)
                  if name.startswith(prefix)}
         assert parts <= EVALUATION[folder], path.name
+
+
+@pytest.mark.parametrize('room', ['ros', 'training'])
+def test_inner_rooms_import_one_way(room):
+    prefix = f'jrn_perception.{room}.'
+    imported = {}
+    for path in (PACKAGE / room).rglob('*.py'):
+        inner = path.relative_to(PACKAGE / room).parts[0].removesuffix('.py')
+        imported.setdefault(inner, set()).update(
+            found for name in imports(path) if name.startswith(prefix)
+            for found in [name.removeprefix(prefix).split('.')[0]] if found != inner)
+    # CycleError for rooms that import each other.
+    order = list(TopologicalSorter(imported).static_order())
+    assert set(order) >= {path.name for path in (PACKAGE / room).iterdir()
+                          if path.is_dir() and path.name != '__pycache__'}
 
 
 # Beside these a robot that runs an exported network needs no torch.
