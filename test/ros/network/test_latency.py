@@ -147,3 +147,19 @@ def test_models_of_one_size_have_no_ladder(robot):
     with pytest.raises(ValueError, match='max_latency_ms: has nothing to choose from with'):
         robot.start(architecture='external', depth_source='a.onnx', semantics_source='b.onnx',
                     max_latency_ms=100.0)
+
+
+def test_what_is_wanted_is_listed_once_a_frame_to_choose_a_rung(robot, tools, monkeypatch):
+    robot.start(**JRN, max_latency_ms=LIMIT_MS)
+    robot.camera()
+    camera = Camera(robot, tools.picture(), robot.listen('depth'))
+    camera.send(TO_CHANGE)
+    robot.status(rung(2))
+    outputs, listed = robot.node.cameras[0].outputs, []
+    wanted = outputs.wanted
+    monkeypatch.setattr(outputs, 'wanted', lambda *configuration: (
+        listed.append(configuration), wanted(*configuration))[1])
+    camera.send(3, late=False)
+    # And once to make the outputs.
+    robot.status(lambda status: status.count['frames_processed'] == len(camera.sent))
+    assert len(listed) == 2 * 3
