@@ -257,9 +257,9 @@ class PerceptionNode(ManagedNode):
 
     def _wanted(self, configuration: Configuration) -> list[Output]:
         """Return the outputs of ``configuration`` that subscribers of any camera want."""
+        settings, perception, _ = configuration
         return [output for camera in self.cameras
-                for output in camera.outputs.wanted(configuration.settings,
-                                                   configuration.perception)]
+                for output in camera.outputs.wanted(settings, perception)]
 
     def _announce(self, settings: parameters.Settings) -> None:
         """Publish the names of the class ids, for late joiners as well."""
