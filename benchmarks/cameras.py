@@ -32,7 +32,7 @@ import time
 from jrn_perception.perception import Perception, SetUp
 from jrn_perception.rooms.scenes import Scene
 from jrn_perception.ros.conversions.images import image_message
-from jrn_perception.ros.transport import use_large_segments
+from jrn_perception.ros.middleware.transport import use_large_segments
 import numpy as np
 import rclpy
 from rclpy.node import Node

@@ -21,9 +21,9 @@ from jrn_perception import networks
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.measures.frames import CROPS, open_frames
 from jrn_perception.evaluation.recordings.totals import metrics_of
-from jrn_perception.ros.configuration import load
-from jrn_perception.ros.parameter_table import PARAMETERS
-from jrn_perception.ros.parameters import Settings
+from jrn_perception.ros.network.configuration import load
+from jrn_perception.ros.parameters.settings import Settings
+from jrn_perception.ros.parameters.table import PARAMETERS
 import numpy as np
 
 TIMED = 20

@@ -22,7 +22,7 @@ import sys
 import time
 
 from cameras import cpu_s_of, pss_kb, spin
-from jrn_perception.ros.transport import use_large_segments
+from jrn_perception.ros.middleware.transport import use_large_segments
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import rclpy

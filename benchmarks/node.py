@@ -35,7 +35,7 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray
 from jrn_perception.rooms.scenes import Scene
 from jrn_perception.ros.conversions.images import image_message
-from jrn_perception.ros.transport import use_large_segments
+from jrn_perception.ros.middleware.transport import use_large_segments
 import rclpy
 from rclpy.node import Node
 from rclpy.time import Time

@@ -25,7 +25,7 @@ import cv2
 from jrn_perception import networks
 from jrn_perception.drawing import panel
 from jrn_perception.ros.conversions.images import to_rgb
-from jrn_perception.ros.transport import use_large_segments
+from jrn_perception.ros.middleware.transport import use_large_segments
 from jrn_perception.weights import network_of
 import numpy as np
 import rclpy

@@ -15,8 +15,9 @@ from ament_index_python.packages import (
     get_package_share_directory,
     PackageNotFoundError,
 )
-from jrn_perception.ros import launching, transport
-from jrn_perception.ros.parameters import RANGE_INPUTS
+from jrn_perception.ros.middleware import transport
+from jrn_perception.ros.parameters import launching
+from jrn_perception.ros.parameters.table import RANGE_INPUTS
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch_ros.actions import ComposableNodeContainer, Node

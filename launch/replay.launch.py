@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from jrn_perception.recordings.reader import COMPRESSED, Recording
-from jrn_perception.ros import launching
+from jrn_perception.ros.parameters import launching
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch_ros.actions import Node

@@ -125,7 +125,7 @@ json.dump(found, sys.stdout)
 
 def test_the_parameter_file_is_the_defaults_of_the_code():
     pytest.importorskip('rclpy', reason='the table of parameters needs rclpy')
-    from jrn_perception.ros.parameter_table import PARAMETERS
+    from jrn_perception.ros.parameters.table import PARAMETERS
     content = yaml.safe_load((REPOSITORY / 'config' / 'jrn.yaml').read_text())
     defaults = {row.name: row.default for row in PARAMETERS if row.settable}
     assert content == {'/**': {'ros__parameters': defaults}}
@@ -135,7 +135,7 @@ def test_the_parameter_file_is_the_defaults_of_the_code():
 
 def test_the_page_of_the_node_lists_every_parameter_as_the_code_has_it():
     pytest.importorskip('rclpy', reason='the table of parameters needs rclpy')
-    from jrn_perception.ros.parameter_table import PARAMETERS
+    from jrn_perception.ros.parameters.table import PARAMETERS
 
     def shown(value):
         text = str(value).lower() if isinstance(value, bool) else str(value)
@@ -158,7 +158,7 @@ def test_readme_lists_every_output_as_the_code_has_it():
 
 def test_the_page_of_the_node_names_the_counters_of_the_diagnostics():
     pytest.importorskip('rclpy', reason='the diagnostics need rclpy')
-    from jrn_perception.ros.diagnostics import Statistics, summarise
+    from jrn_perception.ros.camera.diagnostics import Statistics, summarise
     statistics = Statistics()
     numbers = summarise(statistics, statistics.recent())
     topics = PAGES['docs/node.md'].split('## Topics\n', 1)[1].split('\n## ', 1)[0]
@@ -381,7 +381,7 @@ def test_every_make_target_exists():
 
 def test_every_assigned_name_is_a_parameter_or_a_launch_argument():
     pytest.importorskip('rclpy', reason='the table of parameters needs rclpy')
-    from jrn_perception.ros.parameter_table import BY_NAME
+    from jrn_perception.ros.parameters.table import BY_NAME
     for page, words in ALL_WORDS:
         launched = [LAUNCH[word] for word in words if word.endswith('.launch.py') and '/' not in
                     word and word not in OF_THE_READER]

@@ -4,6 +4,7 @@
 """What is written down twice agrees, and what the house forbids is absent."""
 
 import ast
+from graphlib import TopologicalSorter
 import json
 import os
 from pathlib import Path
@@ -142,6 +143,21 @@ def test_measures_know_no_recordings_and_recordings_no_reports(folder):
         assert parts <= EVALUATION[folder], path.name
 
 
+@pytest.mark.parametrize('room', ['ros', 'training'])
+def test_inner_rooms_import_one_way(room):
+    prefix = f'jrn_perception.{room}.'
+    imported = {}
+    for path in (PACKAGE / room).rglob('*.py'):
+        inner = path.relative_to(PACKAGE / room).parts[0].removesuffix('.py')
+        imported.setdefault(inner, set()).update(
+            found for name in imports(path) if name.startswith(prefix)
+            for found in [name.removeprefix(prefix).split('.')[0]] if found != inner)
+    # CycleError for rooms that import each other.
+    order = list(TopologicalSorter(imported).static_order())
+    assert set(order) >= {path.name for path in (PACKAGE / room).iterdir()
+                          if path.is_dir() and path.name != '__pycache__'}
+
+
 # Beside these a robot that runs an exported network needs no torch.
 TORCH = {'networks', 'training', 'perception/backends/torch.py',
          'perception/inputs/transformers.py', 'weights/files.py',
@@ -248,9 +264,10 @@ def test_launch_arguments_are_the_table_of_parameters_and_cost_no_torch():
     pytest.importorskip('rclpy', reason='the table of parameters needs rclpy')
     from jrn_perception.networks import architectures_with, variants
     from jrn_perception.networks.interface import MUTE
-    from jrn_perception.ros.parameter_table import PARAMETERS
+    from jrn_perception.ros.parameters.table import PARAMETERS
     program = """
-from jrn_perception.ros import launching, transport
+from jrn_perception.ros.parameters import launching
+from jrn_perception.ros.middleware import transport
 from jrn_perception.recordings import reader
 import json, sys
 described = {parameter.name: launching.describe(parameter) for parameter in launching.ARGUMENTS}

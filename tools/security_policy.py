@@ -18,8 +18,8 @@ import argparse
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from jrn_perception.ros import sensor_depth
-from jrn_perception.ros.camera_topics import camera_info_topics
+from jrn_perception.ros.camera import sensor_depth
+from jrn_perception.ros.middleware.camera_topics import camera_info_topics
 from jrn_perception.ros.outputs import OUTPUTS
 from jrn_perception.ros.range.inputs import KINDS
 from rclpy.expand_topic_name import expand_topic_name

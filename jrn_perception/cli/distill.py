@@ -13,7 +13,7 @@ import sys
 from jrn_perception.cli import distill_bags, program
 from jrn_perception.datasets.registry import layouts, open_to_train, READERS
 from jrn_perception.datasets.subsets import Undamaged
-from jrn_perception.training.distill import distil
+from jrn_perception.training.distillation.distill import distil
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,8 +24,8 @@ from jrn_perception.evaluation.recordings.annotated import annotated
 from jrn_perception.evaluation.recordings.session import Request, TOLERANCE_S
 from jrn_perception.fleet import finding
 from jrn_perception.fleet.remote import is_url
-from jrn_perception.training import distill_recordings
-from jrn_perception.training.distill import SPLIT
+from jrn_perception.training.distillation import distill_recordings
+from jrn_perception.training.distillation.distill import SPLIT
 
 NAME = 'bags'
 

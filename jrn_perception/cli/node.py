@@ -12,7 +12,7 @@ import sys
 
 from jrn_perception.cli import program
 from jrn_perception.cli.allocator import keep_freed_memory
-from jrn_perception.ros.transport import use_large_segments
+from jrn_perception.ros.middleware.transport import use_large_segments
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 from jrn_perception.cli import program
 from jrn_perception.cli.source_options import add_focal_length, add_span, open_given, span_of
 from jrn_perception.recordings.reader import is_recording, Record, Recording
-from jrn_perception.ros.transport import use_large_segments
+from jrn_perception.ros.middleware.transport import use_large_segments
 from jrn_perception.sources.source import EXPECTED
 
 DESCRIPTION = f"""\

@@ -20,7 +20,7 @@ from jrn_perception.cli.replay_playback import Ended, Playback, PlayerFailed, wa
 from jrn_perception.cli.replay_processes import choose_player, node_command, PLAYERS, running
 from jrn_perception.recordings.files import has_metadata
 from jrn_perception.recordings.reader import IMAGE, Recording, RecordingError, Topic
-from jrn_perception.ros.transport import use_large_segments
+from jrn_perception.ros.middleware.transport import use_large_segments
 
 if TYPE_CHECKING:
     from jrn_perception.evaluation.recordings.replay import Replay

@@ -19,25 +19,26 @@ import threading
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray
-from jrn_perception.ros import parameters, qos
-from jrn_perception.ros.camera_log import THROTTLE_S
-from jrn_perception.ros.camera_stream import CameraStream
-from jrn_perception.ros.camera_topics import parse_cameras
-from jrn_perception.ros.configuration import check_mute, Configuration, load, load_or_refuse
+from jrn_perception.ros.camera.camera_stream import CameraStream
+from jrn_perception.ros.camera.diagnostics import status_name, without_network
+from jrn_perception.ros.camera.log import THROTTLE_S
+from jrn_perception.ros.camera.worker import Worker
 from jrn_perception.ros.conversions.label_info import label_message, LabelInfo
-from jrn_perception.ros.diagnostics import status_name, without_network
-from jrn_perception.ros.governing import Governing
 from jrn_perception.ros.lifecycle import ManagedNode, return_memory
+from jrn_perception.ros.middleware import qos
+from jrn_perception.ros.middleware.camera_topics import parse_cameras
+from jrn_perception.ros.network.configuration import Configuration, load
+from jrn_perception.ros.network.governing import Governing
+from jrn_perception.ros.network.swap import NetworkSwap
 from jrn_perception.ros.outputs import Output
-from jrn_perception.ros.parameter_files import Origins, origins
-from jrn_perception.ros.parameter_services import SetParameterServices
-from jrn_perception.ros.parameter_table import BY_NAME, IDENTITY
-from jrn_perception.ros.worker import Worker
+from jrn_perception.ros.parameters import settings as parameters
+from jrn_perception.ros.parameters.files import Origins, origins
+from jrn_perception.ros.parameters.services import SetParameterServices
+from jrn_perception.ros.parameters.table import BY_NAME, IDENTITY
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
-from rclpy.task import Future
 from std_srvs.srv import SetBool
 
 
@@ -55,8 +56,7 @@ class PerceptionNode(ManagedNode):
 
     # Set here as well, because rclpy also destroys a node whose constructor has failed.
     _worker: Worker | None = None
-    _loading: threading.Thread | None = None
-    _governing: Governing | None = None
+    _swap: NetworkSwap | None = None
     _started = False
 
     def __init__(self, **arguments):
@@ -70,18 +70,12 @@ class PerceptionNode(ManagedNode):
         self._settings = parameters.declare(self, self._given)
         # The labels that a user gave are checked once the weights are known.
         self._given_labels = self._settings.labels
-        # The executor's thread keeps the latest configuration. The worker's thread takes it over
-        # between two frames: it is running from then on. Both are None without a network.
-        self._latest: Configuration | None = None
-        self._running: Configuration | None = None
-        # Loaded for a request to set parameters that is still in progress.
-        self._prepared: Configuration | None = None
         # Accepted by the on-set callback, applied when rclpy has set all parameters.
         self._accepted: tuple[parameters.Settings, Configuration | None] = self._settings, None
         self.cameras: tuple[CameraStream, ...] = ()
         self._label_publisher: Publisher | None = None
         self._read_back_soon = self.create_guard_condition(self._read_back)
-        self._wake_up = self.create_guard_condition(lambda: None)
+        self._swap = NetworkSwap(self, self._announce, self._read_back_soon.trigger)
         self._return_memory_soon = self.create_guard_condition(return_memory)
         if self._settings.autostart:
             self.start()
@@ -94,7 +88,7 @@ class PerceptionNode(ManagedNode):
         self._applies_after_setting = hasattr(self, 'add_post_set_parameters_callback')
         if self._applies_after_setting:  # Since Jazzy.
             self.add_post_set_parameters_callback(self._apply)
-        if self._latest is not None:
+        if self._swap.latest is not None:
             self._introduce()
         else:
             self.get_logger().info('unconfigured: waits for a lifecycle manager')
@@ -114,11 +108,10 @@ class PerceptionNode(ManagedNode):
         self._worker = worker = Worker()
         worker.start()
         # Before the topics, whose QoS parameters come by the callbacks below when declared.
-        self._latest = self._running = configuration
-        self._governing = Governing(self.get_logger(), self._run_on, self._wanted)
-        self._governing.configure(configuration)
+        governing = Governing(self.get_logger(), self._run_on, self._wanted)
+        self._swap.start(configuration, governing)
         for name in parse_cameras(settings.cameras):
-            self.cameras += CameraStream(self, worker, configuration, self._governing, name),
+            self.cameras += CameraStream(self, worker, configuration, governing, name),
         if LabelInfo is not None:
             self._label_publisher = qos.publish(self, LabelInfo, 'label_info', qos.LATCHED_QOS)
         if ignored := qos.check_overrides(self, self._overrides, self._given.foreign):
@@ -139,8 +132,7 @@ class PerceptionNode(ManagedNode):
 
     def tear_down(self) -> None:
         """Free the network, and destroy all publishers and subscriptions of its outputs."""
-        if self._loading is not None:
-            self._loading.join()
+        self._swap.wait_for_loading()
         if self._worker is not None:
             self._worker.stop()
         for camera in self.cameras:
@@ -148,22 +140,21 @@ class PerceptionNode(ManagedNode):
         if self._label_publisher is not None:
             self.destroy_publisher(self._label_publisher)
         self.cameras, self._label_publisher, self._worker = (), None, None
-        self._governing = None
-        self._latest = self._running = self._prepared = None
+        self._swap.stop()
         self._accepted = self._settings, None
         # Not at once: the executor still holds the subscriptions that it has waited for.
         self._return_memory_soon.trigger()
 
     def destroy_node(self) -> None:
-        if self._loading is not None:
-            self._loading.join()
+        if self._swap is not None:
+            self._swap.wait_for_loading()
         if self._worker is not None:
             self._worker.stop()
         super().destroy_node()
 
     def _introduce(self) -> None:
         topics = ', '.join(camera.topic for camera in self.cameras)
-        self.get_logger().info(f'{self._latest.describe()}, reading {topics}')
+        self.get_logger().info(f'{self._swap.latest.describe()}, reading {topics}')
 
     def _origins(self, *, cli_args: Sequence[str] | None = None,
                  use_global_arguments: bool = True,
@@ -187,8 +178,7 @@ class PerceptionNode(ManagedNode):
                 raise ValueError(f'{parameter.name}: undeclared; see `ros2 param list`')
         settings = self._merge(changed)
         changeable = [parameter for parameter in changed if not self._is_read_only(parameter)]
-        if self._latest is not None and not self._has_networks_of(settings):
-            self._prepared = await self._load_beside(settings)
+        await self._swap.prepare(settings)
         return changeable
 
     def _is_read_only(self, parameter: Parameter) -> bool:
@@ -205,26 +195,6 @@ class PerceptionNode(ManagedNode):
                              'start')
         return True
 
-    async def _load_beside(self, settings: parameters.Settings) -> Configuration:
-        """Return the configuration of ``settings``, loaded on a thread beside the running one."""
-        loaded: Future = Future()
-
-        def run() -> None:
-            try:
-                loaded.set_result(load_or_refuse(settings))
-            except ValueError as error:
-                loaded.set_exception(error)
-            self._wake_up.trigger()
-
-        self._loading = threading.Thread(target=run, name='load')
-        self._loading.start()
-        return await loaded
-
-    def _has_networks_of(self, settings: parameters.Settings) -> bool:
-        """Return whether all networks that ``settings`` need are loaded."""
-        return settings.identity == self._settings.identity and (
-            not settings.max_latency_ms or self._latest.ladder is not None)
-
     def _merge(self, changed: list[Parameter]) -> parameters.Settings:
         """Return the latest settings with ``changed``; ValueError gives a reason to refuse."""
         for parameter in changed:
@@ -237,57 +207,35 @@ class PerceptionNode(ManagedNode):
 
     def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         try:
-            self._accepted = self._configure(changed)
+            settings = self._merge(changed)
+            self._accepted = settings, self._swap.configure(settings)
         except (ValueError, OSError) as error:
+            self._swap.prepared = None
             return SetParametersResult(successful=False, reason=str(error))
         if not self._applies_after_setting:
             self._apply(changed)
         return SetParametersResult(successful=True)
 
-    def _configure(self, changed: list[Parameter]
-                   ) -> tuple[parameters.Settings, Configuration | None]:
-        """
-        Return settings and configuration after ``changed``; ValueError gives a reason to refuse.
-
-        Without a network, which is not loaded here, the configuration is None.
-        """
-        prepared, self._prepared = self._prepared, None
-        settings = self._merge(changed)
-        if self._latest is None:
-            return settings, None
-        if self._has_networks_of(settings):
-            ladder = self._latest.ladder if settings.max_latency_ms else None
-            configuration = Configuration(settings, self._latest.perception, ladder)
-        elif prepared is not None and prepared.settings.identity == settings.identity:
-            settings.labels = prepared.settings.labels
-            configuration = prepared._replace(settings=settings)
-        else:
-            # Set by code of this process, not by a service: that code waits for the network.
-            configuration = load_or_refuse(settings)
-        parameters.check_limits(settings, configuration.perception.card.depth_range)
-        check_mute(settings, configuration.perception)
-        return settings, configuration
-
     def _apply(self, changed: list[Parameter]) -> None:
         """Make the accepted configuration the latest; the worker takes it over."""
         was_enabled = self._settings.enabled
-        self._settings, self._latest = self._accepted
+        self._settings, self._swap.latest = self._accepted
         if was_enabled != self._settings.enabled:
             self.get_logger().info('resumed' if self._settings.enabled else
                                    'paused: enabled is false')
         for parameter in changed:
             self.get_logger().debug(f'{parameter.name} is {parameter.value!r}')
-        if self._latest is not None:
+        if self._swap.latest is not None:
             for camera in self.cameras:
-                camera.configure(self._latest)
-            self._worker.call(partial(self._adopt, self._latest), self._on_failure)
+                camera.configure(self._swap.latest)
+            self._worker.call(partial(self._swap.adopt, self._swap.latest), self._on_failure)
         # Parameters cannot be set from within this callback, but right after it.
         self._read_back_soon.trigger()
 
     def _read_back(self) -> None:
         """Make the parameters show which network runs and, once it is announced, its labels."""
         names = IDENTITY
-        if self._latest is not None and self._running.perception is self._latest.perception:
+        if self._swap.is_done():
             names += ('labels',)
         values = {name: getattr(self._settings, name) for name in names}
         self.set_parameters([Parameter(name, value=value) for name, value in values.items()
@@ -300,31 +248,7 @@ class PerceptionNode(ManagedNode):
                                              'paused: the weights stay loaded')
         return response
 
-    # The swap: on the worker's thread, between two frames.
-
-    def _adopt(self, configuration: Configuration) -> None:
-        """
-        Process the next frames with ``configuration``; announce its labels before.
-
-        No mask of the previous network can follow the announcement: only this thread publishes
-        masks. If the announcement fails, the previous network goes on, and the next change of a
-        parameter tries again.
-        """
-        before = self._running
-        swaps = configuration.perception is not before.perception
-        effect = configuration.mute_effect()
-        if effect != before.mute_effect():
-            self.get_logger().warning(effect or 'mute is none: the JRN gets both inputs again')
-        if swaps or (configuration.settings.confidence_threshold
-                     != before.settings.confidence_threshold):
-            self._announce(configuration.settings)
-        self._running = configuration
-        self._run_on(self._governing.configure(configuration))
-        if swaps:
-            for warning in configuration.warnings():
-                self.get_logger().warning(warning)
-            self.get_logger().info(f'swapped to {configuration.describe()}')
-            self._read_back_soon.trigger()
+    # On the worker's thread, between two frames.
 
     def _run_on(self, configuration: Configuration) -> None:
         """Process the next frames of all cameras with ``configuration``."""
@@ -333,8 +257,9 @@ class PerceptionNode(ManagedNode):
 
     def _wanted(self, configuration: Configuration) -> list[Output]:
         """Return the outputs of ``configuration`` that subscribers of any camera want."""
+        settings, perception, _ = configuration
         return [output for camera in self.cameras
-                for output in camera.outputs.wanted(configuration)]
+                for output in camera.outputs.wanted(settings, perception)]
 
     def _announce(self, settings: parameters.Settings) -> None:
         """Publish the names of the class ids, for late joiners as well."""

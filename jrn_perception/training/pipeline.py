@@ -18,9 +18,11 @@ from jrn_perception.networks.interface import check_trainable
 from jrn_perception.networks.jrn import ModularNetwork
 from jrn_perception.networks.layers import restore_batch_norms
 from jrn_perception.perception.preprocessing import focal_ratio, input_size_for
-from jrn_perception.training import folds, refine
+from jrn_perception.training import folds
+from jrn_perception.training.distillation.teachers import model_teacher, ModelTeacher
 from jrn_perception.training.frames import few_labels, TrainingFrames
-from jrn_perception.training.module import DenseModule, Teacher
+from jrn_perception.training.modules import refine
+from jrn_perception.training.modules.dense import DenseModule, Teacher
 from jrn_perception.training.pretrained import start
 from jrn_perception.training.recipes import (
     ENCODER_STARTS,
@@ -32,7 +34,6 @@ from jrn_perception.training.recipes import (
 from jrn_perception.training.results import write_measured
 from jrn_perception.training.run import precision, Run
 from jrn_perception.training.run import train as train_module
-from jrn_perception.training.teachers import model_teacher, ModelTeacher
 from jrn_perception.training.unlabelled.clips import unlabelled_views
 from jrn_perception.training.unlabelled.semi import SymbiosisModule
 from jrn_perception.training.views import Augmentation, class_frequencies, typical, Views

@@ -30,7 +30,7 @@ class Recipe:
 
     ``rotation`` and ``zoom`` are the ranges of random views (see ``views.Views``), ``mix_share``
     is the share for ``mix.affine_mix``, ``rate_at`` in ``module`` is the schedule of the learning
-    rates, and ``module.DenseModule`` says what ``logit_adjustment`` does: mean IoU counts rare
+    rates, and ``dense.DenseModule`` says what ``logit_adjustment`` does: mean IoU counts rare
     classes as much as walls.
     """
 

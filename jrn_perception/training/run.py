@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception.perception.backends.torch import knows_bfloat16, select_device
-from jrn_perception.training.module import DenseModule, FALL
+from jrn_perception.training.modules.dense import DenseModule, FALL
+from jrn_perception.training.modules.refine import RefineModule
 from jrn_perception.training.recipes import Recipe, RefineRecipe
-from jrn_perception.training.refine import RefineModule
 from lightning.pytorch import seed_everything, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger

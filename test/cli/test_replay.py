@@ -65,7 +65,8 @@ def parameters_of(node):
 
 
 def test_each_parameter_of_the_node_is_kept_neutral_or_changes_no_result():
-    parameters = pytest.importorskip('jrn_perception.ros.parameters', reason='needs rclpy')
+    parameters = pytest.importorskip('jrn_perception.ros.parameters.settings',
+                                     reason='needs rclpy')
     from jrn_perception.cli.replay import NETWORK_PARAMETERS, NEUTRAL
     from jrn_perception.evaluation.recordings.replay import PARAMETERS
     harmless = {

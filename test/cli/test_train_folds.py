@@ -44,7 +44,7 @@ def test_what_was_held_out_is_in_the_card(folds):
 
 def test_a_jrn_may_learn_from_networks_that_have_not_seen_the_frames(
         trained, frames, folds, tmp_path, monkeypatch, capsys):
-    from jrn_perception.training import refine
+    from jrn_perception.training.modules import refine
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / 'jrn_cat1')
     asked = []

@@ -78,7 +78,8 @@ def test_an_exported_network_computes_the_same(path, perception, runtime, tmp_pa
     with pytest.raises(ValueError, match='exported symbiosis cannot be muted; choose the backend'):
         exported(picture(), mute='depth')
     if find_spec('rclpy'):  # A node refuses it at start, not at each picture.
-        from jrn_perception.ros import configuration, parameters
+        from jrn_perception.ros.network import configuration
+        from jrn_perception.ros.parameters import settings as parameters
         values = {row.name: row.default for row in parameters.PARAMETERS} | {
             'architecture': 'symbiosis', 'weights': str(path), 'backend': runtime,
             'mute': 'depth', 'inference_height': 64, 'inference_width': 96}

@@ -444,9 +444,9 @@ def robot(ros_domain, monkeypatch):
     """Return a `Robot`; the node is not started yet."""
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     # Longer than a test, so that nothing it counts is forgotten.
-    monkeypatch.setattr('jrn_perception.ros.diagnostics.WINDOW_S', WINDOW_S)
+    monkeypatch.setattr('jrn_perception.ros.camera.diagnostics.WINDOW_S', WINDOW_S)
     # And what is wrong with camera_info is told with the next status.
-    monkeypatch.setattr('jrn_perception.ros.calibration.WAIT_S', 0.0)
+    monkeypatch.setattr('jrn_perception.ros.camera_info.calibration.WAIT_S', 0.0)
     # rclpy frees the node of the previous test late, and with it ends the log of its name.
     gc.collect()
     robot = Robot()

@@ -69,11 +69,11 @@ def test_a_manager_takes_the_node_through_all_states(robot, manager, tools):
     assert manager.change(ACTIVATE)
     assert manager.state == 'active'
     robot.ask(tools.picture(), depth)
-    network = weakref.ref(robot.node._latest.perception)
+    network = weakref.ref(robot.node._swap.latest.perception)
 
     assert manager.change(DEACTIVATE)
     robot.wait_for(lambda: not robot.body.count_subscribers('/image'))
-    assert network() is robot.node._latest.perception, 'it stays loaded'
+    assert network() is robot.node._swap.latest.perception, 'it stays loaded'
     assert robot.status(lambda status: status.values['state'] == 'inactive')
     assert manager.change(ACTIVATE)
     robot.ask(tools.picture(), depth)

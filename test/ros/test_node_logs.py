@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='a node needs rclpy')
 
-from jrn_perception.ros.camera_topics import camera_info_topics
+from jrn_perception.ros.middleware.camera_topics import camera_info_topics
 from rclpy.logging import LoggingSeverity
 from sensor_msgs.msg import CameraInfo
 

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 outputs = import_module('jrn_perception.ros.outputs')
-parameters = import_module('jrn_perception.ros.parameters')
+parameters = import_module('jrn_perception.ros.parameters.settings')
 Intrinsics = import_module('jrn_perception.messages.camera_info').Intrinsics
 Header = import_module('std_msgs.msg').Header
 BY_NAME = {output.name: output for output in outputs.OUTPUTS}

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
-parameters = import_module('jrn_perception.ros.parameters')
+parameters = import_module('jrn_perception.ros.parameters.settings')
 OUTPUTS = import_module('jrn_perception.ros.outputs').OUTPUTS
 PointCloud2 = import_module('sensor_msgs.msg').PointCloud2
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -14,8 +14,8 @@ from torch.utils.data import ConcatDataset, Dataset
 
 module = pytest.importorskip('jrn_perception.training.run', reason="needs pip install '.[train]'")
 Run, train = module.Run, module.train
-DenseModule = pytest.importorskip('jrn_perception.training.module').DenseModule
-Teacher = pytest.importorskip('jrn_perception.training.module').Teacher
+DenseModule = pytest.importorskip('jrn_perception.training.modules.dense').DenseModule
+Teacher = pytest.importorskip('jrn_perception.training.modules.dense').Teacher
 
 
 def run(folder, recipe=RECIPE, seed=0, fit=None, extra=(), tasks=('depth', 'semantics'),

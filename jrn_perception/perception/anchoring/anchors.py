@@ -57,17 +57,15 @@ class Anchors:
 
 
 def anchors_from_points(points: np.ndarray, camera: np.ndarray, size: tuple[int, int],
-                        distortion: np.ndarray | None = None, *, fisheye: bool = False,
                         deviation: float | np.ndarray = 0.01) -> Anchors:
     """
     Return the anchors of points (n, 3) in the camera's optical frame, metres.
 
-    ``camera`` is the matrix (3, 3) of a picture of ``size`` (height, width). ``distortion`` has
-    the coefficients in OpenCV's order for a picture that is not rectified, None or empty for a
-    rectified picture; with ``fisheye`` they belong to the equidistant model. Points are left out
-    that are not finite, behind the camera, outside the picture, or hidden behind nearer points;
-    of the others at most ``COUNT`` are kept, spread over the picture. ``deviation`` is one number
-    or (n,). Raises ValueError for another shape.
+    ``camera`` is the matrix (3, 3) of a picture of ``size`` (height, width) without distortion;
+    ``messages.lens.as_pinhole`` gives the points that such a camera sees in place of a distorting
+    one. Points are left out that are not finite, behind the camera, outside the picture, or hidden
+    behind nearer points; of the others at most ``COUNT`` are kept, spread over the picture.
+    ``deviation`` is one number or (n,). Raises ValueError for another shape.
     """
     points = np.asarray(points, np.float64)
     if points.ndim != 2 or points.shape[1] != 3:
@@ -76,11 +74,8 @@ def anchors_from_points(points: np.ndarray, camera: np.ndarray, size: tuple[int,
     ahead = np.isfinite(points).all(1)
     ahead &= np.where(ahead, points[:, 2], 0) > NEAREST
     points, deviations = points[ahead], deviations[ahead]
-    rays = points[:, :2] / points[:, 2:]
-    # Far outside the picture the polynomials of distortion may fold back into the picture.
-    inside = np.all(np.abs(rays) < _widest(camera, size, distortion, fisheye), 1)
-    points, deviations, rays = points[inside], deviations[inside], rays[inside]
-    pixels = _distorted(rays, np.asarray(camera, np.float64), distortion, fisheye)
+    pixels = (points[:, :2] / points[:, 2:] * (camera[0, 0], camera[1, 1])
+              + (camera[0, 2], camera[1, 2]))
     height, width = size
     seen = np.all((pixels >= -0.5) & (pixels < (width - 0.5, height - 0.5)), 1)
     found = Anchors(pixels[seen, 0], pixels[seen, 1], points[seen, 2].astype(np.float32),
@@ -129,39 +124,6 @@ def thinned(anchors: Anchors, size: tuple[int, int], count: int = COUNT) -> Anch
             break
         side /= 2 ** 0.5
     return anchors.chosen(order[np.sort(first)[:count]])
-
-
-def _distorted(rays: np.ndarray, camera: np.ndarray, distortion: np.ndarray | None,
-               fisheye: bool) -> np.ndarray:
-    """Return the pixels (n, 2) of rays (n, 2), x / z and y / z."""
-    if not len(rays) or distortion is None or not np.any(distortion):
-        return rays * (camera[0, 0], camera[1, 1]) + (camera[0, 2], camera[1, 2])
-    points = np.column_stack((rays, np.ones(len(rays))))[:, None]
-    zero, coefficients = np.zeros(3), np.asarray(distortion, np.float64)
-    if fisheye:
-        pixels, _ = cv2.fisheye.projectPoints(points, zero, zero, camera, coefficients[:4])
-    else:
-        pixels, _ = cv2.projectPoints(points, zero, zero, camera, coefficients)
-    return pixels[:, 0]
-
-
-def _widest(camera: np.ndarray, size: tuple[int, int], distortion: np.ndarray | None,
-            fisheye: bool) -> np.ndarray:
-    """Return the largest |x / z| and |y / z| (2,) that the picture's border shows, and a bit."""
-    height, width = size
-    across, down = np.linspace(0, width - 1, 9), np.linspace(0, height - 1, 9)
-    border = np.array([(x, y) for x in across for y in (0, height - 1)]
-                      + [(x, y) for x in (0, width - 1) for y in down], np.float64)
-    matrix = np.asarray(camera, np.float64)
-    if distortion is None or not np.any(distortion):
-        rays = (border - (matrix[0, 2], matrix[1, 2])) / (matrix[0, 0], matrix[1, 1])
-    elif fisheye:
-        rays = cv2.fisheye.undistortPoints(border[:, None], matrix, np.asarray(
-            distortion, np.float64)[:4])[:, 0]
-    else:
-        rays = cv2.undistortPoints(border[:, None], matrix, np.asarray(
-            distortion, np.float64))[:, 0]
-    return 1.1 * np.abs(rays).max(0)
 
 
 def _hidden(anchors: Anchors, size: tuple[int, int]) -> np.ndarray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import cv2
 from jrn_perception.messages.maps import compress_depth
-from jrn_perception.ros.parameters import Settings
+from jrn_perception.ros.parameters.settings import Settings
 import numpy as np
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from jrn_perception.perception import Perception
-from jrn_perception.ros.camera_topics import topic
-from jrn_perception.ros.configuration import Configuration
+from jrn_perception.ros.middleware.camera_topics import topic
+from jrn_perception.ros.middleware.qos import publish_on_demand
 from jrn_perception.ros.outputs.result import Result
 from jrn_perception.ros.outputs.table import Output, OUTPUTS
-from jrn_perception.ros.qos import publish_on_demand
+from jrn_perception.ros.parameters.settings import Settings
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -82,9 +82,8 @@ class OutputPublishers:
         return [output for output in OUTPUTS if self._has_listener(output)
                 and (perception is None or output.available(perception))]
 
-    def wanted(self, configuration: Configuration) -> list[Output]:
+    def wanted(self, settings: Settings, perception: Perception) -> list[Output]:
         """Return the outputs to make for a frame."""
-        settings, perception, _ = configuration
         return [output for output in OUTPUTS if output.available(perception)
                 and (self._has_listener(output) or not (settings.lazy or output.optional))]
 

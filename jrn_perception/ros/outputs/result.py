@@ -14,7 +14,7 @@ from jrn_perception.messages.camera_info import Intrinsics
 from jrn_perception.perception import Prediction
 from jrn_perception.perception.anchoring import depthless_ids, DepthlessRule, without_depth
 from jrn_perception.ros.conversions.normals import surface_normals
-from jrn_perception.ros.parameters import Settings
+from jrn_perception.ros.parameters.settings import Settings
 import numpy as np
 from std_msgs.msg import Header
 

@@ -17,9 +17,9 @@ from jrn_perception.ros.conversions.compressed import (
 )
 from jrn_perception.ros.conversions.images import depth_message, image_message
 from jrn_perception.ros.conversions.points import cloud_message, decimate
+from jrn_perception.ros.middleware.qos import DATA_QOS, PICTURE_QOS
 from jrn_perception.ros.outputs.result import Result
-from jrn_perception.ros.parameters import Settings
-from jrn_perception.ros.qos import DATA_QOS, PICTURE_QOS
+from jrn_perception.ros.parameters.settings import Settings
 import numpy as np
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2

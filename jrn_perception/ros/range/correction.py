@@ -19,7 +19,7 @@ from jrn_perception.perception.anchoring import (
     Floor,
     scale_from_floor,
 )
-from jrn_perception.ros.parameters import Settings
+from jrn_perception.ros.parameters.settings import Settings
 from jrn_perception.ros.range.anchors import View
 from jrn_perception.ros.range.inputs import RangeInputs
 import numpy as np

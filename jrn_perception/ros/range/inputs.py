@@ -15,9 +15,10 @@ from typing import Any
 
 from jrn_perception.messages import camera_info, maps, ranges
 from jrn_perception.perception.anchoring import Anchors, anchors_from_image
-from jrn_perception.ros import calibration, qos
-from jrn_perception.ros.camera_topics import topic
-from jrn_perception.ros.parameters import range_inputs, Settings
+from jrn_perception.ros.camera_info import calibration
+from jrn_perception.ros.middleware import qos
+from jrn_perception.ros.middleware.camera_topics import topic
+from jrn_perception.ros.parameters.settings import range_inputs, Settings
 from jrn_perception.ros.range import anchors
 from jrn_perception.ros.range.anchors import View
 from jrn_perception.ros.range.extrinsics import Extrinsics

@@ -20,7 +20,6 @@ import math
 from jrn_perception.labels import LabelSet, UNLABELLED
 from jrn_perception.networks.interface import Maps
 from jrn_perception.networks.layers import resize
-from jrn_perception.training.losses import inverse_huber
 from jrn_perception.training.mix import (
     Annotated,
     class_mix,
@@ -28,7 +27,8 @@ from jrn_perception.training.mix import (
     movable,
     move_instances,
 )
-from jrn_perception.training.module import DenseModule, strided
+from jrn_perception.training.modules.dense import DenseModule, strided
+from jrn_perception.training.modules.losses import inverse_huber
 from jrn_perception.training.recipes import SymbiosisRecipe
 from jrn_perception.training.unlabelled.colour import color_aug, colour_groups
 from jrn_perception.training.unlabelled.video import PoseNetwork, smoothness, video_loss

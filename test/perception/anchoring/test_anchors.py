@@ -4,12 +4,15 @@
 """Points and depth images of other sensors become anchors in the camera's picture."""
 
 import cv2
+from jrn_perception.messages.camera_info import Intrinsics
+from jrn_perception.messages.lens import as_pinhole
 from jrn_perception.perception.anchoring import Anchors, anchors_from_image, anchors_from_points
 import numpy as np
 import pytest
 
 SIZE = 480, 640
 CAMERA = np.array(((500., 0, 320), (0, 500, 240), (0, 0, 1)))
+IDEAL = Intrinsics(500., 500., 320., 240.)
 
 
 def test_points_land_on_the_pixels_that_they_project_to():
@@ -23,17 +26,18 @@ def test_points_land_on_the_pixels_that_they_project_to():
 
 def test_a_raw_picture_is_distorted():
     points, distortion = np.array(((1., 0.5, 2),)), np.array((-0.3, 0.1, 0, 0, 0))
-    found = anchors_from_points(points, CAMERA, SIZE, distortion)
+    raw = IDEAL._replace(distortion=tuple(distortion))
+    found = anchors_from_points(as_pinhole(raw, points), CAMERA, SIZE)
     pixel, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), CAMERA, distortion)
     assert (found.column[0], found.row[0]) == pytest.approx(tuple(pixel[0, 0]))
     assert found.column[0] < 320 + 250 - 10
     # Far outside the view this polynomial returns into the picture.
-    assert not len(anchors_from_points(np.array(((4., 0, 2),)), CAMERA, SIZE, distortion))
+    assert not len(anchors_from_points(as_pinhole(raw, np.array(((4., 0, 2),))), CAMERA, SIZE))
 
 
 def test_a_fisheye_picture_follows_the_equidistant_model():
-    found = anchors_from_points(np.array(((1., 0, 2),)), CAMERA, SIZE,
-                                np.array((1e-9, 0, 0, 0)), fisheye=True)
+    fisheye = IDEAL._replace(distortion=(1e-9, 0, 0, 0), fisheye=True)
+    found = anchors_from_points(as_pinhole(fisheye, np.array(((1., 0, 2),))), CAMERA, SIZE)
     assert found.column[0] == pytest.approx(320 + 500 * np.arctan(0.5), abs=1e-3)
 
 

@@ -5,13 +5,8 @@
 
 import array
 from importlib import import_module
-import os
-from pathlib import Path
-import struct
-import subprocess
 import sys
 
-import cv2
 import numpy as np
 import pytest
 
@@ -21,10 +16,9 @@ images = import_module('jrn_perception.ros.conversions.images')
 cv_bridge_fault = import_module('jrn_perception.ros.conversions.cv_bridge_probe').cv_bridge_fault
 Time = import_module('builtin_interfaces.msg').Time
 Header = import_module('std_msgs.msg').Header
-CompressedImage, Image = sensor_msgs.CompressedImage, sensor_msgs.Image
+Image = sensor_msgs.Image
 
 SIZES = [(1, 1), (1, 4), (5, 1), (6, 8), (479, 641)]
-REPOSITORY = Path(__file__).resolve().parents[2]
 HEADER = Header(stamp=Time(sec=7, nanosec=9), frame_id='camera')
 
 
@@ -39,11 +33,6 @@ def message(rows, width, encoding, padding=0, is_bigendian=0):
 
 def random_rgb(height, width):
     return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def smooth_rgb(height=48, width=64):
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
-    return np.stack([255 * x, 255 * y, 90 + 60 * x], axis=-1).astype(np.uint8)
 
 
 def bt601(y, u, v):
@@ -198,134 +187,6 @@ def test_an_encoding_that_is_none_of_ours(encoding):
     assert all(name in text for name in images.ENCODINGS)
 
 
-def compressed(data, form):
-    msg = CompressedImage(header=HEADER, format=form)
-    msg.data.frombytes(bytes(data))
-    return msg
-
-
-def encode(extension, picture, *options):
-    done, data = cv2.imencode(extension, picture, options)
-    assert done
-    return data.tobytes()
-
-
-JPEG = encode('.jpg', smooth_rgb()[..., ::-1], cv2.IMWRITE_JPEG_QUALITY, 95)
-PROGRESSIVE = encode('.jpg', smooth_rgb()[..., ::-1], cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
-RESTARTS = encode('.jpg', smooth_rgb()[..., ::-1], cv2.IMWRITE_JPEG_RST_INTERVAL, 2)
-# A segment as cameras write it, orientation "turn by 90 degrees", and a thumbnail's last bytes.
-EXIF = b'Exif\0\0' + struct.pack('>2sHIHHHIHHI', b'MM', 42, 8, 1, 0x112, 3, 1, 6, 0, 0) + (
-    b'thumbnail \xff\xd8\xff\xd9')
-TURNED = JPEG[:2] + b'\xff\xe1' + struct.pack('>H', len(EXIF) + 2) + EXIF + JPEG[2:]
-PNG = encode('.png', smooth_rgb()[..., ::-1])
-
-
-@pytest.mark.parametrize('form', ['jpeg', 'jpg', '', 'rgb8; jpeg compressed bgr8',
-                                  'bgr8; jpeg compressed bgr8', 'yuv422; jpeg compressed bgr8'])
-@pytest.mark.parametrize('data', [JPEG, PROGRESSIVE, RESTARTS, TURNED],
-                         ids=['baseline', 'progressive', 'restarts', 'turned'])
-def test_jpeg(data, form):
-    rgb = images.compressed_to_rgb(compressed(data, form))
-    assert rgb.dtype == np.uint8
-    assert rgb.flags.c_contiguous
-    np.testing.assert_allclose(rgb.astype(int), smooth_rgb(), atol=6)
-
-
-@pytest.mark.parametrize('tail', [b'\0' * 4096, b'\0', b'\xff\xd8 of the frame before'])
-def test_bytes_behind_the_end_of_a_jpeg(tail):
-    whole = images.compressed_to_rgb(compressed(JPEG, 'jpeg'))
-    same(images.compressed_to_rgb(compressed(JPEG + tail, 'jpeg')), whole)
-
-
-@pytest.mark.parametrize('tail', [b'', b'\0' * 4096], ids=['bare', 'zeros'])
-@pytest.mark.parametrize('part', [0.02, 0.3, 0.5, 0.7, 0.9, 0.99, -3, -2, -1])
-@pytest.mark.parametrize('data', [JPEG, PROGRESSIVE, RESTARTS, TURNED, PNG],
-                         ids=['baseline', 'progressive', 'restarts', 'turned', 'png'])
-def test_cut_off_data(data, part, tail):
-    cut = data[:part if part < 0 else int(len(data) * part)]
-    with pytest.raises(images.BadImage) as caught:
-        images.compressed_to_rgb(compressed(cut + tail, 'jpeg'))
-    assert str(caught.value) == (
-        f"the data is cut off after {len(cut + tail)} bytes (format 'jpeg')")
-
-
-def test_a_cut_off_frame_with_the_next_one_behind_it():
-    # Large enough that taking its first bytes for the length of a segment stays inside it.
-    following = encode('.jpg', random_rgb(479, 641))
-    with pytest.raises(images.BadImage, match='the data is cut off after'):
-        images.compressed_to_rgb(compressed(JPEG[:-200] + following, 'jpeg'))
-
-
-def test_fill_bytes_before_the_end_of_a_jpeg():
-    whole = images.compressed_to_rgb(compressed(JPEG, 'jpeg'))
-    filled = JPEG[:-2] + b'\xff\xff' + JPEG[-2:]
-    same(images.compressed_to_rgb(compressed(filled, 'jpeg')), whole)
-
-
-@pytest.mark.parametrize('alpha', [False, True])
-@pytest.mark.parametrize('bits', [8, 16])
-def test_png_of_colours(bits, alpha):
-    rgb = random_rgb(479, 641)
-    stored = rgb[..., [2, 1, 0, 1][:4 if alpha else 3]]
-    if bits == 16:
-        stored = stored.astype(np.uint16) * 257
-    data = encode('.png', stored)
-    for form in ('png', f'rgb{bits}; png compressed bgr{bits}'):
-        same(images.compressed_to_rgb(compressed(data, form)), rgb)
-
-
-def test_png_and_jpeg_of_grey():
-    grey = random_rgb(479, 641)[..., 0]
-    expected = np.stack([grey] * 3, -1)
-    eight, sixteen = encode('.png', grey), encode('.png', grey.astype(np.uint16) * 257)
-    same(images.compressed_to_rgb(compressed(eight, 'mono8; png compressed ')), expected)
-    same(images.compressed_to_rgb(compressed(sixteen, 'mono16; png compressed ')), expected)
-    flat = encode('.jpg', np.full((9, 9), 77, np.uint8))
-    rgb = images.compressed_to_rgb(compressed(flat, 'bayer_rggb8; jpeg compressed mono8'))
-    same(rgb, np.full((9, 9, 3), 77))
-
-
-def test_a_mosaic_in_a_png_is_demosaiced():
-    mosaic = np.full((8, 8), 100, np.uint8)
-    mosaic[0::2, 0::2], mosaic[1::2, 1::2] = 200, 50
-    data = encode('.png', mosaic)
-    rgb = images.compressed_to_rgb(compressed(data, 'bayer_rggb8; png compressed '))
-    same(rgb, np.broadcast_to(np.uint8([200, 100, 50]), (8, 8, 3)))
-    with pytest.raises(images.BadImage, match='has an unknown Bayer pattern'):
-        images.compressed_to_rgb(compressed(data, 'bayer_xyz8; png compressed '))
-
-
-def test_the_format_names_the_order():
-    rgb = random_rgb(6, 8)
-    # image_transport's TIFF holds the bytes of the message: of rgb8, red where blue should be.
-    tiff_of_rgb, tiff_of_bgr = encode('.tiff', rgb), encode('.tiff', rgb[..., ::-1])
-    for data, form in ((tiff_of_rgb, 'rgb8; tiff compressed '),
-                       (tiff_of_bgr, 'bgr8; tiff compressed '), (tiff_of_bgr, 'tiff'),
-                       (encode('.png', rgb), 'bgr8; png compressed rgb8')):
-        same(images.compressed_to_rgb(compressed(data, form)), rgb)
-
-
-@pytest.mark.parametrize('data, form, reason', [
-    (b'', 'jpeg', "the data is empty (format 'jpeg')"),
-    (b'no picture', 'jpeg',
-     "the data is no picture that OpenCV can decode, 10 bytes (format 'jpeg')"),
-    (b'\xff\xd8\xff\xd9', 'jpeg',
-     "the data is no picture that OpenCV can decode, 4 bytes (format 'jpeg')"),
-    (PNG, '16UC1; compressedDepth png',
-     "format '16UC1; compressedDepth png' is a depth image, not a picture"),
-    (PNG, '32FC1; compressedDepth',
-     "format '32FC1; compressedDepth' is a depth image, not a picture"),
-    (PNG, '16UC1; png compressed ',
-     "format '16UC1; png compressed ' is a depth image, not a picture"),
-    (encode('.tiff', np.ones((3, 3), np.float32)), 'tiff',
-     "format 'tiff' holds 1 channels of float32, a picture has 1, 3 or 4 of 8 or 16 bits"),
-])
-def test_compressed_rejections(data, form, reason):
-    with pytest.raises(images.BadImage) as caught:
-        images.compressed_to_rgb(compressed(data, form))
-    assert str(caught.value) == reason
-
-
 DEPTH = np.array([[0.0006, 0.4999, 1.2345, 65.535], [np.nan, np.inf, -np.inf, -1],
                   [0, 10, 2.0004, 0.001]])
 VALID = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [0, 1, 1, 1]], bool)
@@ -409,83 +270,6 @@ def test_through_the_serialisation():
     back = serialization.deserialize_message(serialization.serialize_message(msg), Image)
     assert back == msg
     same(images.to_rgb(back), rgb)
-
-
-# cv_bridge comes with a ROS distribution only; these stand-ins behave as it does, well or badly.
-GOOD_BRIDGE = """
-import numpy as np
-open(__file__ + '.imports', 'a').write('x')
-class CvBridge:
-    def encoding_to_dtype_with_channels(self, encoding):
-        if encoding not in ('bgr8', 'gbr8'):
-            raise TypeError(f'Unrecognized image encoding\\n[{encoding}]')
-        return 'uint8', 3
-    def imgmsg_to_cv2(self, msg, desired_encoding):
-        assert msg.step == 3 * msg.width and desired_encoding == 'rgb8'
-        order = {'bgr8': [2, 1, 0], 'gbr8': [2, 0, 1]}[msg.encoding]
-        return np.asarray(msg.data).reshape(msg.height, msg.width, 3)[..., order]
-"""
-BAD_BRIDGE = """
-class CvBridge:
-    def imgmsg_to_cv2(self, msg, desired_encoding):
-        {}
-"""
-ASK = """
-import sys
-import numpy as np
-from sensor_msgs.msg import Image
-from jrn_perception.ros.conversions import cv_bridge_probe
-from jrn_perception.ros.conversions import images
-cv_bridge_probe.PROBE_TIMEOUT_S = float(sys.argv[1])
-for encoding, step in (('gbr8', 7), ('gbr8', 6), ('gbr8', 5), ('odd', 6), ('rgb8', 6)):
-    msg = Image(height=2, width=2, encoding=encoding, step=step, data=list(range(2 * step)))
-    try:
-        print(images.to_rgb(msg).tolist())
-    except images.BadImage as error:
-        print(error)
-"""
-
-
-def ask(folder, bridge, timeout=30):
-    """Return what a process with this cv_bridge answers, a line for each message."""
-    (folder / 'cv_bridge.py').write_text(bridge)
-    path = os.pathsep.join([str(folder), str(REPOSITORY), *filter(None, sys.path)])
-    child = subprocess.run([sys.executable, '-c', ASK, str(timeout)], capture_output=True,
-                           check=True, env=dict(os.environ, PYTHONPATH=path), text=True)
-    lines = child.stdout.splitlines()
-    assert len(lines) == 5
-    assert lines[4] == '[[[0, 1, 2], [3, 4, 5]], [[6, 7, 8], [9, 10, 11]]]'
-    return lines
-
-
-def test_a_cv_bridge_that_works_is_asked_and_tried_once(tmp_path):
-    padded, packed, short, odd, _ = ask(tmp_path, GOOD_BRIDGE)
-    assert padded == '[[[2, 0, 1], [5, 3, 4]], [[9, 7, 8], [12, 10, 11]]]'
-    assert packed == '[[[2, 0, 1], [5, 3, 4]], [[8, 6, 7], [11, 9, 10]]]'
-    assert short == 'step 5 is shorter than a row of 2 gbr8 pixels, 6 bytes'
-    assert odd.startswith("cv_bridge cannot convert encoding 'odd' (TypeError: Unrecognized image "
-                          'encoding [odd]); supported without cv_bridge: rgb8, ')
-    # One import in the process of the trial, one in the process that uses it.
-    assert (tmp_path / 'cv_bridge.py.imports').read_text() == 'xx'
-
-
-@pytest.mark.parametrize('body, fault', [
-    ('import os, signal; os.kill(os.getpid(), signal.SIGSEGV)',
-     'a trial conversion was killed by SIGSEGV (was it built for another numpy?)'),
-    ('raise KeyError(16)', 'a trial conversion failed (KeyError: 16)'),
-    ('import os; os._exit(3)', 'a trial conversion failed (exit code 3)'),
-    ('import numpy; return numpy.asarray(msg.data).reshape(1, 2, 3)',
-     'a trial conversion failed (ValueError: it turned two bgr8 pixels into something else)'),
-])
-def test_a_broken_cv_bridge_is_found_out(tmp_path, body, fault):
-    for line in ask(tmp_path, BAD_BRIDGE.format(body))[:3]:
-        assert line.startswith(
-            f"encoding 'gbr8' is not supported and cv_bridge was not asked: {fault}; supported ")
-
-
-def test_a_cv_bridge_that_hangs_is_found_out(tmp_path):
-    line = ask(tmp_path, BAD_BRIDGE.format('import time; time.sleep(999)'), timeout=0.25)[0]
-    assert 'was not asked: a trial conversion did not end within 0.25 s; supported ' in line
 
 
 def test_another_header_leaves_the_original_alone():

@@ -13,7 +13,7 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')")
 correction = import_module('jrn_perception.ros.range.correction')
-parameters = import_module('jrn_perception.ros.parameters')
+parameters = import_module('jrn_perception.ros.parameters.settings')
 Header = import_module('std_msgs.msg').Header
 Time = import_module('builtin_interfaces.msg').Time
 HEIGHT, WIDTH = 96, 128
