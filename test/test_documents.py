@@ -335,7 +335,8 @@ def test_architecture_page_lists_the_rooms_as_the_imports_are_checked():
 
 def test_every_named_command_exists():
     from jrn_perception import weights
-    known = {*COMMANDS, 'jrn_perception', *weights.shipped(),
+    known = {*COMMANDS, 'jrn_perception',
+             *(path.stem for path in weights.SHIPPED.glob('*.safetensors')),
              *(path.stem for path in (REPOSITORY / 'config').iterdir())}
     for page, text in PAGES.items():
         assert set(re.findall(r'\bjrn_\w+', text)) <= known, page

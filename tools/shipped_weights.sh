@@ -57,9 +57,25 @@ jrn_average base/$semantics $hydranet{,} "${data[@]}" --output $semantics
 jrn_train hydranet "${data[@]}" --output half --hold-out 1/2 --set epochs=18 --set mix_after=0
 jrn_train jrn "${data[@]}" --output . --fold half
 
+# For a depth camera, simulated, Sum60 learns from two networks and the half of the frames that each
+# has not seen.
+for k in 1 2; do
+  jrn_train hydranet "${data[@]}" --output "fold$k" --hold-out "$k/2" --start ade20k --epochs 20 \
+    --mix-after 0 --seed "$k"
+done
+mkdir -p sensor
+for name in "$depth" "$semantics"; do
+  cp "$name" "${name%.safetensors}.json" sensor
+done
+jrn_train jrn "${data[@]}" --output sensor --variant sum60 --depth-input sensor --fold fold1 \
+  --fold fold2 --options '{"output_stride": 4, "residual": true, "geometry": true}'
+for suffix in safetensors json; do
+  cp "sensor/jrn_sum60.$suffix" "jrn_sum60_sensor.$suffix"
+done
+
 # The temperatures of the confidence and the deviation of HydraNet's depth. They change neither the
 # weights nor the inputs of the JRNs.
-for file in $hydranet $semantics jrn_{sum60,cat60,cat10,cat5,cat1}.safetensors; do
+for file in $hydranet $semantics jrn_{sum60,sum60_sensor,cat60,cat10,cat5,cat1}.safetensors; do
   jrn_calibrate $file "${data[@]}"
 done
 jrn_calibrate $hydranet "${data[@]}" --depth

@@ -63,11 +63,21 @@ def open_network(architecture: str, variant: str, weights_file: str, options: Op
 
     ``auto`` takes the next backend, and says so in ``warnings``, if the weights cannot be exported
     or if a runtime does not compute what torch computes. A backend that is named is not replaced.
+    With a depth camera, shipped weights that learned from one come before the others.
     """
     architecture, variant = weights.network_of(architecture, variant, weights_file)
     if architecture == networks.EXTERNAL:
         return _open_external(variant, weights_file, options)
-    return _with_sources(_open_own(architecture, variant, weights_file, options), options)
+    warnings: tuple[str, ...] = ()
+    if not weights_file and options.sources.depth == SENSOR and (
+            for_sensor := weights.for_sensor(architecture, variant)):
+        if options.backend in ('auto', 'torch'):
+            weights_file = for_sensor
+        else:
+            warnings = (f'{Path(for_sensor).name} has learned from a depth camera, but only '
+                        f'backend torch runs it, backend is {options.backend}',)
+    opened = _with_sources(_open_own(architecture, variant, weights_file, options), options)
+    return replace(opened, warnings=(*warnings, *opened.warnings))
 
 
 def _open_own(architecture: str, variant: str, weights_file: str, options: Options) -> Opened:

@@ -21,6 +21,7 @@ from jrn_perception.weights.card import (
 )
 from jrn_perception.weights.files import (
     check,
+    for_sensor,
     load,
     load_file,
     Loaded,
@@ -37,5 +38,5 @@ from jrn_perception.weights.files import (
 
 __all__ = [
     'Card', 'FORMAT', 'LICENCE', 'Loaded', 'Preprocessing', 'RANDOM', 'SHIPPED', 'WeightsError',
-    'check', 'joint_licence', 'load', 'load_file', 'network_of', 'read_card', 'resolve', 'save',
-    'sha256', 'shipped', 'with_graph', 'write_card', 'write_tensors']
+    'check', 'for_sensor', 'joint_licence', 'load', 'load_file', 'network_of', 'read_card',
+    'resolve', 'save', 'sha256', 'shipped', 'with_graph', 'write_card', 'write_tensors']

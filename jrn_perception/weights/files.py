@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent / 'shipped'
 RANDOM = 'random'
+# Ends the name of shipped weights that learned from a depth camera.
+SENSOR = '_sensor'
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,23 @@ class Loaded:
 
 
 def shipped() -> dict[str, Path]:
-    """Return the weights files of this package, by ``architecture_variant``."""
-    return {path.stem: path for path in sorted(SHIPPED.glob('*.safetensors'))}
+    """
+    Return the weights files of this package, by ``architecture_variant``.
+
+    Files for a depth camera are in ``for_sensor``.
+    """
+    return {path.stem: path for path in sorted(SHIPPED.glob('*.safetensors'))
+            if not path.stem.endswith(SENSOR)}
+
+
+def for_sensor(architecture: str, variant: str) -> str:
+    """
+    Return the shipped file of the network that learned from a depth camera, '' if none is shipped.
+
+    Raises ValueError if there is no such network.
+    """
+    path = SHIPPED / f'{networks.find(architecture, variant).name}{SENSOR}.safetensors'
+    return str(path) if path.is_file() else ''
 
 
 def resolve(weights: str, architecture: str, variant: str = '') -> Path | None:

@@ -11,6 +11,7 @@ import cv2
 from jrn_perception import networks, weights
 from jrn_perception.cli.calibrate import main
 from jrn_perception.evaluation.measures.frames import SceneFrames
+from jrn_perception.perception.deviation import FEATURES
 import numpy as np
 import pytest
 
@@ -66,7 +67,7 @@ def test_the_deviation_of_depth_is_written_alone(file, rooms, capsys):
     before = weights.read_card(file)
     assert main([str(file), '--data', str(rooms), '--device', 'cpu', '--depth']) == 0
     card = weights.check(file)
-    assert len(card.depth_deviation) == 6
+    assert len(card.depth_deviation) == len(FEATURES)
     assert card.metrics['depth_deviation'] == {
         'reader': 'nyuv2', 'split': 'val', 'images': 2, 'pixels': 4000}
     assert replace(before, depth_deviation=card.depth_deviation, metrics=card.metrics) == card

@@ -26,7 +26,7 @@ def made(tmp_path_factory):
     """Return what the script makes: for each file the recipes, one, or those of a mean."""
     folder = tmp_path_factory.mktemp('script')
     (folder / 'bin').mkdir()
-    for name in ('jrn_train', 'jrn_average', 'jrn_distill', 'jrn_calibrate', 'python'):
+    for name in ('jrn_train', 'jrn_average', 'jrn_distill', 'jrn_calibrate', 'python', 'cp'):
         (folder / 'bin' / name).write_text(NOTE)
         (folder / 'bin' / name).chmod(0o755)
     (folder / 'data' / 'nyuv2').mkdir(parents=True)
@@ -91,3 +91,13 @@ def test_the_recipe_of_each_is_that_of_the_script(made, name):
              if name.startswith('jrn') else {'encoder_stride': 32})
     assert [older | part['recipe'] for part in parts] == made[Path(f'{name}.safetensors')]
     assert {part['fit'] for part in parts} == {'fit'}
+
+
+def test_the_recipe_for_a_depth_camera_is_that_of_the_script(made):
+    training = weights.read_card(Path(weights.for_sensor('jrn', 'sum60'))).training
+    [recipe] = made[Path('sensor/jrn_sum60.safetensors')]
+    # jrn_train adds the option of a network that is told what was measured.
+    recipe['options']['validity'] = True
+    # With five classes the adjustment, which the script leaves open, is none.
+    assert training['recipe'] == {**recipe, 'logit_adjustment': 0.0}
+    assert [part for part, _ in training['folds']] == ['1/2', '2/2']
