@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from jrn_perception import weights
 from jrn_perception.datasets.nyuv2 import CROP, NYUv2
-from jrn_perception.datasets.sensor import WithSensor
+from jrn_perception.datasets.sensor import DepthCamera, WithSensor
 from jrn_perception.evaluation.measures.bootstrap import pooled
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.measures.frames import SceneFrames
@@ -90,3 +90,14 @@ def test_the_cards_numbers_are_those_of_the_validation_frames(perception, data_d
         assert measure(table) == {
             metric: pytest.approx(card.metrics[name][metric], abs=TOLERANCE[metric])
             for metric in TOLERANCE}
+
+
+@pytest.mark.slow
+def test_with_a_camera_that_has_gone_blind_it_is_about_as_good_as_its_inputs(perception, data_dir):
+    frames = WithSensor(NYUv2(data_dir / 'nyuv2', 'val'), DepthCamera(blind=1.0))
+    found = evaluate(perception, frames, Protocol(crop=CROP))
+    # docs/results.md has these numbers.
+    for table, expected in ((found.output, {'mean_iou': 62.8, 'rms': 0.598, 'rel': 0.159}),
+                            (found.inputs, {'mean_iou': 62.3, 'rms': 0.599, 'rel': 0.155})):
+        assert measure(table) == {metric: pytest.approx(value, abs=TOLERANCE[metric])
+                                  for metric, value in expected.items()}
