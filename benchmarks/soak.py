@@ -26,7 +26,7 @@ import subprocess
 import sys
 import time
 
-from cameras import pss_kb
+from node import resident_mb
 import numpy as np
 from rcl_interfaces.srv import SetParameters
 import rclpy
@@ -115,9 +115,9 @@ class Robot(Node):
             sys.exit(f'after {self.sent} images: {variant} was refused: {result.reason}')
 
 
-def soak(robot: Robot, frames: int, pid: int) -> None:
+def soak(robot: Robot, frames: int, process: subprocess.Popen) -> None:
     """Print the node's memory at each tenth of the frames, and the median growth of a tenth."""
-    print('| images | images/s | memory of the node (MiB) |\n| ---: | ---: | ---: |')
+    print('| images | images/s | resident memory of the node (MiB) |\n| ---: | ---: | ---: |')
     memory, begin = [], time.monotonic()
     for tenth in range(1, 11):
         end = frames * tenth // 10
@@ -125,7 +125,7 @@ def soak(robot: Robot, frames: int, pid: int) -> None:
         while robot.sent < end:
             robot.send()
         robot.finish()
-        memory.append(pss_kb(pid) / 1024)
+        memory.append(resident_mb(process))
         rate = count / (time.monotonic() - begin)
         begin = time.monotonic()
         print(f'| {end} | {rate:.0f} | {memory[-1]:.1f} |', flush=True)
@@ -177,7 +177,7 @@ def main() -> None:
         robot = Robot(process)
         robot.connect()
         if options.frames:
-            soak(robot, options.frames, process.pid)
+            soak(robot, options.frames, process)
         else:
             swap(robot, options.swap_minutes, options.swap_seconds)
         robot.destroy_node()
