@@ -149,10 +149,11 @@ def print_deviations(pixels: dict[str, list[np.ndarray]]) -> None:
 def unseen_parts(plain: list[np.ndarray], given: list[np.ndarray], parts: int
                  ) -> list[tuple[np.ndarray, np.ndarray]]:
     """
-    Return errors and deviations (n,) of each of ``parts`` runs of frames.
+    Return errors and deviations (n,) of each of ``parts`` runs of frames, or of each frame.
 
     The coefficients are fitted to the ``plain`` depth of all other frames.
     """
+    parts = min(parts, len(plain))
     bounds = np.arange(parts + 1) * len(plain) // parts
     found = []
     for begin, end in zip(bounds, bounds[1:]):
