@@ -136,33 +136,41 @@ def print_deviations(pixels: dict[str, list[np.ndarray]]) -> None:
     """Print how well the deviation tells the errors of frames that it was not fitted to."""
     print("\n| points | within one deviation | area, of a constant's | within, five parts | area, "
           'five parts |\n| --- ' + '| ---: ' * 4 + '|')
+    two, five = (cross_fitted(pixels[NONE], parts) for parts in (2, 5))
     for name, each in pixels.items():
-        halves = [sparsification(*part) for part in unseen_parts(pixels[NONE], each, 2)]
-        fifths = sparsification(*map(np.concatenate, zip(
-            *unseen_parts(pixels[NONE], each, 5))))
+        halves = [sparsification(*judged(each, part)) for part in two]
+        fifths = sparsification(*map(np.concatenate, zip(*(
+            judged(each, part) for part in five))))
         print(f'| {name.removeprefix("points:")} | '
               + ' and '.join(f'{100 * one.coverage:.0f}' for one in halves) + ' % | '
               + ' and '.join(f'{one.area / one.constant_area:.2f}' for one in halves)
               + f' | {100 * fifths.coverage:.0f} % | {fifths.area / fifths.constant_area:.2f} |')
 
 
-def unseen_parts(plain: list[np.ndarray], given: list[np.ndarray], parts: int
-                 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """
-    Return errors and deviations (n,) of each of ``parts`` runs of frames, or of each frame.
+class Unseen(NamedTuple):
+    """A run of frames, and the coefficients of the deviation that all other frames gave."""
 
-    The coefficients are fitted to the ``plain`` depth of all other frames.
-    """
+    frames: slice
+    coefficients: tuple[float, ...]
+
+
+def cross_fitted(plain: list[np.ndarray], parts: int) -> list[Unseen]:
+    """Return ``parts`` runs of the frames with ``plain`` depth, or each frame as a run."""
     parts = min(parts, len(plain))
     bounds = np.arange(parts + 1) * len(plain) // parts
     found = []
     for begin, end in zip(bounds, bounds[1:]):
         rows = np.concatenate(plain[:begin] + plain[end:])
-        coefficients = fit_coefficients(rows[:, :-2], np.abs(rows[:, -2] / rows[:, -1]))
-        rows = np.concatenate(given[begin:end])
-        found.append((rows[:, -2],
-                      np.exp(np.clip(rows[:, :-2] @ coefficients, -6, 3)) * rows[:, -1]))
+        found.append(Unseen(slice(begin, end), fit_coefficients(
+            rows[:, :-2], np.abs(rows[:, -2] / rows[:, -1]))))
     return found
+
+
+def judged(pixels: list[np.ndarray], unseen: Unseen) -> tuple[np.ndarray, np.ndarray]:
+    """Return errors and deviations (n,) of the frames that gave no coefficients."""
+    rows = np.concatenate(pixels[unseen.frames])
+    return rows[:, -2], np.exp(
+        np.clip(rows[:, :-2] @ unseen.coefficients, -6, 3)) * rows[:, -1]
 
 
 def print_flicker(perception: Perception, frames: Sequence[Frame], comparison: Comparison) -> None:

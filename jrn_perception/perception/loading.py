@@ -68,16 +68,22 @@ def open_network(architecture: str, variant: str, weights_file: str, options: Op
     architecture, variant = weights.network_of(architecture, variant, weights_file)
     if architecture == networks.EXTERNAL:
         return _open_external(variant, weights_file, options)
-    warnings: tuple[str, ...] = ()
-    if not weights_file and options.sources.depth == SENSOR and (
-            for_sensor := weights.for_sensor(architecture, variant)):
-        if options.backend in ('auto', 'torch'):
-            weights_file = for_sensor
-        else:
-            warnings = (f'{Path(for_sensor).name} has learned from a depth camera, but only '
-                        f'backend torch runs it, backend is {options.backend}',)
-    opened = _with_sources(_open_own(architecture, variant, weights_file, options), options)
-    return replace(opened, warnings=(*warnings, *opened.warnings))
+    if weights_file or options.sources.depth != SENSOR:
+        return _with_sources(_open_own(architecture, variant, weights_file, options), options)
+    return _open_shipped_for_sensor(architecture, variant, options)
+
+
+def _open_shipped_for_sensor(architecture: str, variant: str, options: Options) -> Opened:
+    """Return shipped weights behind a depth camera, those that learned from one if they run."""
+    file = weights.for_sensor(architecture, variant)
+    runs = options.backend in ('auto', 'torch')
+    opened = _with_sources(
+        _open_own(architecture, variant, file if runs else '', options), options)
+    if runs or not file:
+        return opened
+    return replace(opened, warnings=(
+        f'{Path(file).name} has learned from a depth camera, but only backend torch runs it, '
+        f'backend is {options.backend}', *opened.warnings))
 
 
 def _open_own(architecture: str, variant: str, weights_file: str, options: Options) -> Opened:
