@@ -18,7 +18,6 @@ the variant changes every ``--swap-seconds``.
 from __future__ import annotations
 
 import argparse
-from collections import deque
 from contextlib import ExitStack
 import itertools
 import os
@@ -26,7 +25,7 @@ import subprocess
 import sys
 import time
 
-from node import resident_mb
+from node import child, resident_mb
 import numpy as np
 from rcl_interfaces.srv import SetParameters
 import rclpy
@@ -37,6 +36,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 START_S, ANSWER_S = 120.0, 30.0
+TOPICS = ('depth', 'semantics')
 WIDTH, HEIGHT = 64, 48
 PARAMETERS = {
     'weights': 'random', 'architecture': 'hydranet', 'inference_height': 32,
@@ -56,19 +56,20 @@ class Robot(Node):
         self._image = Image(height=HEIGHT, width=WIDTH, encoding='rgb8', step=3 * WIDTH)
         self._image.data.frombytes(np.random.default_rng(0).bytes(3 * WIDTH * HEIGHT))
         self._publisher = self.create_publisher(Image, 'image', QoSProfile(depth=10))
-        self._waiting = {topic: deque() for topic in ('depth', 'semantics')}
+        # The topics on which the last image has not been answered.
+        self._waiting: set[str] = set()
         self.sent = 0
-        for topic, stamps in self._waiting.items():
+        for topic in TOPICS:
             self.create_subscription(
-                Image, topic, lambda message, stamps=stamps: self._answer(message, stamps),
+                Image, topic, lambda message, topic=topic: self._answer(message, topic),
                 QoSProfile(depth=10))
         self._parameters = self.create_client(SetParameters, 'jrn_perception/set_parameters')
         self._answered = time.monotonic()
 
-    def _answer(self, message: Image, stamps: deque[int]) -> None:
-        stamp = message.header.stamp.sec * 10 ** 9 + message.header.stamp.nanosec
-        if not stamps or stamps.popleft() != stamp:
+    def _answer(self, message: Image, topic: str) -> None:
+        if topic not in self._waiting or message.header.stamp != self._image.header.stamp:
             sys.exit(f'after {self.sent} images: an answer to another image came, one is lost')
+        self._waiting.remove(topic)
         self._answered = time.monotonic()
 
     def _spin(self) -> None:
@@ -80,7 +81,7 @@ class Robot(Node):
         """Wait until the node reads images and its answers can arrive."""
         end = time.monotonic() + START_S
         while not (self._publisher.get_subscription_count()
-                   and all(map(self.count_publishers, self._waiting))
+                   and all(map(self.count_publishers, TOPICS))
                    and self._parameters.service_is_ready()):
             self._spin()
             if time.monotonic() > end:
@@ -90,16 +91,14 @@ class Robot(Node):
     def send(self) -> None:
         """Send one image when the last one is answered."""
         self.finish()
-        now = self.get_clock().now()
-        self._image.header.stamp = now.to_msg()
-        for stamps in self._waiting.values():
-            stamps.append(now.nanoseconds)
+        self._image.header.stamp = self.get_clock().now().to_msg()
+        self._waiting = set(TOPICS)
         self._publisher.publish(self._image)
         self.sent += 1
 
     def finish(self) -> None:
         """Wait for the answers to the last image."""
-        while any(self._waiting.values()):
+        while self._waiting:
             self._spin()
             if time.monotonic() - self._answered > ANSWER_S:
                 sys.exit(f'after {self.sent} images: no answer in {ANSWER_S:g} s')
@@ -167,11 +166,9 @@ def main() -> None:
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     values = {**PARAMETERS, 'backend': options.backend}
     with ExitStack() as stack:
-        process = subprocess.Popen(
-            [sys.executable, '-m', 'jrn_perception.cli.node', '--ros-args',
-             *(word for name, value in values.items() for word in ('-p', f'{name}:={value}'))])
-        stack.callback(process.wait)
-        stack.callback(process.terminate)
+        process = stack.enter_context(child(
+            sys.executable, '-m', 'jrn_perception.cli.node', '--ros-args',
+            *(word for name, value in values.items() for word in ('-p', f'{name}:={value}'))))
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
         robot = Robot(process)
