@@ -15,14 +15,12 @@ import sys
 from jrn_perception import weights
 from jrn_perception.cli import program
 from jrn_perception.datasets.registry import layouts, READERS
-from jrn_perception.datasets.sensor import WithSensor
 from jrn_perception.evaluation.measures import deviation, temperature
 from jrn_perception.evaluation.measures.calibration import ece_estimate
 from jrn_perception.evaluation.measures.comparison import Protocol
-from jrn_perception.evaluation.measures.frames import open_frames, parse_crop
+from jrn_perception.evaluation.measures.frames import open_as_trained, open_frames, parse_crop
 from jrn_perception.frame import Frame
 from jrn_perception.perception import Perception
-from jrn_perception.perception.inputs.interface import NETWORK, SENSOR
 from jrn_perception.weights.onnx import SUFFIX
 
 DESCRIPTION = """\
@@ -70,11 +68,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     card = weights.check(path)
     frames = open_frames(options.reader, options.data, options.split)
     protocol = Protocol(parse_crop(options.crop, options.reader))
-    source = card.sources.get('depth', NETWORK)
-    if source == SENSOR:
-        frames = WithSensor(frames)
-    perception = Perception.load(card.architecture, card.variant, weights_file=str(path),
-                                 device=options.device, backend='torch', depth_source=source)
+    perception, frames = open_as_trained(path, card, frames, options.device)
     for warning in perception.warnings:
         print(f'warning: {warning}', file=sys.stderr)
     if options.depth:

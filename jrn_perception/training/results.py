@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from jrn_perception import weights
-from jrn_perception.datasets.sensor import WithSensor
 from jrn_perception.evaluation.measures.bootstrap import pooled
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
+from jrn_perception.evaluation.measures.frames import open_as_trained
 from jrn_perception.evaluation.measures.metrics import Crop, METRICS
 from jrn_perception.frame import Frame
-from jrn_perception.perception import Perception
-from jrn_perception.perception.inputs.interface import NETWORK, SENSOR
 import numpy as np
 from torch import nn
 
@@ -36,11 +34,7 @@ def write_measured(network: nn.Module, card: weights.Card, path: Path, frames: S
 def measure(path: Path, card: weights.Card, frames: Sequence[Frame],
             crop: Crop | None) -> dict[str, Any]:
     """Return the ``metrics`` of a card: pooled inside the crop, for a JRN's inputs as well."""
-    source = card.sources.get('depth', NETWORK)
-    perception = Perception.load(card.architecture, card.variant, weights_file=str(path),
-                                 backend='torch', depth_source=source)
-    if source == SENSOR:
-        frames = WithSensor(frames)
+    perception, frames = open_as_trained(path, card, frames)
     evaluation = evaluate(perception, frames, Protocol(crop=crop))
     tables = {'output': evaluation.output}
     if evaluation.completion is not None:

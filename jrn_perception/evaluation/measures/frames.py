@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 import re
 
+from jrn_perception import weights
 from jrn_perception.datasets import nyuv2
 from jrn_perception.datasets.registry import open_dataset, READERS
+from jrn_perception.datasets.sensor import WithSensor
 from jrn_perception.datasets.subsets import Selection
 from jrn_perception.evaluation.measures.metrics import Crop
 from jrn_perception.frame import Frame
 from jrn_perception.labels import NYU40
+from jrn_perception.perception import Perception
+from jrn_perception.perception.inputs.interface import NETWORK, SENSOR
 from jrn_perception.rooms import scenes
 
 SCENES = 'scenes'
@@ -67,6 +72,19 @@ def open_frames(reader: str, data: str = '', split: str = '', limit: int = 0,
                          f'{SCENES} needs none)')
     frames = open_dataset(reader, data, split or None)
     return Selection(frames, range(min(limit, len(frames)))) if limit else frames
+
+
+def open_as_trained(path: Path, card: weights.Card, frames: Sequence[Frame], device: str = 'auto'
+                    ) -> tuple[Perception, Sequence[Frame]]:
+    """
+    Return a weights file in torch behind the source of depth that it learned from, and the frames.
+
+    For weights that learned from a depth camera, the frames have what a simulated one measures.
+    """
+    source = card.sources.get('depth', NETWORK)
+    perception = Perception.load(card.architecture, card.variant, weights_file=str(path),
+                                 device=device, backend='torch', depth_source=source)
+    return perception, WithSensor(frames) if source == SENSOR else frames
 
 
 def parse_crop(text: str, reader: str) -> Crop | None:
