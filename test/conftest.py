@@ -54,6 +54,14 @@ def data_dir():
     return folder
 
 
+@pytest.fixture(scope='session')
+def external():
+    """Return the module that makes models of other authors."""
+    for name in ('transformers', 'onnxruntime', 'onnxscript'):
+        pytest.importorskip(name)
+    return importlib.import_module('external_models')
+
+
 @pytest.fixture
 def told():
     """

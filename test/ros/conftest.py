@@ -34,6 +34,7 @@ except ImportError:  # `ros_domain`, which every robot asks for, skips the test.
     pass
 
 TIMEOUT_S = 30.0
+LOAD_S = 20
 # Small pictures: what is tested is the node, not the network. And no verdict on a busy machine.
 SETUP = {'architecture': 'hydranet', 'weights': 'random', 'backend': 'torch',
          'inference_height': 64, 'inference_width': 96,
@@ -490,3 +491,20 @@ def tools():
     return SimpleNamespace(
         picture=picture, image_message=image_message, array_of=array_of, points_of=points_of,
         cloud_of=cloud_of, setup=SETUP)
+
+
+@pytest.fixture
+def slow_load(monkeypatch):
+    """Return semaphores (loading, go on) of networks that load for as long as the test likes."""
+    loading, go_on, load = threading.Semaphore(0), threading.Semaphore(0), Perception.load
+
+    def slow(*arguments, **options):
+        loading.release()
+        assert go_on.acquire(timeout=LOAD_S)
+        return load(*arguments, **options)
+
+    def install():
+        monkeypatch.setattr(Perception, 'load', slow)
+        return loading, go_on
+    yield install
+    go_on.release(10)

@@ -4,10 +4,7 @@
 """Other sources of a JRN's inputs in the node, over real DDS."""
 
 from importlib import import_module
-import importlib.util
-from pathlib import Path
 import re
-import sys
 
 from jrn_perception.perception import Perception
 import numpy as np
@@ -17,19 +14,6 @@ rclpy = pytest.importorskip('rclpy', reason="needs ROS 2 (pip install '.[ros]')"
 Image = import_module('sensor_msgs.msg').Image
 SMALL = {'height': 64, 'width': 96}
 JRN = {'architecture': 'jrn', 'variant': 'cat1', 'weights': ''}
-
-
-@pytest.fixture(scope='module')
-def external():
-    """Return the module that makes models of other authors."""
-    for name in ('transformers', 'onnxruntime', 'onnxscript'):
-        pytest.importorskip(name)
-    path = Path(__file__).parents[1] / 'perception' / 'inputs' / 'external_models.py'
-    spec = importlib.util.spec_from_file_location('models_for_the_node', path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class DepthCamera:

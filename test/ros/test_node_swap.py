@@ -53,20 +53,6 @@ class Stream:
         assert self.failure is None, self.failure
 
 
-@pytest.fixture
-def gate(monkeypatch):
-    """Return the semaphores (loading, go on) of networks that take as long as the test likes."""
-    loading, go_on, load = threading.Semaphore(0), threading.Semaphore(0), Perception.load
-
-    def slow(*arguments, **options):
-        loading.release()
-        assert go_on.acquire(timeout=TIMEOUT_S)
-        return load(*arguments, **options)
-    yield lambda: monkeypatch.setattr(Perception, 'load', slow), loading, go_on
-    for _ in range(10):
-        go_on.release()
-
-
 def set_beside(robot, **values):
     """Set parameters on a thread; return it and the list that the result comes into."""
     results = []
@@ -105,12 +91,11 @@ def test_swaps_under_load_lose_no_frame_and_mix_no_networks(robot, tools):
     assert (status.count['frames_dropped'], status.count['frames_failed']) == (0, 0)
 
 
-def test_frames_flow_while_a_network_loads(robot, tools, gate):
-    install, loading, go_on = gate
+def test_frames_flow_while_a_network_loads(robot, tools, slow_load):
     robot.start()
     robot.camera()
     depth = robot.listen('depth')
-    install()
+    loading, go_on = slow_load()
     with Stream(robot, tools.picture(), depth) as stream:
         setting, results = set_beside(robot, architecture='jrn')
         assert loading.acquire(timeout=TIMEOUT_S)

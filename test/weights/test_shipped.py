@@ -7,20 +7,16 @@ import json
 import os
 from pathlib import Path
 
+from golden_metrics import about, measured
 from jrn_perception import networks, weights
 from jrn_perception.datasets.nyuv2 import CROP, NYUv2
-from jrn_perception.evaluation.measures.bootstrap import pooled
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.measures.frames import SceneFrames
 from jrn_perception.perception import Perception
-import numpy as np
 import pytest
 
 GOLDEN = json.loads((Path(__file__).parent / 'golden.json').read_text())
 NYU = Path(os.environ.get('JRN_DATA', Path(__file__).resolve().parents[3] / 'shared' / 'data'))
-# Rounding differs between processors and versions of torch; a wrong mean, a swapped channel or a
-# network in training mode costs far more.
-TOLERANCE = {'mean_iou': 0.5, 'rms': 0.01, 'rel': 0.005}
 
 
 class First(NYUv2):
@@ -48,10 +44,7 @@ def measure(name, frames, protocol):
             for spec in variants.values()}[name]
     perception = Perception.load(spec.architecture, spec.variant, device='cpu',
                                  backend='torch')
-    output = evaluate(perception, frames, protocol).output
-    values = {metric: float(pooled(output, metric)(np.ones((1, len(output))))[0])
-              for metric in TOLERANCE}
-    return {metric: value for metric, value in values.items() if np.isfinite(value)}
+    return measured(evaluate(perception, frames, protocol).output)
 
 
 def test_what_the_node_needs_is_shipped():
@@ -74,18 +67,15 @@ def test_a_card_tells_what_was_trained_and_measured(name):
 
 @pytest.mark.parametrize('name', GOLDEN)
 def test_golden_metrics_on_drawn_rooms(name, rooms):
-    assert measure(name, rooms, Protocol()) == {
-        metric: pytest.approx(value, abs=TOLERANCE[metric])
-        for metric, value in GOLDEN[name]['scenes'].items()}
+    assert measure(name, rooms, Protocol()) == about(GOLDEN[name]['scenes'])
 
 
 @pytest.mark.parametrize('name', GOLDEN)
 def test_golden_metrics_on_real_frames(name):
     if not (NYU / 'nyuv2').is_dir():
         pytest.skip(f'no NYU frames in {NYU} (set JRN_DATA)')
-    assert measure(name, First(NYU / 'nyuv2', 'val'), Protocol(crop=CROP)) == {
-        metric: pytest.approx(value, abs=TOLERANCE[metric])
-        for metric, value in GOLDEN[name]['val'].items()}
+    found = measure(name, First(NYU / 'nyuv2', 'val'), Protocol(crop=CROP))
+    assert found == about(GOLDEN[name]['val'])
 
 
 @pytest.mark.slow
@@ -93,5 +83,4 @@ def test_golden_metrics_on_real_frames(name):
 def test_the_cards_numbers_are_those_of_the_whole_split(name, data_dir):
     card = weights.read_card(weights.shipped()[name])
     found = measure(name, NYUv2(data_dir / 'nyuv2', 'val'), Protocol(crop=CROP))
-    assert found == {metric: pytest.approx(card.metrics['output'][metric], abs=TOLERANCE[metric])
-                     for metric in found}
+    assert found == about({metric: card.metrics['output'][metric] for metric in found})

@@ -3,12 +3,10 @@
 
 """The shipped weights for a depth camera: chosen with it, and as good as when they were made."""
 
-from dataclasses import replace
-
+from golden_metrics import about, measured, TOLERANCE
 from jrn_perception import weights
 from jrn_perception.datasets.nyuv2 import CROP, NYUv2
 from jrn_perception.datasets.sensor import DepthCamera, WithSensor
-from jrn_perception.evaluation.measures.bootstrap import pooled
 from jrn_perception.evaluation.measures.comparison import evaluate, Protocol
 from jrn_perception.evaluation.measures.frames import SceneFrames
 from jrn_perception.perception import Perception
@@ -18,17 +16,11 @@ import pytest
 FILE = weights.SHIPPED / 'jrn_sum60_sensor.safetensors'
 GOLDEN = {'output': {'mean_iou': 81.6815, 'rms': 0.1002, 'rel': 0.0152},
           'inputs': {'mean_iou': 80.6467, 'rms': 0.0965, 'rel': 0.0128}}
-TOLERANCE = {'mean_iou': 0.5, 'rms': 0.01, 'rel': 0.005}
 
 
 @pytest.fixture(scope='module')
 def perception():
     return Perception.load('jrn', 'sum60', device='cpu', depth_source='sensor')
-
-
-def measure(table):
-    return {metric: float(pooled(table, metric)(np.ones((1, len(table))))[0])
-            for metric in TOLERANCE}
 
 
 def test_the_file_is_sound_small_and_tells_its_training():
@@ -65,16 +57,13 @@ def test_a_named_runtime_that_cannot_run_it_says_so(cache):
 
 def test_golden_metrics_on_drawn_rooms_with_a_simulated_camera(perception):
     found = evaluate(perception, WithSensor(SceneFrames(4)), Protocol())
-    output, inputs = measure(found.output), measure(found.inputs)
-    assert output == {metric: pytest.approx(value, abs=TOLERANCE[metric])
-                      for metric, value in GOLDEN['output'].items()}
-    assert inputs == {metric: pytest.approx(value, abs=TOLERANCE[metric])
-                      for metric, value in GOLDEN['inputs'].items()}
+    assert measured(found.output) == about(GOLDEN['output'])
+    assert measured(found.inputs) == about(GOLDEN['inputs'])
 
 
 def test_a_camera_that_sees_nothing_leaves_the_networks_depth(perception):
-    frames = SceneFrames(1)
-    blind = replace(frames[0], measured=np.full(frames[0].rgb.shape[:2], np.nan, np.float32))
+    blind = WithSensor(SceneFrames(1), DepthCamera(blind=1.0))[0]
+    assert not np.isfinite(blind.measured).any()
     found = perception(blind.rgb, measured=blind.measured)
     assert np.isfinite(found.depth).all()
     alone = Perception.load('depth', device='cpu', backend='torch')(blind.rgb)
@@ -87,9 +76,8 @@ def test_the_cards_numbers_are_those_of_the_validation_frames(perception, data_d
     card = weights.read_card(FILE)
     found = evaluate(perception, WithSensor(NYUv2(data_dir / 'nyuv2', 'val')), Protocol(crop=CROP))
     for name, table in (('output', found.output), ('inputs', found.inputs)):
-        assert measure(table) == {
-            metric: pytest.approx(card.metrics[name][metric], abs=TOLERANCE[metric])
-            for metric in TOLERANCE}
+        assert measured(table) == about({
+            metric: card.metrics[name][metric] for metric in TOLERANCE})
 
 
 @pytest.mark.slow
@@ -99,5 +87,4 @@ def test_with_a_camera_that_has_gone_blind_it_is_about_as_good_as_its_inputs(per
     # docs/results.md has these numbers.
     for table, expected in ((found.output, {'mean_iou': 62.8, 'rms': 0.598, 'rel': 0.159}),
                             (found.inputs, {'mean_iou': 62.3, 'rms': 0.599, 'rel': 0.155})):
-        assert measure(table) == {metric: pytest.approx(value, abs=TOLERANCE[metric])
-                                  for metric, value in expected.items()}
+        assert measured(table) == about(expected)

@@ -137,23 +137,6 @@ def test_a_home_that_does_not_exist_is_refused(robot):
 # A load takes its time.
 
 
-@pytest.fixture
-def slow_load(monkeypatch):
-    """Return semaphores (loading, go on) of networks that load for as long as the test likes."""
-    loading, go_on, load = threading.Semaphore(0), threading.Semaphore(0), Perception.load
-
-    def slow(*arguments, **options):
-        loading.release()
-        assert go_on.acquire(timeout=TIMEOUT_S)
-        return load(*arguments, **options)
-
-    def install():
-        monkeypatch.setattr(Perception, 'load', slow)
-        return loading, go_on
-    yield install
-    go_on.release(10)
-
-
 def test_all_else_goes_on_while_a_network_loads(robot, tools, slow_load):
     robot.start()
     robot.camera()

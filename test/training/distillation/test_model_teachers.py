@@ -3,10 +3,8 @@
 
 """Models of other authors as teachers: for ``--teacher`` and for ``jrn_distill``."""
 
-import importlib.util
 import json
 from pathlib import Path
-import sys
 
 import cv2
 from jrn_perception import labels, networks, weights
@@ -23,19 +21,6 @@ NEEDS = "needs pip install '.[train]'"
 pipeline = pytest.importorskip('jrn_perception.training.pipeline', reason=NEEDS)
 teachers = pytest.importorskip('jrn_perception.training.distillation.teachers', reason=NEEDS)
 normalise = pytest.importorskip('jrn_perception.training.views', reason=NEEDS).normalise
-
-
-@pytest.fixture(scope='module')
-def external():
-    """Return the module that makes models of other authors."""
-    for name in ('transformers', 'onnxruntime', 'onnxscript'):
-        pytest.importorskip(name)
-    path = Path(__file__).parents[2] / 'perception' / 'inputs' / 'external_models.py'
-    spec = importlib.util.spec_from_file_location('models_that_teach', path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope='module')
