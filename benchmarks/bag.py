@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-import os
 from pathlib import Path
 import statistics
 import tempfile
@@ -33,6 +32,7 @@ from jrn_perception.perception import Perception
 from jrn_perception.recordings.reader import Recording
 from jrn_perception.recordings.writer import Writer
 from jrn_perception.sources import sample
+from processes import resident_mb
 
 TRUTH = {'depth': sample.DEPTH_TOPIC, 'labels': sample.LABEL_TOPIC}
 
@@ -116,8 +116,7 @@ def memory(options: argparse.Namespace, path: Path) -> None:
     def track(items: Iterable, total: int) -> Iterator:
         for index, item in enumerate(items, 1):
             if index in (total // 10, total):
-                pages = int(Path('/proc/self/statm').read_text().split()[1])
-                sizes.append(pages * os.sysconf('SC_PAGE_SIZE') / 2 ** 20)
+                sizes.append(resident_mb())
             yield item
 
     evaluation = evaluate_bag(perception, path, Request(**TRUTH), track)

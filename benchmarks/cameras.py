@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-import os
 from pathlib import Path
 import statistics
 import subprocess
@@ -34,6 +33,7 @@ from jrn_perception.rooms.scenes import Scene
 from jrn_perception.ros.conversions.images import image_message
 from jrn_perception.ros.middleware.transport import use_large_segments
 import numpy as np
+from processes import cpu_s_of, pss_kb, use_own_domain
 import rclpy
 from rclpy.node import Node
 from rclpy.time import Time
@@ -91,18 +91,6 @@ class SetUpOfNodes:
 
     def cpu_s(self) -> float:
         return sum(cpu_s_of(process.pid) for process in self.processes)
-
-
-def pss_kb(pid: int) -> int:
-    """Return the memory of a process, shared pages by its share of them."""
-    lines = Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
-    return int(next(line for line in lines if line.startswith('Pss:')).split()[1])
-
-
-def cpu_s_of(pid: int) -> float:
-    """Return the CPU time that a process has used."""
-    fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
 def start(options: argparse.Namespace, names: list[str], stack: ExitStack, folder: Path
@@ -200,8 +188,7 @@ def main() -> None:
     parser.add_argument('--publish', action='store_true', help=argparse.SUPPRESS)
     options = parser.parse_args()
     names = [f'camera_{index}' for index in range(1, options.cameras + 1)]
-    os.environ.setdefault('ROS_DOMAIN_ID', str(os.getpid() % 100 + 1))
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    use_own_domain()
     use_large_segments()
     rclpy.init()
     try:

@@ -21,10 +21,11 @@ import subprocess
 import sys
 import time
 
-from cameras import cpu_s_of, pss_kb, spin
+from cameras import spin
 from jrn_perception.ros.middleware.transport import use_large_segments
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from processes import child, cpu_s_of, pss_kb, use_own_domain
 import rclpy
 from rclpy.node import Node
 from sensor_msgs.msg import Image
@@ -96,8 +97,7 @@ def main() -> None:
     parser.add_argument('--architecture', default='hydranet', help='default: %(default)s')
     parser.add_argument('--backend', default='auto', help='default: %(default)s')
     options = parser.parse_args()
-    os.environ.setdefault('ROS_DOMAIN_ID', str(os.getpid() % 100 + 1))
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    use_own_domain()
     use_large_segments()
     with ExitStack() as stack:
         for words in ((os.path.join(os.path.dirname(__file__), 'cameras.py'), '--publish',
@@ -106,9 +106,7 @@ def main() -> None:
                        f'image:=/{CAMERA}/image', '-p', 'autostart:=false', '-p',
                        f'architecture:={options.architecture}', '-p',
                        f'backend:={options.backend}')):
-            process = subprocess.Popen([sys.executable, *words])
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
+            process = stack.enter_context(child(sys.executable, *words))
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
         robot = Robot(process)

@@ -20,11 +20,9 @@ work.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 import json
-import os
 from pathlib import Path
 import statistics
 import subprocess
@@ -36,6 +34,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from jrn_perception.rooms.scenes import Scene
 from jrn_perception.ros.conversions.images import image_message
 from jrn_perception.ros.middleware.transport import use_large_segments
+from processes import child, resident_mb, use_own_domain
 import rclpy
 from rclpy.node import Node
 from rclpy.time import Time
@@ -128,19 +127,6 @@ def take_results() -> None:
     robot.destroy_node()
 
 
-@contextmanager
-def child(*words: str, **options) -> Iterator[subprocess.Popen]:
-    """Start a process that ends with this block."""
-    process = subprocess.Popen(list(words), **options)
-    try:
-        yield process
-    finally:
-        if process.stdin:  # The robot ends with its instructions.
-            process.stdin.close()
-        process.terminate()
-        process.wait()
-
-
 # --- a run --------------------------------------------------------------------------------------
 
 @dataclass
@@ -204,11 +190,6 @@ def ask(listener: subprocess.Popen, row: Row, seconds: float, frames: int = 0
             'stages': processing - network, 'rest': latency - processing}
 
 
-def resident_mb(process: subprocess.Popen) -> float:
-    pages = int(Path(f'/proc/{process.pid}/statm').read_text().split()[1])
-    return pages * os.sysconf('SC_PAGE_SIZE') / 2 ** 20
-
-
 def take_turns(arguments: argparse.Namespace, rows: list[Row], listener: subprocess.Popen
                ) -> None:
     """Fill the rows."""
@@ -218,7 +199,7 @@ def take_turns(arguments: argparse.Namespace, rows: list[Row], listener: subproc
             if arguments.busy:
                 with child(*BUSY):
                     row.busy.append(ask(listener, row, arguments.seconds))
-            row.memory_mb = row.memory_mb or resident_mb(row.process)
+            row.memory_mb = row.memory_mb or resident_mb(row.process.pid)
     if arguments.frames:
         for row in rows:
             ask(listener, row, arguments.seconds, arguments.frames)
@@ -245,7 +226,7 @@ def print_tables(arguments: argparse.Namespace, rows: list[Row]) -> None:
           '| --- | ---: | ---: | ---: |')
     for row in rows:
         print(f'| {row.title} | {row.frames} | {row.memory_mb:.0f} | '
-              f'{resident_mb(row.process):.0f} |')
+              f'{resident_mb(row.process.pid):.0f} |')
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -281,8 +262,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.seconds < SHORTEST_S:
         parser.error(f'--seconds: at least {SHORTEST_S:g}')
-    os.environ.setdefault('ROS_DOMAIN_ID', str(os.getpid() % 100 + 1))
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    use_own_domain()
     use_large_segments()
     if not arguments.camera and not arguments.robot:
         run(arguments)

@@ -20,13 +20,12 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 import itertools
-import os
 import subprocess
 import sys
 import time
 
-from node import child, resident_mb
 import numpy as np
+from processes import child, resident_mb, use_own_domain
 from rcl_interfaces.srv import SetParameters
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -124,7 +123,7 @@ def soak(robot: Robot, frames: int, process: subprocess.Popen) -> None:
         while robot.sent < end:
             robot.send()
         robot.finish()
-        memory.append(resident_mb(process))
+        memory.append(resident_mb(process.pid))
         rate = count / (time.monotonic() - begin)
         begin = time.monotonic()
         print(f'| {end} | {rate:.0f} | {memory[-1]:.1f} |', flush=True)
@@ -162,8 +161,7 @@ def main() -> None:
     options = parser.parse_args()
     if bool(options.frames) == bool(options.swap_minutes):
         parser.error('give either --frames or --swap-minutes')
-    os.environ.setdefault('ROS_DOMAIN_ID', str(os.getpid() % 100 + 1))
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    use_own_domain()
     values = {**PARAMETERS, 'backend': options.backend}
     with ExitStack() as stack:
         process = stack.enter_context(child(
